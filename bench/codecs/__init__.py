@@ -1,0 +1,1 @@
+"""Visual words: pictures to codes and back."""

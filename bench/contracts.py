@@ -1,0 +1,161 @@
+"""The contracts that every generator fulfils, and the context that a stage hands to it.
+
+A *system* is a class registered in :mod:`bench.registry`. The harness builds it from the ``model`` mapping of its
+block in ``params.yaml`` (``System.Config(**mapping)``), calls ``fit`` in the train stage, ``save`` afterwards, and in
+later stages ``load``. Everything is an array in, an array out; pictures are ``uint8`` of shape ``(N, H, W, C)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+Images = NDArray[np.uint8]
+"""``(N, H, W, C)`` uint8, C in {1, 3}."""
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+def _ignore(step: int, values: Mapping[str, float]) -> None:
+    """The default curve sink: drops the point."""
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """What a stage hands to ``fit``: seeds, device, budget, where to keep checkpoints, where curves go.
+
+    Attributes:
+        name: the generator's name (its block in ``params.yaml``).
+        seed: derived from (global seed, generator, stage) by :func:`bench.seeds.derive`.
+        device: ``"cpu"``, ``"cuda"`` or ``"cuda:0"``; already resolved from ``auto``.
+        train: the block's ``train`` mapping (see :class:`bench.training.TrainConfig`); empty for systems without one.
+        checkpoints: folder that survives a killed stage, or None for no checkpoints.
+        models: folders of the trained generators that this one needs, by role (``{"codec": Path(...)}``).
+        curve: called as ``curve(step, {"loss": 0.3, ...})`` at every logged step.
+        cost: filled in by ``fit``: ``train_flops``, ``parameters``, ``images_seen`` and the like.
+        quiet: no progress bar.
+    """
+
+    name: str = "unnamed"
+    seed: int = 0
+    device: str = "cpu"
+    train: Mapping[str, Any] = field(default_factory=dict)
+    checkpoints: Path | None = None
+    models: Mapping[str, Path] = field(default_factory=dict)
+    curve: Callable[[int, Mapping[str, float]], None] = _ignore
+    cost: dict[str, float] = field(default_factory=dict)
+    quiet: bool = True
+
+
+@runtime_checkable
+class System(Protocol):
+    """What the harness needs of every system, whatever its family."""
+
+    Config: ClassVar[type]
+    """Frozen dataclass of the hyper-parameters: the keys allowed under ``model:`` in params.yaml."""
+
+    def save(self, folder: Path) -> None:
+        """Write weights (safetensors or npz, never pickle) and nothing time-dependent into ``folder``."""
+
+    @classmethod
+    def load(cls, folder: Path, config: Any, device: str = "cpu") -> System:
+        """The inverse of ``save``; ``config`` is an instance of ``Config``."""
+
+
+@runtime_checkable
+class LanguageModel(System, Protocol):
+    """Probability of text, and text from probability."""
+
+    def fit(self, corpus: Mapping[str, str], run: RunContext) -> None:
+        """Train on ``corpus["train"]``; ``corpus["validation"]`` is for selection only."""
+
+    def log_prob(self, text: str) -> Floats:
+        """Natural log-probability of each token of ``text``; the sum covers every byte of the text."""
+
+    def sample(self, n_chars: int, seed: int, prompt: str = "", **options: Any) -> str:
+        """``n_chars`` characters that continue ``prompt`` (which is not repeated)."""
+
+
+@runtime_checkable
+class Synthesizer(System, Protocol):
+    """Pictures from one exemplar, without training."""
+
+    def synthesize(
+        self,
+        exemplar: NDArray[np.uint8],
+        size: tuple[int, int],
+        seed: int,
+        *,
+        initial: NDArray[np.uint8] | None = None,
+        mask: NDArray[np.bool_] | None = None,
+        **options: Any,
+    ) -> NDArray[np.uint8]:
+        """A picture of ``size`` (height, width) like ``exemplar`` ((H, W) or (H, W, 3)).
+
+        ``initial`` with ``mask`` (True = known) asks for hole filling; a larger canvas with a known middle asks for
+        extrapolation.
+        """
+
+
+@runtime_checkable
+class Encoder(System, Protocol):
+    """Pictures (and texts) to vectors. ``embed_texts`` and ``logits`` raise NotImplementedError where not provided."""
+
+    def fit(self, data: Mapping[str, Any], run: RunContext) -> None:
+        """Train on ``data["train"]``, an :class:`bench.data.datasets.ImageSplit`."""
+
+    def embed_images(self, images: Images) -> NDArray[np.float32]:
+        """``(N, D)`` features."""
+
+    def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """``(N, D)`` features in the space of ``embed_images``."""
+
+    def logits(self, images: Images) -> NDArray[np.float32]:
+        """``(N, classes)`` unnormalised log-probabilities."""
+
+
+@runtime_checkable
+class Codec(System, Protocol):
+    """Pictures to codes and back. ``codebook_size`` is 0 for a continuous codec."""
+
+    codebook_size: int
+
+    def fit(self, data: Mapping[str, Any], run: RunContext) -> None: ...
+
+    def encode(self, images: Images) -> NDArray[Any]:
+        """``(N, h, w)`` int64 codes, or ``(N, c, h, w)`` float32 latents for a continuous codec."""
+
+    def decode(self, codes: NDArray[Any]) -> Images: ...
+
+
+@runtime_checkable
+class ImageGenerator(System, Protocol):
+    """Pictures from noise, optionally of an asked class."""
+
+    def fit(self, data: Mapping[str, Any], run: RunContext) -> None: ...
+
+    def sample(self, n: int, seed: int, labels: Ints | None = None, **options: Any) -> Images:
+        """``n`` pictures; item ``i`` depends on (seed, i) alone, never on the batch it was drawn in."""
+
+
+@runtime_checkable
+class TextToImage(System, Protocol):
+    """Pictures from captions."""
+
+    def fit(self, data: Mapping[str, Any], run: RunContext) -> None: ...
+
+    def sample(
+        self,
+        prompts: Sequence[str],
+        seed: int,
+        guidance: float = 1.0,
+        negative_prompts: Sequence[str] | None = None,
+        **options: Any,
+    ) -> Images:
+        """One picture for each prompt; item ``i`` depends on (seed, i, prompt i) alone."""

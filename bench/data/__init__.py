@@ -1,0 +1,1 @@
+"""Fetching archives, reading members, splits, readers, the scene renderer."""

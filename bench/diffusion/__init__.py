@@ -1,0 +1,1 @@
+"""Schedules, losses, samplers, guidance."""

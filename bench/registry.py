@@ -1,0 +1,135 @@
+"""Name -> ``module:Class``, resolved lazily: listing the systems imports none of them.
+
+A plug-in adds systems through the entry point group ``words_and_pixels.systems`` (name = system, value = module:Class).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+from collections.abc import Mapping
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from bench.errors import BenchError, did_you_mean
+from bench.files import read_json
+
+__all__ = ["FAMILIES", "SYSTEMS", "build_config", "family_of", "load_model", "register", "resolve", "target_of"]
+
+FAMILIES: Mapping[str, str] = MappingProxyType(
+    {
+        "words": "LanguageModel",
+        "by_example": "Synthesizer",
+        "encoders": "Encoder",
+        "codecs": "Codec",
+        "images": "ImageGenerator",
+        "text_to_image": "TextToImage",
+    }
+)
+"""Family (section of params.yaml, folder of bench/) -> the contract its systems fulfil."""
+
+_SYSTEMS: dict[str, str] = {
+    "ngram": "bench.words.ngram:NGram",
+    "transformer_lm": "bench.words.transformer_lm:TransformerLM",
+    "dummy_words": "bench.words.dummy_words:DummyWords",
+    "memoriser_words": "bench.words.memoriser_words:MemoriserWords",
+    "texture_synthesis": "bench.by_example.texture_synthesis:TextureSynthesis",
+    "dummy_texture": "bench.by_example.dummy_texture:DummyTexture",
+    "resnet": "bench.encoders.resnet:ResNet",
+    "scene_detector": "bench.encoders.scene_detector:SceneDetector",
+    "clip": "bench.encoders.clip:CLIP",
+    "dummy_encoder": "bench.encoders.dummy_encoder:DummyEncoder",
+    "vqvae": "bench.codecs.vqvae:VQVAE",
+    "kl_vae": "bench.codecs.kl_vae:KLVAE",
+    "dummy_codec": "bench.codecs.dummy_codec:DummyCodec",
+    "ddpm": "bench.images.ddpm:DDPM",
+    "dummy_images": "bench.images.dummy_images:DummyImages",
+    "memoriser_images": "bench.images.memoriser_images:MemoriserImages",
+    "real_images": "bench.images.real_images:RealImages",
+    "latent_diffusion": "bench.text_to_image.latent_diffusion:LatentDiffusion",
+    "dummy_scenes": "bench.text_to_image.dummy_scenes:DummyScenes",
+    "memoriser_scenes": "bench.text_to_image.memoriser_scenes:MemoriserScenes",
+    "real_scenes": "bench.text_to_image.real_scenes:RealScenes",
+}
+
+
+def _plugins() -> dict[str, str]:
+    return {point.name: point.value for point in entry_points(group="words_and_pixels.systems")}
+
+
+def SYSTEMS() -> Mapping[str, str]:  # noqa: N802 (reads as the constant that it would be without plug-ins)
+    """Every known system: ``name -> "module:Class"``; imports nothing."""
+    return MappingProxyType({**_plugins(), **_SYSTEMS})
+
+
+def register(name: str, target: str) -> None:
+    """Add a system.
+
+    Raises:
+        BenchError: the name is taken by another target (both are named).
+    """
+    old = SYSTEMS().get(name)
+    if old is not None and old != target:
+        raise BenchError(f"system {name!r} is registered already as {old}; refused {target}")
+    _SYSTEMS[name] = target
+
+
+def target_of(name: str) -> str:
+    """``"module:Class"`` of a system.
+
+    Raises:
+        BenchError: unknown name, with the nearest known one.
+    """
+    try:
+        return SYSTEMS()[name]
+    except KeyError:
+        raise BenchError(f"unknown system {name!r}.{did_you_mean(name, SYSTEMS())}") from None
+
+
+def family_of(name: str) -> str:
+    """The family of a built-in system: the folder of its module (a plug-in's is the section that its block stands in)."""
+    return target_of(name).split(".")[1]
+
+
+def resolve(name: str) -> Any:
+    """The class of a system; this is what imports its module."""
+    module, _, attribute = target_of(name).partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def build_config(cls: Any, values: Mapping[str, Any], where: str) -> Any:
+    """``cls(**values)`` for a frozen config dataclass, lists turned into tuples.
+
+    Raises:
+        BenchError: unknown key (with the nearest), or a value that the dataclass refuses, naming ``where``.
+    """
+    known = {f.name for f in dataclasses.fields(cls)}
+    for key in values:
+        if key not in known:
+            raise BenchError(f"{where}: unknown key {key!r}.{did_you_mean(key, known)}")
+    try:
+        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+    except (TypeError, ValueError) as error:
+        raise BenchError(f"{where}: {error}") from error
+
+
+def load_model(folder: Path, device: str = "cpu", models: Mapping[str, Path] | None = None) -> Any:
+    """The trained system that a train stage left in ``folder`` (its ``model.json`` names system and config).
+
+    Raises:
+        BenchError: the folder holds no trained model, with the command that makes one.
+    """
+    description = Path(folder) / "model.json"
+    if not description.is_file():
+        name = Path(folder).name
+        raise BenchError(f"no trained model in {folder}: run `dvc repro` (or `python stages/train.py {name}`) first")
+    facts = read_json(description)
+    cls = resolve(facts["system"])
+    config = build_config(cls.Config, facts["config"], f"{description}: config")
+    system = cls.load(Path(folder), config, device)
+    if hasattr(system, "attach"):
+        needed = {role: Path(folder).parent / name for role, name in facts.get("uses", {}).items()}
+        system.attach({**needed, **(models or {})})
+    return system

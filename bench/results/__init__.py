@@ -1,0 +1,1 @@
+"""Records, statistics, claims, leaderboard, tracking."""
