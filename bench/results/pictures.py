@@ -1,0 +1,127 @@
+"""Pictures for the report, and the schema of the ``extras`` that an evaluation hands to it.
+
+``Evaluation.extras`` is small JSON. Every key is optional and every list may hold several items; unknown keys are ignored::
+
+    extras = {
+        "gallery": [{                      # a grid of samples; the report puts the real row first, then the models
+            "title": "DDIM, 50 steps",     # short, shown above the grid
+            "variant": "sampler=ddim,steps=50",
+            "png": png_data_uri(grid(images, columns=10)),
+            "alt": "Ten generated digits, 0 to 9",          # required: what a blind reader is told
+            "columns": 10,                 # how many pictures stand in one row of the grid
+            "captions": ["zero", ...],     # optional: one for each picture (the prompts, the asked classes)
+            "neighbours_png": png_data_uri(grid(nearest, columns=10)),  # optional: nearest training item of each, same order
+            "real_png": png_data_uri(grid(real, columns=10)),           # optional: real pictures for the same captions
+            "source_png": ...,             # optional: exemplar (textures) or originals (codecs)
+        }],
+        "texts": [{"title": "Kneser-Ney, n = 5", "variant": "n=5,smoothing=kneser_ney", "prompt": "To be", "text": "..."}],
+        "strips": [{"title": "Noise to digit", "variant": "...", "png": ..., "alt": "...", "captions": ["t=999", ..., "t=0"]}],
+        "tables": [{"title": "Ladder of known degradations", "columns": ["what", "FID"], "rows": [["blur 1.0", 355.0]], "note": ""}],
+        "curves": [{"title": "FID against DDIM steps", "x": "steps", "y": "FID", "log_x": True, "log_y": True,
+                    "series": [{"name": "ddim", "points": [[1, 2457.0], [2, 2352.0]]}]}],
+        "notes": ["one plain sentence that a reader needs beside the numbers"],
+    }
+
+Use the same prompts and seeds in every model of a family and keep a picture under about 60 kB: at most 10 by 4 small samples.
+"""
+
+from __future__ import annotations
+
+import base64
+import struct
+import zlib
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["data_uri_size", "grid", "png_bytes", "png_data_uri"]
+
+
+def grid(
+    images: NDArray[Any],
+    columns: int = 10,
+    gap: int = 2,
+    background: int = 255,
+    scale: int = 1,
+) -> NDArray[np.uint8]:
+    """Many pictures of one size as one picture, row by row.
+
+    Args:
+        images: ``(N, H, W)`` or ``(N, H, W, C)`` uint8, C in {1, 3}.
+        columns: pictures in a row (fewer if N is smaller).
+        gap: pixels between pictures.
+        background: grey value of the gaps and of empty places.
+        scale: whole-number enlargement (nearest neighbour).
+
+    Returns:
+        ``(rows, cols, C)`` uint8.
+
+    Raises:
+        ValueError: no pictures, or a wrong shape.
+
+    >>> grid(np.zeros((3, 4, 4, 1), np.uint8), columns=2, gap=1).shape
+    (9, 9, 1)
+    """
+    array = np.asarray(images, dtype=np.uint8)
+    if array.ndim == 3:
+        array = array[..., None]
+    if array.ndim != 4 or len(array) == 0 or array.shape[-1] not in (1, 3):
+        raise ValueError(f"expected (N, H, W) or (N, H, W, 1|3) with N > 0, got {array.shape}")
+    if scale > 1:
+        array = array.repeat(scale, axis=1).repeat(scale, axis=2)
+    n, height, width, channels = array.shape
+    columns = max(1, min(columns, n))
+    rows = -(-n // columns)
+    canvas = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, channels), background, dtype=np.uint8)
+    for i in range(n):
+        y, x = (i // columns) * (height + gap), (i % columns) * (width + gap)
+        canvas[y : y + height, x : x + width] = array[i]
+    return canvas
+
+
+def png_bytes(image: NDArray[Any]) -> bytes:
+    """PNG file of a uint8 picture ``(H, W)``, ``(H, W, 1)`` or ``(H, W, 3)``; the bytes depend on the pixels alone.
+
+    Raises:
+        ValueError: another shape.
+    """
+    array = np.ascontiguousarray(np.asarray(image, dtype=np.uint8))
+    if array.ndim == 2:
+        array = array[..., None]
+    if array.ndim != 3 or array.shape[-1] not in (1, 3) or array.size == 0:
+        raise ValueError(f"expected a picture (H, W), (H, W, 1) or (H, W, 3), got {array.shape}")
+    height, width, channels = array.shape
+    lines = np.zeros((height, 1 + width * channels), dtype=np.uint8)  # filter byte 0 before each line
+    lines[:, 1:] = array.reshape(height, width * channels)
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 0 if channels == 1 else 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(lines.tobytes(), 9)) + chunk(b"IEND", b"")
+
+
+def png_data_uri(image: NDArray[Any]) -> str:
+    """``data:image/png;base64,...`` of a uint8 picture (see :func:`png_bytes`).
+
+    >>> png_data_uri(np.zeros((2, 2), np.uint8))[:22]
+    'data:image/png;base64,'
+    """
+    return "data:image/png;base64," + base64.b64encode(png_bytes(image)).decode("ascii")
+
+
+def data_uri_size(uri: str) -> tuple[int, int]:
+    """(width, height) in pixels of a PNG data URI.
+
+    Raises:
+        ValueError: not a PNG data URI.
+    """
+    prefix = "data:image/png;base64,"
+    if not uri.startswith(prefix):
+        raise ValueError("not a PNG data URI")
+    head = base64.b64decode(uri[len(prefix) : len(prefix) + 44])
+    if head[:8] != b"\x89PNG\r\n\x1a\n":
+        raise ValueError("not a PNG data URI")
+    width, height = struct.unpack(">II", head[16:24])
+    return int(width), int(height)
