@@ -82,7 +82,7 @@ class ResBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(N, in, H, W) -> (N, out, H / stride, W / stride)``."""
-        h = self.act(self.norm1(x))
+        h: Tensor = self.act(self.norm1(x))
         skip = x if self.shortcut is None else self.shortcut(h)
         h = self.conv1(h)  # (N, in, H, W) -> (N, out, H/s, W/s)
         h = self.conv2(self.act(self.norm2(h)))
@@ -122,7 +122,7 @@ def tensor_to_images(tensor: Tensor) -> NDArray[np.uint8]:
 
 @torch.no_grad()
 def in_chunks(function: Callable[[Tensor], Tensor], items: Tensor, size: int = 64) -> Tensor:
-    """``function`` over the first axis of ``items`` in batches of exactly ``size``; the last one is filled up with copies of its first item.
+    """``function`` over the first axis of ``items`` in batches of exactly ``size``; copies of its first item fill up the last one.
 
     Args:
         function: ``(size, ...) -> (size, ...)``, each output item a function of its own input item.
