@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
-__all__ = ["BenchError", "did_you_mean"]
+__all__ = ["BenchError", "did_you_mean", "friendly"]
 
 
 class BenchError(Exception):
@@ -21,3 +23,13 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=1)
     return f" Did you mean {close[0]!r}?" if close else f" Known: {', '.join(names)}."
+
+
+@contextmanager
+def friendly() -> Iterator[None]:
+    """Around a script's work: a :class:`BenchError` becomes one message on standard error and exit status 1."""
+    try:
+        yield
+    except BenchError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(1) from None

@@ -15,8 +15,9 @@ from typing import Any
 
 from bench.errors import BenchError, did_you_mean
 from bench.files import read_json
+from bench.systems import BUILT_IN
 
-__all__ = ["FAMILIES", "SYSTEMS", "build_config", "family_of", "load_model", "register", "resolve", "target_of"]
+__all__ = ["FAMILIES", "build_config", "family_of", "load_model", "register", "resolve", "systems", "target_of"]
 
 FAMILIES: Mapping[str, str] = MappingProxyType(
     {
@@ -30,38 +31,14 @@ FAMILIES: Mapping[str, str] = MappingProxyType(
 )
 """Family (section of params.yaml, folder of bench/) -> the contract its systems fulfil."""
 
-_SYSTEMS: dict[str, str] = {
-    "ngram": "bench.words.ngram:NGram",
-    "transformer_lm": "bench.words.transformer_lm:TransformerLM",
-    "dummy_words": "bench.words.dummy_words:DummyWords",
-    "memoriser_words": "bench.words.memoriser_words:MemoriserWords",
-    "texture_synthesis": "bench.by_example.texture_synthesis:TextureSynthesis",
-    "dummy_texture": "bench.by_example.dummy_texture:DummyTexture",
-    "resnet": "bench.encoders.resnet:ResNet",
-    "scene_detector": "bench.encoders.scene_detector:SceneDetector",
-    "clip": "bench.encoders.clip:CLIP",
-    "dummy_encoder": "bench.encoders.dummy_encoder:DummyEncoder",
-    "vqvae": "bench.codecs.vqvae:VQVAE",
-    "kl_vae": "bench.codecs.kl_vae:KLVAE",
-    "dummy_codec": "bench.codecs.dummy_codec:DummyCodec",
-    "ddpm": "bench.images.ddpm:DDPM",
-    "dummy_images": "bench.images.dummy_images:DummyImages",
-    "memoriser_images": "bench.images.memoriser_images:MemoriserImages",
-    "real_images": "bench.images.real_images:RealImages",
-    "latent_diffusion": "bench.text_to_image.latent_diffusion:LatentDiffusion",
-    "dummy_scenes": "bench.text_to_image.dummy_scenes:DummyScenes",
-    "memoriser_scenes": "bench.text_to_image.memoriser_scenes:MemoriserScenes",
-    "real_scenes": "bench.text_to_image.real_scenes:RealScenes",
-}
-
 
 def _plugins() -> dict[str, str]:
     return {point.name: point.value for point in entry_points(group="words_and_pixels.systems")}
 
 
-def SYSTEMS() -> Mapping[str, str]:  # noqa: N802 (reads as the constant that it would be without plug-ins)
+def systems() -> Mapping[str, str]:
     """Every known system: ``name -> "module:Class"``; imports nothing."""
-    return MappingProxyType({**_plugins(), **_SYSTEMS})
+    return MappingProxyType({**_plugins(), **BUILT_IN})
 
 
 def register(name: str, target: str) -> None:
@@ -70,10 +47,10 @@ def register(name: str, target: str) -> None:
     Raises:
         BenchError: the name is taken by another target (both are named).
     """
-    old = SYSTEMS().get(name)
+    old = systems().get(name)
     if old is not None and old != target:
         raise BenchError(f"system {name!r} is registered already as {old}; refused {target}")
-    _SYSTEMS[name] = target
+    BUILT_IN[name] = target
 
 
 def target_of(name: str) -> str:
@@ -83,9 +60,9 @@ def target_of(name: str) -> str:
         BenchError: unknown name, with the nearest known one.
     """
     try:
-        return SYSTEMS()[name]
+        return systems()[name]
     except KeyError:
-        raise BenchError(f"unknown system {name!r}.{did_you_mean(name, SYSTEMS())}") from None
+        raise BenchError(f"unknown system {name!r}.{did_you_mean(name, systems())}") from None
 
 
 def family_of(name: str) -> str:

@@ -136,7 +136,9 @@ def caption_of(objects: Sequence[tuple[int | None, int, bool]], relation: int | 
     """
     if of_a_kind:
         colour, digit, _ = objects[0]
-        return " ".join(filter(None, (DIGIT_WORDS[len(objects)], _COLOUR_NAMES[colour] if colour is not None else "", DIGIT_PLURALS[digit])))
+        return " ".join(
+            filter(None, (DIGIT_WORDS[len(objects)], _COLOUR_NAMES[colour] if colour is not None else "", DIGIT_PLURALS[digit]))
+        )
     words = [_object_words(digit, colour, small) for colour, digit, small in objects]
     return f" {RELATIONS[relation]} ".join(words) if relation is not None else " and ".join(words)
 
@@ -165,7 +167,9 @@ class _Reader:
 
     def fail(self, expected: str) -> BenchError:
         found = repr(self.words[self.at]) if self.at < len(self.words) else "the end"
-        return BenchError(f"caption {self.text!r}: expected {expected}, found {found} (a caption is like 'a small red three above a blue seven')")
+        return BenchError(
+            f"caption {self.text!r}: expected {expected}, found {found} (a caption is like 'a small red three above a blue seven')"
+        )
 
     def object(self) -> AskedObject:
         if not self.take("a"):

@@ -1,0 +1,98 @@
+"""One request, whatever the contract: texts for a prompt, pictures for captions, classes, a count or an exemplar.
+
+The command line and the logged MLflow models share it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.errors import BenchError
+
+__all__ = ["Request", "answer", "default_options"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of a trained generator.
+
+    Attributes:
+        prompts: captions (text to image) or beginnings of texts (words), one for each item.
+        negative_prompts: what the pictures shall not show, one for each prompt, or None.
+        labels: asked classes (images), one for each picture, or None for the generator's own choice.
+        n: number of items where neither prompts nor labels tell.
+        n_chars: length of a text.
+        seed: the same seed gives the same bytes.
+        guidance: scale of classifier-free guidance, None for the system's or the variant's own.
+        exemplar: ``(H, W)`` or ``(H, W, 3)`` uint8 (textures), or ``(N, H, W, C)`` pictures (codecs, encoders).
+        size: height and width of a grown texture.
+        options: further keyword arguments of the system's ``sample`` or ``synthesize`` (sampler, steps, window ...).
+    """
+
+    prompts: Sequence[str] = ()
+    negative_prompts: Sequence[str] | None = None
+    labels: Sequence[int] | None = None
+    n: int = 1
+    n_chars: int = 400
+    seed: int = 0
+    guidance: float | None = None
+    exemplar: NDArray[np.uint8] | None = None
+    size: tuple[int, int] = (96, 96)
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+def default_options(block: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of the first variant that a block sweeps, or none."""
+    variants = (block.get("sample") or {}).get("variants") or [{}]
+    return dict(variants[0])
+
+
+def answer(system: Any, family: str, request: Request) -> list[str] | list[NDArray[Any]]:
+    """Texts for ``words``; for the other families a list of arrays, uint8 pictures except an encoder's features.
+
+    Raises:
+        BenchError: the request lacks what the family needs, or does not fit it.
+    """
+    from bench.seeds import derive
+
+    if family == "words":
+        prompts = list(request.prompts) or [""] * request.n
+        if len(prompts) == 1:
+            prompts *= request.n
+        return [str(system.sample(request.n_chars, derive(request.seed, i), prompt, **request.options)) for i, prompt in enumerate(prompts)]
+    if family == "text_to_image":
+        if not request.prompts:
+            raise BenchError('a text-to-image generator needs a caption: --prompt "a red three above a blue seven"')
+        prompts = list(request.prompts) * (request.n if len(request.prompts) == 1 else 1)
+        negative = None if request.negative_prompts is None else list(request.negative_prompts)
+        if negative is not None and len(negative) == 1:
+            negative *= len(prompts)
+        if negative is not None and len(negative) != len(prompts):
+            raise BenchError(f"{len(negative)} negative prompts for {len(prompts)} prompts: give one, or one for each")
+        options = dict(request.options)
+        if request.guidance is not None:
+            options["guidance"] = request.guidance
+        return list(system.sample(prompts, request.seed, negative_prompts=negative, **options))
+    if family == "images":
+        labels = None if request.labels is None else np.asarray(request.labels, dtype=np.int64)
+        if labels is not None and len(labels) == 1:
+            labels = np.repeat(labels, request.n)
+        n = request.n if labels is None else len(labels)
+        return list(system.sample(n, request.seed, labels=labels, **request.options))
+    if request.exemplar is None:
+        raise BenchError(f"a generator of the family {family!r} starts from a picture: --exemplar FILE")
+    if family == "by_example":
+        return [
+            np.asarray(system.synthesize(request.exemplar, request.size, derive(request.seed, i), **request.options)) for i in range(request.n)
+        ]
+    pictures = request.exemplar
+    if pictures.ndim != 4:
+        raise BenchError(f"pictures must be (N, H, W, C), not {pictures.shape}")
+    if family == "codecs":
+        return list(system.decode(system.encode(pictures)))
+    return list(system.embed_images(pictures))

@@ -1,0 +1,227 @@
+"""The plan: for every stage of every generator, its resolved settings and a fingerprint of the code behind it.
+
+``stages/plan.py`` writes one small file for each stage (``build/plan/train-ddpm-mnist.json``), and the stage depends on
+that file. So a stage runs again exactly when its settings (after the profile is merged) or its code changed: the code is
+the *import closure* of the stage's script, of the generator's system and of the systems that it uses, hashed without
+comments and docstrings, with the pinned versions of the packages that it imports. A changed U-Net retrains what imports
+the U-Net; nobody keeps a list of dependencies by hand, so none can be forgotten. See docs/decisions/0001.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib.util
+import re
+import sys
+from collections.abc import Iterable
+from functools import cache
+from importlib.metadata import packages_distributions
+from pathlib import Path
+from typing import Any
+
+from bench.config import SLOTS, Params
+from bench.errors import BenchError
+from bench.evaluation.base import StageContext
+from bench.files import hash_json, read_json, write_json
+from bench.registry import target_of
+from bench.seeds import derive
+
+__all__ = ["STAGES", "TRAIN_SLOTS", "build_plan", "closure", "context", "fingerprint", "plan_path", "write_plan"]
+
+TRAIN_SLOTS: dict[str, tuple[str, ...]] = {"text_to_image": ("codec", "text_encoder")}
+"""Family -> the roles that training and sampling need; evaluation needs every role of ``SLOTS``."""
+STAGES = ("train", "sample", "evaluate")
+_TABLE = "bench/systems.py"  # adding a system makes nothing stale: a plan holds its own target
+_SETTINGS = {"train": ("model", "train"), "sample": ("sample",), "evaluate": ("role", "sample", "evaluate")}
+
+
+def plan_path(root: Path, stage: str, name: str = "") -> Path:
+    """Where the plan of a stage lies."""
+    return root / "build" / "plan" / (f"{stage}-{name}.json" if name else f"{stage}.json")
+
+
+@cache
+def _digest(path: Path) -> str:
+    """sha256 of a module's syntax tree without docstrings, so that comments and prose retrain nothing."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            body = node.body
+            if body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant) and isinstance(body[0].value.value, str):
+                node.body = body[1:] or [ast.Pass()]
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+
+
+@cache
+def _imports(path: Path) -> tuple[str, ...]:
+    """Every dotted name that a module imports, at the top or inside a function; ``from a import b`` gives a and a.b."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return tuple(sorted(names))
+
+
+def _file_of(root: Path, module: str) -> Path | None:
+    base = root.joinpath(*module.split("."))
+    for candidate in (base.with_suffix(".py"), base / "__init__.py"):
+        if candidate.is_file():
+            return candidate
+    return None
+
+
+def closure(root: Path, entries: Iterable[Path]) -> tuple[list[Path], list[str]]:
+    """The project's files that ``entries`` import, directly or not, and the top-level names of other packages."""
+    todo, seen, outside = [Path(entry) for entry in entries], set[Path](), set[str]()
+    while todo:
+        path = todo.pop()
+        if path in seen:
+            continue
+        seen.add(path)
+        for name in _imports(path):
+            if name.split(".")[0] != "bench":
+                outside.add(name.split(".")[0])
+                continue
+            parts = name.split(".")
+            todo += [file for i in range(1, len(parts) + 1) if (file := _file_of(root, ".".join(parts[:i]))) is not None]
+    return sorted(path for path in seen if path != root / _TABLE), sorted(outside - set(sys.stdlib_module_names))
+
+
+@cache
+def _pins(path: Path) -> dict[str, str]:
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    pins = (line.split("==", 1) for line in lines if "==" in line and not line.startswith("#"))
+    return {re.sub(r"[-_.]+", "-", name.strip().lower()): version.strip() for name, version in pins}
+
+
+@cache
+def _distributions() -> dict[str, list[str]]:
+    return {name: list(found) for name, found in packages_distributions().items()}
+
+
+def fingerprint(root: Path, entries: Iterable[Path]) -> dict[str, Any]:
+    """Digest of every file of the closure, and the pinned version of every other package in it."""
+    files, outside = closure(root, entries)
+    pins = _pins(root / "constraints.txt")
+    versions = {}
+    for name in outside:
+        for distribution in _distributions().get(name, [name]):
+            key = re.sub(r"[-_.]+", "-", distribution.lower())
+            if key in pins:
+                versions[key] = pins[key]
+    return {
+        "files": {str(path.relative_to(root)) if path.is_relative_to(root) else path.name: _digest(path) for path in files},
+        "packages": versions,
+    }
+
+
+def _system_file(root: Path, system: str) -> Path:
+    module = target_of(system).partition(":")[0]
+    found = _file_of(root, module)
+    if found is None:
+        spec = importlib.util.find_spec(module)
+        if spec is None or spec.origin is None:
+            raise BenchError(f"system {system!r}: no module {module}")
+        found = Path(spec.origin)
+    return found
+
+
+def _used(params: Params, name: str, slots: Iterable[str]) -> dict[str, str]:
+    block = params.generator(name)
+    return {slot: block[slot] for slot in slots}
+
+
+def _systems(params: Params, name: str, stage: str) -> list[str]:
+    """The systems whose code a stage of a generator runs: its own, those it uses, and what those need to be loaded."""
+    family = params.generator(name)["family"]
+    slots = SLOTS[family] if stage == "evaluate" else TRAIN_SLOTS.get(family, ())
+    found, todo = [params.generator(name)["system"]], list(_used(params, name, slots).values())
+    while todo:
+        other = todo.pop()
+        block = params.generator(other)
+        if block["system"] not in found:
+            found.append(block["system"])
+            todo += _used(params, other, TRAIN_SLOTS.get(block["family"], ())).values()
+    return found
+
+
+def build_plan(root: Path, params: Params) -> dict[str, dict[str, Any]]:
+    """File name (without folder) -> content, for all stages."""
+    plan: dict[str, dict[str, Any]] = {}
+    for stage in ("fetch", "prepare", "report", "track"):
+        script = root / "stages" / f"{stage}.py"
+        plan[f"{stage}.json"] = {"code": fingerprint(root, [script]) if script.is_file() else {}}
+    for name, dataset in params.datasets().items():
+        plan[f"data-{name}.json"] = {"settings": dataset}
+    plan["report.json"]["settings"] = {"generators": params.generators(), "seed": params.seed, "profile": params.profile}
+    plan["track.json"]["settings"] = {"generators": sorted(params.generators()), "tracking": params.raw.get("tracking")}
+    for name, block in params.generators().items():
+        for stage in STAGES:
+            if stage == "sample" and block["family"] == "encoders":
+                continue
+            entries = [root / "stages" / f"{stage}.py", *(_system_file(root, s) for s in _systems(params, name, stage))]
+            if stage != "train":
+                entries.append(root / "bench" / "evaluation" / f"{block['family']}.py")
+            settings = {"seed": params.seed, "runtime": params.runtime, "family": block["family"], "system": target_of(block["system"])}
+            settings |= {"dataset": block["dataset"], "uses": params.uses(name) if stage == "evaluate" else _train_uses(params, name)}
+            settings |= {key: block[key] for key in _SETTINGS[stage]}
+            plan[f"{stage}-{name}.json"] = {"settings": settings, "code": fingerprint(root, entries)}
+    return plan
+
+
+def _train_uses(params: Params, name: str) -> dict[str, str]:
+    return _used(params, name, TRAIN_SLOTS.get(params.generator(name)["family"], ()))
+
+
+def write_plan(root: Path, params: Params) -> int:
+    """Write ``build/plan``; returns the number of files."""
+    for cached in (_digest, _imports, _pins):
+        cached.cache_clear()
+    folder = root / "build" / "plan"
+    plan = build_plan(root, params)
+    for old in folder.glob("*.json"):
+        if old.name not in plan:
+            old.unlink()
+    for name, content in plan.items():
+        write_json(folder / name, content)
+    return len(plan)
+
+
+def context(root: Path, params: Params, name: str, stage: str, device: str) -> StageContext:
+    """What the stage script hands to a family's ``draw`` or ``evaluate``."""
+    block = params.generator(name)
+    family = block["family"]
+    slots = SLOTS[family] if stage == "evaluate" else TRAIN_SLOTS.get(family, ())
+    suffix = ".jsonl" if family == "words" else ".npz"
+    return StageContext(
+        name=name,
+        family=family,
+        block=block,
+        seed=params.seed,
+        device=device,
+        data=root / "data" / "prepared" / block["dataset"],
+        model=root / "models" / name,
+        models={slot: root / "models" / other for slot, other in _used(params, name, slots).items()},
+        samples=root / "samples" / f"{name}{suffix}",
+    )
+
+
+def checkpoint_key(root: Path, params: Params, name: str, processes: int) -> str:
+    """Hash of everything a checkpoint depends on, so that none is resumed under other settings, code, data or models."""
+    block = params.generator(name)
+    path = plan_path(root, "train", name)
+    plan = read_json(path) if path.is_file() else build_plan(root, params)[path.name]
+    meta = root / "data" / "prepared" / block["dataset"] / "meta.json"
+    others = {
+        slot: [hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted((root / "models" / other).glob("*")) if file.is_file()]
+        for slot, other in _train_uses(params, name).items()
+    }
+    return hash_json([plan, read_json(meta) if meta.is_file() else None, others, processes])[:16]
+
+
+def run_seed(params: Params, name: str, stage: str) -> int:
+    """The seed of a stage of a generator."""
+    return derive(params.seed, name, stage)

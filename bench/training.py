@@ -1,0 +1,345 @@
+"""The one training loop of every neural system.
+
+Deterministic by construction: everything random in step ``s`` is drawn from generators seeded by (seed, s), so that a
+run resumed from a checkpoint, or spread over processes by ``torchrun``, walks through the same batches.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from bench.config import TrainConfig, train_config
+from bench.contracts import RunContext
+from bench.errors import BenchError
+from bench.files import atomic
+from bench.progress import Progress
+from bench.seeds import derive
+
+__all__ = [
+    "TrainConfig",
+    "distributed",
+    "fit",
+    "learning_rate",
+    "load_module",
+    "rand",
+    "randn",
+    "rank",
+    "resolve_device",
+    "save_module",
+    "seeded",
+    "set_threads",
+    "world_size",
+]
+
+Batch = Any
+Loss = Callable[[Batch, torch.Generator], Mapping[str, Tensor]]
+
+
+def rank() -> int:
+    """This process's number, 0 without torchrun."""
+    return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
+
+
+def world_size() -> int:
+    """Number of processes, 1 without torchrun."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+@contextmanager
+def distributed() -> Iterator[None]:
+    """Join the process group that torchrun describes in the environment; nothing without torchrun."""
+    if int(os.environ.get("WORLD_SIZE", "1")) < 2 or dist.is_initialized():
+        yield
+        return
+    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+def resolve_device(name: str) -> str:
+    """``auto`` becomes this process's GPU where there is one, else the CPU.
+
+    Raises:
+        BenchError: a GPU is asked for and there is none.
+    """
+    if name == "auto":
+        return f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if torch.cuda.is_available() else "cpu"
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise BenchError(f"device {name!r} is asked for, but torch sees no GPU here: use `device: auto` or `cpu` in params.yaml")
+    return name
+
+
+def set_threads(count: int) -> None:
+    """Threads of torch's operators; deterministic kernels on a GPU."""
+    torch.set_num_threads(max(1, count // world_size()))
+    if torch.cuda.is_available():
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.backends.cudnn.benchmark = False
+        torch.use_deterministic_algorithms(True, warn_only=True)
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Seed torch's global generator inside the block (for layers' initialisation), and put it back afterwards."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed % 2**63)
+        yield
+
+
+def _sharded(draw: Callable[..., Tensor], shape: Iterable[int], generator: torch.Generator) -> Tensor:
+    first, *rest = shape
+    world = world_size()
+    values = draw((first * world, *rest), generator=generator, device=generator.device)
+    return values[rank() :: world]
+
+
+def randn(shape: Iterable[int], generator: torch.Generator) -> Tensor:
+    """Standard normal noise for this process's part of a batch: over all processes together, the one-process noise."""
+    return _sharded(torch.randn, shape, generator)
+
+
+def rand(shape: Iterable[int], generator: torch.Generator) -> Tensor:
+    """Uniform noise in [0, 1), like :func:`randn`."""
+    return _sharded(torch.rand, shape, generator)
+
+
+def learning_rate(config: TrainConfig, step: int) -> float:
+    """Learning rate of step ``step`` (0-based).
+
+    >>> learning_rate(TrainConfig(steps=100, lr=1.0, warmup=10, schedule="cosine"), 4)
+    0.5
+    """
+    warm = min(1.0, (step + 1) / config.warmup) if config.warmup else 1.0
+    done = (step + 1) / config.steps
+    if config.schedule == "cosine":
+        shape = 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+        warm = min(warm, 1.0)
+        return config.lr * (warm if warm < 1 else shape)
+    if config.schedule == "linear_tail" and config.tail:
+        return config.lr * warm * min(1.0, (1 - done) / config.tail + 1 / config.steps)
+    return config.lr * warm
+
+
+def save_module(module: nn.Module, path: Path) -> None:
+    """``state_dict`` as safetensors, atomically (no pickle)."""
+    state = {key: value.detach().cpu().contiguous() for key, value in module.state_dict().items()}
+    with atomic(path) as temporary:
+        save_file(state, temporary)
+
+
+def load_module(module: nn.Module, path: Path) -> None:
+    """Load what :func:`save_module` wrote, strictly.
+
+    Raises:
+        BenchError: the file is missing or its tensors are not those of ``module``.
+    """
+    if not path.is_file():
+        raise BenchError(f"no weights at {path}: run `dvc repro` first")
+    try:
+        module.load_state_dict(load_file(path), strict=True)
+    except (RuntimeError, OSError) as error:
+        raise BenchError(f"{path} does not hold the weights of this network: {error}") from error
+
+
+class _LossModule(nn.Module):
+    """What DistributedDataParallel wraps: the forward pass is the loss."""
+
+    def __init__(self, module: nn.Module, loss: Loss) -> None:
+        super().__init__()
+        self.module = module
+        self._loss = loss
+
+    def forward(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        return dict(self._loss(batch, generator))
+
+
+def _to_device(batch: Batch, device: str) -> Batch:
+    """The process's part of the batch (every ``world_size``-th item), on the device."""
+    if isinstance(batch, Mapping):
+        return {key: _to_device(value, device) for key, value in batch.items()}
+    if isinstance(batch, tuple | list):
+        return tuple(_to_device(value, device) for value in batch)
+    if isinstance(batch, np.ndarray):
+        batch = torch.from_numpy(batch)
+    if isinstance(batch, Tensor):
+        return batch[rank() :: world_size()].to(device, non_blocking=True)
+    return batch
+
+
+class _State:
+    """Everything that a checkpoint holds: weights, moving average, optimiser, step, curve, clock."""
+
+    def __init__(self, module: nn.Module, optimizer: torch.optim.Optimizer, ema: list[Tensor]) -> None:
+        self.module, self.optimizer, self.ema = module, optimizer, ema
+        self.step, self.seconds, self.flops_per_step = 0, 0.0, 0.0
+        self.curve: list[tuple[int, dict[str, float]]] = []
+
+    def save(self, path: Path) -> None:
+        tensors = {f"module.{key}": value.detach().cpu().contiguous() for key, value in self.module.state_dict().items()}
+        tensors |= {f"ema.{i}": value.cpu() for i, value in enumerate(self.ema)}
+        for index, entry in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{index}.{key}": torch.as_tensor(value).cpu() for key, value in entry.items()}
+        facts = {"step": self.step, "seconds": self.seconds, "flops_per_step": self.flops_per_step, "curve": self.curve}
+        with atomic(path) as temporary:
+            save_file({key: value.clone() for key, value in tensors.items()}, temporary, metadata={"facts": json.dumps(facts)})
+
+    def load(self, path: Path) -> None:
+        with safe_open(path, framework="pt") as file:
+            facts = json.loads(file.metadata()["facts"])
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (safe_open is no mapping)
+        self.module.load_state_dict({key.removeprefix("module."): v for key, v in tensors.items() if key.startswith("module.")})
+        for i, value in enumerate(self.ema):
+            value.copy_(tensors[f"ema.{i}"])
+        state: dict[int, dict[str, Tensor]] = {}
+        for key, value in tensors.items():
+            if key.startswith("optimizer."):
+                _, index, name = key.split(".", 2)
+                state.setdefault(int(index), {})[name] = value
+        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
+        self.step, self.seconds = int(facts["step"]), float(facts["seconds"])
+        self.flops_per_step = float(facts["flops_per_step"])
+        self.curve = [(int(step), dict(values)) for step, values in facts["curve"]]
+
+
+def _optimizer(parameters: list[nn.Parameter], config: TrainConfig) -> torch.optim.Optimizer:
+    groups = [
+        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": config.weight_decay},
+        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW([g for g in groups if g["params"]], lr=config.lr, betas=config.betas, fused=True)
+
+
+def fit(
+    module: nn.Module,
+    loss: Loss,
+    batches: Callable[[np.random.Generator, int], Batch],
+    run: RunContext,
+    *,
+    parameters: Iterable[nn.Parameter] | None = None,
+    on_step: Callable[[int], None] | None = None,
+) -> None:
+    """Train ``module`` for ``run.train["steps"]`` optimiser steps.
+
+    Args:
+        module: whose ``state_dict`` is checkpointed and whose parameters are trained.
+        loss: ``loss(batch, generator) -> {"loss": scalar, ...}``; further scalars are logged. Noise comes from
+            ``generator`` through :func:`randn` / :func:`rand`, which keep it equal over any number of processes.
+        batches: ``batches(rng, batch_size)`` returns the whole batch of a step (arrays or tensors with the batch first).
+        run: seed, device, ``train`` mapping, checkpoint folder, curve sink; ``run.cost`` is filled in.
+        parameters: what to train, if not all of ``module``.
+        on_step: called after each optimiser step with its number (1-based).
+
+    After it returns, ``module`` holds the moving average of its weights if ``ema`` is on, and is in eval mode.
+
+    Raises:
+        BenchError: the loss is not finite: names the step; the last good checkpoint stays.
+    """
+    config = train_config(run.train, f"{run.name}: train")
+    if config.batch_size % world_size():
+        raise BenchError(f"{run.name}: batch_size {config.batch_size} does not divide over {world_size()} processes")
+    module.to(run.device)
+    if config.channels_last:
+        module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    module.train()
+    trained = [p for p in (parameters if parameters is not None else module.parameters()) if p.requires_grad]
+    optimizer = _optimizer(trained, config)
+    ema = [p.detach().clone() for p in trained] if config.ema else []
+    state = _State(module, optimizer, ema)
+    checkpoint = run.checkpoints / "last.safetensors" if run.checkpoints is not None else None
+    if checkpoint is not None and checkpoint.is_file():
+        state.load(checkpoint)
+    for step, values in state.curve:
+        run.curve(step, values)
+
+    stepper: nn.Module = _LossModule(module, loss)
+    if world_size() > 1:
+        ids = [torch.device(run.device)] if run.device.startswith("cuda") else None
+        stepper = nn.parallel.DistributedDataParallel(stepper, device_ids=ids)
+    device_type = run.device.split(":")[0]
+    generator = torch.Generator(device=run.device)
+    start = time.monotonic() - state.seconds
+    with Progress(f"train {run.name}", config.steps, "step", quiet=run.quiet or rank() > 0) as progress:
+        progress.update(state.step)
+        while state.step < config.steps:
+            step = state.step
+            # 1. Everything random in this step comes from (seed, step).
+            rng = np.random.default_rng([run.seed, step])
+            generator.manual_seed(derive(run.seed, "step", step))
+            torch.manual_seed(derive(run.seed, "layers", step, rank()))
+            batch = _to_device(batches(rng, config.batch_size), run.device)
+            # 2. Loss and gradients; the first step counts FLOPs.
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(config, step)
+            optimizer.zero_grad(set_to_none=True)
+            counter = _flop_counter() if step == 0 else nullcontext()
+            with counter:
+                with torch.autocast(device_type, dtype=torch.bfloat16, enabled=config.precision == "bf16"):
+                    terms = stepper(batch, generator)
+                terms["loss"].backward()
+            if step == 0:
+                state.flops_per_step = float(counter.get_total_flops()) * world_size()  # type: ignore[union-attr]
+            value = float(terms["loss"].detach())
+            if not math.isfinite(value):
+                kept = f"; the last good checkpoint is {checkpoint}" if checkpoint is not None and checkpoint.is_file() else ""
+                raise BenchError(f"{run.name}: the loss is {value} at step {step}: lower `train.lr` or raise `train.warmup`{kept}")
+            # 3. Step, moving average, hook.
+            if config.grad_clip:
+                torch.nn.utils.clip_grad_norm_(trained, config.grad_clip, foreach=True)
+            optimizer.step()
+            if ema:
+                torch._foreach_lerp_(ema, [p.detach() for p in trained], max(1 - config.ema, 1 / (1 + 0.1 * step)))
+            state.step = step + 1
+            if on_step is not None:
+                on_step(state.step)
+            # 4. Curve, checkpoint, progress.
+            state.seconds = time.monotonic() - start
+            if state.step % config.log_every == 0 or state.step == config.steps or step == 0:
+                point = {key: float(term.detach()) for key, term in terms.items()}
+                point |= {
+                    "lr": learning_rate(config, step),
+                    "seconds": round(state.seconds, 3),
+                    "flops": state.flops_per_step * state.step,
+                    "images_seen": float(config.batch_size * state.step),
+                }
+                state.curve.append((state.step, point))
+                run.curve(state.step, point)
+            if checkpoint is not None and config.checkpoint_every and state.step % config.checkpoint_every == 0 and rank() == 0:
+                state.save(checkpoint)
+            progress.update(1, f"loss {value:.4f}")
+    if ema:
+        with torch.no_grad():
+            for parameter, average in zip(trained, ema, strict=True):
+                parameter.copy_(average)
+    module.eval()
+    facts = {
+        "train_flops": run.cost.get("train_flops", 0.0) + state.flops_per_step * config.steps,
+        "parameters": float(sum(p.numel() for p in module.parameters())),
+        "images_seen": float(config.batch_size * config.steps),
+        "steps": float(config.steps),
+        "loop_seconds": state.seconds,
+    }
+    run.cost.update(facts)
+
+
+def _flop_counter() -> Any:
+    from torch.utils.flop_counter import FlopCounterMode
+
+    return FlopCounterMode(display=False)

@@ -1,0 +1,44 @@
+"""Stage ``evaluate``: score one generator. The only stage that reads the test split.
+
+python stages/evaluate.py NAME
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import time
+from pathlib import Path
+
+from bench.config import load_params
+from bench.errors import friendly
+from bench.files import write_json
+from bench.plan import context
+from bench.training import resolve_device, set_threads
+
+
+def main() -> None:
+    """Score, then write evaluations/NAME.json and, flat, what `dvc metrics` shows."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name", help="a generator's block in params.yaml")
+    name = parser.parse_args().name
+    root = Path.cwd()
+    params = load_params()
+    params.generator(name)
+    set_threads(params.runtime["threads"])
+    ctx = context(root, params, name, "evaluate", resolve_device(params.runtime["device"]))
+    start = time.monotonic()
+    result = importlib.import_module(f"bench.evaluation.{ctx.family}").evaluate(ctx)
+    rows = [record.to_json() for record in result.records]
+    write_json(root / "evaluations" / f"{name}.json", {"generator": name, "records": rows, "extras": result.extras})
+    flat: dict[str, dict[str, float | None]] = {}
+    for record in result.records:
+        key = " ".join(part for part in (record.variant, record.slice) if part) or "all"
+        flat.setdefault(record.metric, {})[key] = record.value
+    write_json(root / "evaluations" / f"{name}.metrics.json", flat)
+    print(f"evaluate {name}: {len(rows)} records in {time.monotonic() - start:.1f} s")
+
+
+if __name__ == "__main__":
+    with friendly():
+        main()

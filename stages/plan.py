@@ -1,0 +1,25 @@
+"""Stage ``plan``: check params.yaml to the last key, then write what every other stage depends on.
+
+python stages/plan.py
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bench.config import load_params
+from bench.errors import friendly
+from bench.plan import write_plan
+
+
+def main() -> None:
+    """Validate and write ``build/plan``."""
+    params = load_params()
+    params.validate()
+    count = write_plan(Path.cwd(), params)
+    print(f"plan: profile {params.profile}, {len(params.generators())} generators, {count} files in build/plan")
+
+
+if __name__ == "__main__":
+    with friendly():
+        main()

@@ -1,0 +1,50 @@
+"""Stage ``sample``: draw the samples of one generator, every variant of it.
+
+python stages/sample.py NAME
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import importlib
+import time
+from pathlib import Path
+
+from bench.config import load_params
+from bench.errors import friendly
+from bench.files import write_image_samples, write_json, write_text_samples
+from bench.hardware import describe, peak_memory_bytes
+from bench.plan import context
+from bench.training import resolve_device, set_threads
+
+_TIMES = ("seconds", "seconds_per_item")
+
+
+def main() -> None:
+    """Draw, then write samples/NAME and runs/NAME/sample.json (everything that depends on the clock)."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name", help="a generator's block in params.yaml")
+    name = parser.parse_args().name
+    root = Path.cwd()
+    params = load_params()
+    params.generator(name)
+    set_threads(params.runtime["threads"])
+    device = resolve_device(params.runtime["device"])
+    ctx = context(root, params, name, "sample", device)
+    family = importlib.import_module(f"bench.evaluation.{ctx.family}")
+    start = time.monotonic()
+    sets = family.draw(ctx)
+    variants = {item.variant: {key: item.info[key] for key in _TIMES if key in item.info} for item in sets}
+    sets = [dataclasses.replace(item, info={key: value for key, value in item.info.items() if key not in _TIMES}) for item in sets]
+    assert ctx.samples is not None
+    (write_text_samples if ctx.family == "words" else write_image_samples)(ctx.samples, sets)
+    seconds = time.monotonic() - start
+    cost = {"seconds": seconds, "peak_memory_bytes": peak_memory_bytes(device), "machine": describe(device), "variants": variants}
+    write_json(root / "runs" / name / "sample.json", cost)
+    print(f"sample {name}: {len(sets)} variants in {seconds:.1f} s")
+
+
+if __name__ == "__main__":
+    with friendly():
+        main()
