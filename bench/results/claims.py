@@ -1,7 +1,7 @@
 """The field's claims as data, tested on the measured rows: *holds*, *does not hold* or *not enough evidence*.
 
 A test of ``reports/claims.yaml`` picks rows and compares them. Every comparison is judged by the interval of a difference (or ratio)
-built from the two rows' own 95 % intervals (MOVER, Zou and Donner 2008, eq. 3), so that a claim needs a difference beyond the intervals to
+built from the two rows' own 95 % intervals (:func:`bench.results.statistics.difference_from_intervals`), so that a claim needs a difference beyond the intervals to
 hold *or* to fail; anything less is "not enough evidence". Rows of two protocols are never compared.
 """
 
@@ -18,8 +18,9 @@ from typing import Any
 from bench.errors import BenchError, did_you_mean
 from bench.results.display import parse_variant
 from bench.results.records import Record
+from bench.results.statistics import difference_from_intervals
 
-__all__ = ["FAILS", "HOLDS", "KINDS", "UNCLEAR", "Claim", "Verdict", "claims_json", "difference_interval", "judge", "load_claims"]
+__all__ = ["FAILS", "HOLDS", "KINDS", "UNCLEAR", "Claim", "Verdict", "claims_json", "judge", "load_claims"]
 
 HOLDS, FAILS, UNCLEAR = "holds", "does not hold", "not enough evidence"
 KINDS = {
@@ -190,20 +191,6 @@ def _describe(record: Record) -> dict[str, Any]:
 # Intervals
 
 
-def difference_interval(a: float, a_ci: tuple[float, float], b: float, b_ci: tuple[float, float]) -> tuple[float, float]:
-    """95 % interval of ``a - b`` from two separate intervals, which need not be symmetric (Zou and Donner 2008, eq. 3).
-
-    For two estimates from the same items it is wider than a paired interval would be: it errs towards "not enough evidence".
-
-    >>> low, high = difference_interval(5.0, (4.0, 6.0), 3.0, (2.0, 4.0))
-    >>> round(low, 3), round(high, 3)
-    (0.586, 3.414)
-    """
-    low = a - b - math.hypot(a - a_ci[0], b_ci[1] - b)
-    high = a - b + math.hypot(a_ci[1] - a, b - b_ci[0])
-    return low, high
-
-
 def _interval_of(record: Record, exact: bool) -> tuple[float, float] | None:
     value = _number(record)
     if record.ci95 is not None:
@@ -245,8 +232,8 @@ def _judge_pair(
     if kind == "ratio":
         if min(a_ci[0], b_ci[0]) <= 0:
             return UNCLEAR, "a ratio needs positive values", None, None
-        logs = difference_interval(math.log(a), (math.log(a_ci[0]), math.log(a_ci[1])), math.log(b), (math.log(b_ci[0]), math.log(b_ci[1])))
-        low, high = math.exp(logs[0]), math.exp(logs[1])
+        logs = [(math.log(low), math.log(high)) for low, high in (a_ci, b_ci)]
+        low, high = map(math.exp, difference_from_intervals(math.log(a), logs[0], math.log(b), logs[1]).ci95)
         verdict = _against(low, high, float(test["at_least"])) if "at_least" in test else _against(-high, -low, -float(test["at_most"]))
         return verdict, "", a / b, (low, high)
     if math.isinf(a) or math.isinf(b):
@@ -254,7 +241,7 @@ def _judge_pair(
         if kind == "within":
             return FAILS, "one side is infinite", None, None
         return (HOLDS if above == (kind == "greater") else FAILS), "one side is infinite", None, None
-    low, high = difference_interval(a, a_ci, b, b_ci)
+    low, high = difference_from_intervals(a, a_ci, b, b_ci).ci95
     if kind == "within":
         bound = float(test["relative"]) * abs(b) if "relative" in test else margin
         inside, outside = -bound < low and high < bound, high < -bound or low > bound

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bench.metrics.catalogue import CATALOGUE
+
 __all__ = ["MetricStyle", "format_interval", "format_value", "metric_style", "parse_variant", "short_variant"]
 
 _PREFIXES = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
@@ -30,10 +32,12 @@ class MetricStyle:
 
 
 def metric_style(schema: Mapping[str, Any], name: str) -> MetricStyle:
-    """The style that ``reports/schema.yaml`` gives a metric; a plain one for a metric it does not know."""
+    """Title and format that ``reports/schema.yaml`` gives a metric, over what the catalogue of metrics knows of it."""
     entry = (schema.get("metrics") or {}).get(name) or {}
-    title = entry.get("title") or name.replace("_", " ")
-    return MetricStyle(name, str(title), str(entry.get("format", "sig:3")), str(entry.get("about", "")))
+    info = CATALOGUE.get(name)
+    title = entry.get("title") or (info.title if info else name.replace("_", " "))
+    plain = "percent" if info and info.share else "sig:3"
+    return MetricStyle(name, str(title), str(entry.get("format", plain)), info.meaning if info else "")
 
 
 def _significant(value: float, digits: int) -> str:

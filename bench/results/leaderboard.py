@@ -10,7 +10,9 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from bench.errors import BenchError
+from bench.registry import FAMILIES
 from bench.results.records import SCHEMA_VERSION, Record
+from bench.results.statistics import rank_with_ties
 
 __all__ = ["COST_METRICS", "ColumnKey", "Row", "build_rows", "column_key", "from_csv", "rows_from_json", "to_csv", "to_json"]
 
@@ -45,23 +47,12 @@ def column_key(record: Record) -> ColumnKey:
     return record.dataset, record.metric, record.protocol, record.split, record.slice
 
 
-def _ranks(records: Sequence[Record]) -> list[int]:
-    """Ranks of comparable records; those whose intervals the data cannot separate share one."""
-    from bench.results.statistics import rank_with_ties
-
-    values = [float(record.value) for record in records if record.value is not None]
-    intervals = [record.ci95 if record.ci95 is not None else (value, value) for record, value in zip(records, values, strict=True)]
-    return [int(rank) for rank in rank_with_ties(values, intervals, higher_is_better=bool(records[0].higher_is_better))]
-
-
 def build_rows(records: Iterable[Record]) -> list[Row]:
     """Rows in a fixed order (family, data set, metric, protocol, slice, then as given), ranked column by column.
 
     Raises:
         BenchError: the same number twice, or a column with two directions.
     """
-    from bench.registry import FAMILIES
-
     ordered = list(records)
     seen: set[tuple[Any, ...]] = set()
     columns: dict[ColumnKey, list[int]] = defaultdict(list)
@@ -77,12 +68,11 @@ def build_rows(records: Iterable[Record]) -> list[Row]:
             raise BenchError(f"{key[1]} ({key[2]}): some rows say higher is better and some say lower")
         if ordered[members[0]].higher_is_better is None:
             continue
-        ranked = [i for i in members if ordered[i].role == "generator" and ordered[i].value is not None]
-        if not ranked:
-            continue
-        ranks = _ranks([ordered[i] for i in ranked])
+        ranked = [i for i in members if ordered[i].role == "generator"]
+        values, intervals = [ordered[i].value for i in ranked], [ordered[i].ci95 for i in ranked]
+        ranks = rank_with_ties(values, intervals, ordered[members[0]].higher_is_better)
         for i, rank in zip(ranked, ranks, strict=True):
-            rows[i] = Row(ordered[i], rank, ranks.count(rank) > 1)
+            rows[i] = Row(ordered[i], rank, rank is not None and ranks.count(rank) > 1)
     place = {family: i for i, family in enumerate(FAMILIES)}
     position = {id(row): i for i, row in enumerate(rows)}
 

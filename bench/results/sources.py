@@ -133,9 +133,11 @@ def cost_records(
     """Cost rows in the form of every other row: what training took (once for all variants) and what one sample takes.
 
     Seconds and bytes belong to a machine, so their protocol names device and threads; FLOPs and parameters do not.
-    Training costs are repeated for each variant, so that quality never stands without its cost.
+    Training costs are repeated for each variant, so that quality never stands without its cost. ``sample`` is by variant.
     """
-    machine = f"device={train.get('device', 'cpu')}/threads={train.get('threads', 1)}/v1"
+    facts = train.get("machine") or {}
+    device = str(facts.get("device", "cpu")).partition(":")[0]
+    machine = f"device={device}/threads={facts.get('threads', 1)}/v1"
     kinds = (
         ("train_seconds", "seconds", "s", f"cost/wall-time/{machine}"),
         ("train_flops", "train_flops", "FLOP", "cost/counted-flops/v1"),
@@ -158,17 +160,11 @@ def cost_records(
         for metric, key, unit, protocol in kinds:
             if isinstance(train.get(key), int | float):
                 rows.append(Record(metric=metric, protocol=protocol, value=float(train[key]), unit=unit, variant=variant, **common))
-        facts = sample.get(variant)
-        if isinstance(facts, Mapping) and isinstance(facts.get("seconds_per_item"), int | float):
+        seconds = (sample.get(variant) or {}).get("seconds_per_item")
+        if isinstance(seconds, int | float):
+            protocol = f"cost/sampling-time/{machine}"
             rows.append(
-                Record(
-                    metric="sample_seconds_per_item",
-                    protocol=f"cost/sampling-time/{machine}",
-                    value=float(facts["seconds_per_item"]),
-                    unit="s",
-                    variant=variant,
-                    **{**common, "n": int(facts.get("n", facts.get("items", 1)) or 1)},
-                )
+                Record(metric="sample_seconds_per_item", protocol=protocol, value=float(seconds), unit="s", variant=variant, **common)
             )
     return rows
 
@@ -194,7 +190,8 @@ def _optional_json(path: Path) -> dict[str, Any]:
 
 def _entry(root: Path, name: str, block: Mapping[str, Any], lock: Mapping[str, Any], seed: int, meta: Mapping[str, Any]) -> Entry:
     evaluation = _optional_json(root / "evaluations" / f"{name}.json")
-    train, sample = (_optional_json(root / "runs" / name / f"{kind}.json") for kind in ("train", "sample"))
+    train = _optional_json(root / "runs" / name / "train.json")
+    sample = _optional_json(root / "runs" / name / "sample.json").get("variants") or {}
     found = {
         "train": _stage_of(lock, f"models/{name}"),
         "sample": next((hit for hit in (_stage_of(lock, f"samples/{name}{end}") for end in (".npz", ".jsonl", "")) if hit[0]), ("", {})),
