@@ -12,6 +12,8 @@ BUILT_IN: dict[str, str] = {
     "memoriser_words": "bench.words.memoriser_words:MemoriserWords",
     "texture_synthesis": "bench.by_example.texture_synthesis:TextureSynthesis",
     "dummy_texture": "bench.by_example.dummy_texture:DummyTexture",
+    "memoriser_texture": "bench.by_example.memoriser_texture:MemoriserTexture",
+    "real_texture": "bench.by_example.real_texture:RealTexture",
     "resnet": "bench.encoders.resnet:ResNet",
     "scene_detector": "bench.encoders.scene_detector:SceneDetector",
     "clip": "bench.encoders.clip:CLIP",

@@ -22,7 +22,7 @@ end, verbatim copies.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -37,6 +37,9 @@ __all__ = ["Growth", "Search", "TextureConfig", "TextureSynthesis", "gaussian_we
 WEIGHT_SCALE = 2**20
 BLOCK_BYTES = 2**28
 ORDERS = ("onion", "raster")
+
+_Question = tuple[NDArray[np.float64], NDArray[np.float64]]
+"""Weights ``(B, K)`` and pixels ``(B, K, C)`` of windows to search for."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,8 @@ def gaussian_weights(window: int, sigma: float) -> NDArray[np.float64]:
     """
     axis = np.arange(window) - window // 2
     squared = axis[:, None] ** 2 + axis[None, :] ** 2
-    return np.maximum(np.rint(WEIGHT_SCALE * np.exp(-squared / (2 * sigma**2))), 1.0).ravel()
+    weights: NDArray[np.float64] = np.maximum(np.rint(WEIGHT_SCALE * np.exp(-squared / (2 * sigma**2))), 1.0).ravel()
+    return weights
 
 
 def _uniform(seed: int, tag: int, position: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -131,14 +135,15 @@ class Search:
         height, width, channels = exemplar.shape
         if min(height, width) < window:
             raise BenchError(
-                f"the exemplar is {height}x{width}, smaller than the window of {window}x{window}: give a larger exemplar or a smaller window"
+                f"the exemplar is {height}x{width}, smaller than the window of {window}x{window}: "
+                "give a larger exemplar or a smaller window"
             )
         corners = np.arange((height - window + 1) * width).reshape(-1, width)[:, : width - window + 1].ravel()
         offsets = (np.arange(window)[:, None] * width + np.arange(window)).ravel()
         if usable is not None:
             corners = corners[usable.ravel()[corners[:, None] + offsets].all(axis=1)]
             if len(corners) == 0:
-                raise BenchError(f"no {window}x{window} window of the exemplar is wholly known: give a smaller window or a larger known part")
+                raise BenchError(f"no {window}x{window} window of the exemplar is wholly known: give a smaller window or more of it")
         self.centres = corners + (window // 2) * (width + 1)
         self._pixels = exemplar.reshape(-1, channels).astype(np.float64)
         self._corners, self._offsets, self._channels = corners, offsets, channels
@@ -208,28 +213,59 @@ def _frontier(known: NDArray[np.bool_], radius: int, ties: NDArray[np.float64]) 
 
 def grow(
     exemplar: NDArray[np.uint8],
-    canvas: NDArray[np.uint8],
-    known: NDArray[np.bool_],
-    seed: int,
+    canvases: Sequence[NDArray[np.uint8]],
+    known: Sequence[NDArray[np.bool_]],
+    seeds: Sequence[int],
     config: TextureConfig,
     *,
     usable: NDArray[np.bool_] | None = None,
     progress: Callable[[int], None] | None = None,
-) -> Growth:
-    """Fills the unknown pixels of ``canvas`` with pixels of ``exemplar``.
+) -> list[Growth]:
+    """Fills the unknown pixels of each canvas with pixels of ``exemplar``.
+
+    Several pictures grow side by side, so that their searches share one matrix product; each comes out as if alone.
 
     Args:
         exemplar: uint8 ``(h, w, C)``.
-        canvas: uint8 ``(H, W, C)``; its unknown pixels are ignored.
-        known: ``(H, W)``.
-        seed: the draws for pixel (y, x) depend on (seed, pass, y, x) alone.
+        canvases: uint8 ``(H, W, C)`` each; unknown pixels are ignored.
+        known: ``(H, W)`` each.
+        seeds: one each; the draws for pixel (y, x) depend on (seed, pass, y, x) alone.
         config: constants.
         usable: ``(h, w)`` pixels of the exemplar that may be matched and copied; None for all.
         progress: called with the number of pixels that were filled.
     """
+    search = Search(exemplar, config.window, usable)
+    growing = [_grow_one(exemplar, *each, config, search, progress) for each in zip(canvases, known, seeds, strict=True)]
+    done: dict[int, Growth] = {}
+    questions: dict[int, _Question] = {}
+    answers: dict[int, NDArray[np.float64] | None] = dict.fromkeys(range(len(growing)))
+    while answers:
+        questions.clear()
+        for i, answer in answers.items():
+            try:
+                questions[i] = next(growing[i]) if answer is None else growing[i].send(answer)
+            except StopIteration as end:
+                done[i] = end.value
+        if not questions:
+            break
+        weights, pixels = (np.concatenate(parts) for parts in zip(*questions.values(), strict=True))
+        ends = np.cumsum([len(weights) for weights, _ in questions.values()])
+        answers = dict(zip(questions, np.split(search.distances(weights, pixels), ends[:-1]), strict=True))
+    return [done[i] for i in range(len(growing))]
+
+
+def _grow_one(
+    exemplar: NDArray[np.uint8],
+    canvas: NDArray[np.uint8],
+    known: NDArray[np.bool_],
+    seed: int,
+    config: TextureConfig,
+    search: Search,
+    progress: Callable[[int], None] | None,
+) -> Generator[_Question, NDArray[np.float64], Growth]:
+    """One picture, as a coroutine: yields the windows to search for, is sent their distances to all candidates."""
     height, width, channels = canvas.shape
     radius = config.window // 2
-    search = Search(exemplar, config.window, usable)
     gaussian = gaussian_weights(config.window, config.window / config.sigma_divisor)
     filled = known.copy()
     frame = ((radius, radius), (radius, radius))
@@ -243,11 +279,8 @@ def grow(
     threshold, passes = config.max_error_threshold * 255.0**2 * channels, 0
     while not filled.all():
         passes += 1
-        draws = _uniform(seed, 2 * passes, everywhere)
-        if config.order == "onion":
-            todo = _frontier(filled, radius, _uniform(seed, 2 * passes + 1, everywhere))
-        else:
-            todo = np.flatnonzero(~filled)
+        draws, ties = _uniform(seed, 2 * passes, everywhere), _uniform(seed, 2 * passes + 1, everywhere)
+        todo = _frontier(filled, radius, ties) if config.order == "onion" else np.flatnonzero(~filled)
         advanced = False
         for level in _levels(todo, (height, width), radius):
             for start in range(0, len(level), config.batch):
@@ -255,12 +288,11 @@ def grow(
                 rows, columns = np.divmod(pixels, width)
                 places = (rows * stride + columns)[:, None] + offsets  # (B, K)
                 weights = gaussian * mask[places]
-                distance = search.distances(weights, values[places])  # (B, N)
+                distance = yield weights, values[places]  # (B, N)
                 limit = distance.min(axis=1) * (1.0 + config.epsilon)
                 of, candidate = np.nonzero(distance <= limit[:, None])
                 counts = np.bincount(of, minlength=len(pixels))
-                pick = np.cumsum(counts) - counts + (draws[pixels] * counts).astype(np.int64)
-                chosen = candidate[pick]
+                chosen = candidate[np.cumsum(counts) - counts + (draws[pixels] * counts).astype(np.int64)]
                 good = distance[np.arange(len(pixels)), chosen] <= threshold * weights.sum(axis=1)
                 pixels, origin, middle = pixels[good], search.centres[chosen[good]], places[good, len(offsets) // 2]
                 values[middle] = source_pixels[origin]
@@ -315,27 +347,27 @@ class TextureSynthesis:
         mask: NDArray[np.bool_] | None = None,
         **options: Any,
     ) -> NDArray[np.uint8]:
-        """A picture of ``size`` like ``exemplar``; see :meth:`growth`."""
-        return self.growth(exemplar, size, seed, initial=initial, mask=mask, **options).picture
+        """A picture of ``size`` like ``exemplar``; see :meth:`growths`."""
+        return self.growths(exemplar, size, [seed], initial=initial, mask=mask, **options)[0].picture
 
-    def growth(
+    def growths(
         self,
         exemplar: NDArray[np.uint8],
         size: tuple[int, int],
-        seed: int,
+        seeds: Sequence[int],
         *,
         initial: NDArray[np.uint8] | None = None,
         mask: NDArray[np.bool_] | None = None,
         exemplar_mask: NDArray[np.bool_] | None = None,
         progress: Callable[[int], None] | None = None,
         **options: Any,
-    ) -> Growth:
-        """The picture and where each of its pixels came from.
+    ) -> list[Growth]:
+        """A picture for each seed, and where each of its pixels came from; cheaper together than one by one.
 
         Args:
             exemplar: uint8 ``(h, w)`` or ``(h, w, 3)``. A constant one gives a constant picture.
             size: (height, width) of the result.
-            seed: any whole number.
+            seeds: any whole numbers.
             initial: known content: of ``size`` (with ``mask``: hole filling), or smaller, then it is placed in the
                 middle (extrapolation).
             mask: of ``initial``'s shape, True where it is known; all True returns ``initial`` as it is.
@@ -359,9 +391,9 @@ class TextureSynthesis:
         sample = _as_colour(np.asarray(exemplar), "the exemplar")
         if exemplar_mask is not None and exemplar_mask.shape != sample.shape[:2]:
             raise BenchError(f"exemplar_mask is {exemplar_mask.shape}, the exemplar {sample.shape[:2]}: they must be equal")
-        canvas, known = _canvas(sample, size, seed, initial, mask, config)
-        grown = grow(sample, canvas, known, seed, config, usable=exemplar_mask, progress=progress)
-        return dataclasses.replace(grown, picture=grown.picture[:, :, 0]) if np.ndim(exemplar) == 2 else grown
+        canvases, known = zip(*(_canvas(sample, size, seed, initial, mask, config) for seed in seeds), strict=True)
+        grown = grow(sample, canvases, known, seeds, config, usable=exemplar_mask, progress=progress)
+        return [dataclasses.replace(one, picture=one.picture[:, :, 0]) for one in grown] if np.ndim(exemplar) == 2 else grown
 
 
 def _canvas(
@@ -395,9 +427,12 @@ def _canvas(
         if content_known.shape != content.shape[:2]:
             raise BenchError(f"mask is {content_known.shape}, initial {content.shape[:2]}: they must be equal")
         if not content_known.any():
-            raise BenchError("the mask knows no pixel: there is nothing to grow from; leave initial and mask out to start from a seed patch")
+            raise BenchError(
+                "the mask knows no pixel, so there is nothing to grow from: leave initial and mask out to start from a seed patch"
+            )
     canvas, known = np.zeros((height, width, sample.shape[2]), dtype=np.uint8), np.zeros((height, width), dtype=bool)
-    top, left = (0, 0) if config.order == "raster" and initial is None else ((height - content.shape[0]) // 2, (width - content.shape[1]) // 2)
+    corner = config.order == "raster" and initial is None
+    top, left = (0, 0) if corner else ((height - content.shape[0]) // 2, (width - content.shape[1]) // 2)
     canvas[top : top + content.shape[0], left : left + content.shape[1]] = content
     known[top : top + content.shape[0], left : left + content.shape[1]] = content_known
     return canvas, known

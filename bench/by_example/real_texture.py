@@ -1,0 +1,59 @@
+"""The ceiling of texture synthesis: another piece of the same photograph, which the generators never see."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.errors import BenchError
+from bench.seeds import generator
+
+__all__ = ["RealTexture", "RealTextureConfig"]
+
+
+@dataclass(frozen=True)
+class RealTextureConfig:
+    """Nothing to set."""
+
+
+class RealTexture:
+    """Crops of a held-out piece of the texture, as a :class:`bench.contracts.Synthesizer`."""
+
+    Config: ClassVar[type[RealTextureConfig]] = RealTextureConfig
+
+    def __init__(self, config: RealTextureConfig | None = None) -> None:
+        self.config = config or RealTextureConfig()
+
+    def save(self, folder: Path) -> None:
+        """Nothing to write."""
+
+    @classmethod
+    def load(cls, folder: Path, config: RealTextureConfig, device: str = "cpu") -> RealTexture:
+        """The system for ``config``."""
+        return cls(config)
+
+    def synthesize(
+        self,
+        exemplar: NDArray[np.uint8],
+        size: tuple[int, int],
+        seed: int,
+        *,
+        initial: NDArray[np.uint8] | None = None,
+        mask: NDArray[np.bool_] | None = None,
+        held_out: NDArray[np.uint8] | None = None,
+        **options: Any,
+    ) -> NDArray[np.uint8]:
+        """A crop of ``held_out`` at a random place.
+
+        Raises:
+            BenchError: no ``held_out`` picture of at least ``size``.
+        """
+        if held_out is None or held_out.shape[0] < size[0] or held_out.shape[1] < size[1]:
+            have = "none" if held_out is None else "x".join(map(str, held_out.shape[:2]))
+            raise BenchError(f"real_texture crops a held_out picture of at least {size[0]}x{size[1]}; given: {have}")
+        y, x = (int(generator(seed, "real_texture", axis).integers(0, held_out.shape[axis] - size[axis] + 1)) for axis in (0, 1))
+        return held_out[y : y + size[0], x : x + size[1]].copy()
