@@ -128,13 +128,10 @@ def learning_rate(config: TrainConfig, step: int) -> float:
     0.5
     """
     warm = min(1.0, (step + 1) / config.warmup) if config.warmup else 1.0
-    done = (step + 1) / config.steps
     if config.schedule == "cosine":
-        shape = 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
-        warm = min(warm, 1.0)
-        return config.lr * (warm if warm < 1 else shape)
+        return config.lr * (warm if warm < 1 else 0.5 * (1 + math.cos(math.pi * (step + 1) / config.steps)))
     if config.schedule == "linear_tail" and config.tail:
-        return config.lr * warm * min(1.0, (1 - done) / config.tail + 1 / config.steps)
+        return config.lr * warm * min(1.0, (1 - step / config.steps) / config.tail)
     return config.lr * warm
 
 
