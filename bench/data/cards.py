@@ -1,0 +1,371 @@
+"""Data set cards: ``datasets/*.yaml``, read strictly. A card says where a data set comes from and how it is split; it holds no code.
+
+See ``docs/bring-your-own-data.md`` for a worked example and the table of keys.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import yaml
+
+from bench.errors import BenchError, did_you_mean
+
+__all__ = ["KINDS", "SPLITS", "Card", "Member", "Render", "Source", "Split", "card_of_block", "load_card", "plain_path"]
+
+KINDS = ("text", "images", "captioned_images", "textures", "scenes")
+FORMATS: Mapping[str, tuple[str, ...]] = {
+    "text": ("text",),
+    "images": ("folder", "idx", "rows"),
+    "captioned_images": ("folder",),
+    "textures": ("folder",),
+    "scenes": ("rendered",),
+}
+"""Kind -> ``format`` values; the first is the default."""
+RULES: Mapping[str, tuple[str, ...]] = {
+    "text": ("works", "fraction", "position"),
+    "images": ("official", "fraction"),
+    "captioned_images": ("official", "fraction"),
+    "textures": ("none",),
+    "scenes": ("rendered",),
+}
+"""Kind -> ``split.rule`` values."""
+SPLITS = ("train", "validation", "test")
+_CLIENTS = ("pypi", "npm", "url", "path", "installed")
+_SOURCE_KEYS: Mapping[str, tuple[str, ...]] = {
+    "pypi": ("kind", "sha256", "prefix"),
+    "npm": ("sha256", "prefix"),
+    "url": ("sha256", "prefix"),
+    "path": ("sha256", "prefix"),
+    "installed": ("prefix",),
+}
+_TOP = (
+    *("name", "title", "kind", "licence", "attribution", "sources", "members", "split", "format", "encoding", "size", "channels"),
+    *("classes", "captions", "on_broken", "source", "render"),
+)
+_SHA = re.compile(r"[0-9a-f]{64}")
+_PYPI = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9][A-Za-z0-9.!+_-]*")
+_NPM = re.compile(r"(@[a-z0-9][a-z0-9._-]*/)?[a-z0-9][a-z0-9._-]*@[0-9][A-Za-z0-9.+-]*")
+
+
+@dataclass(frozen=True)
+class Source:
+    """One place that the data can come from.
+
+    Attributes:
+        client: ``pypi``, ``npm``, ``url``, ``path`` or ``installed``.
+        targets: ``name==version``, ``name@version``, addresses (several files may make one source), a file or folder, or the name
+            of an installed distribution.
+        sha256: digest of each target, None where the members' digests do the checking.
+        kind: ``sdist`` or ``wheel`` for pypi.
+        prefix: folder inside the archive that member names are relative to.
+    """
+
+    client: str
+    targets: tuple[str, ...]
+    sha256: tuple[str | None, ...]
+    kind: str = ""
+    prefix: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.client}: {', '.join(self.targets)}"
+
+
+@dataclass(frozen=True)
+class Member:
+    """A file (or, with ``*`` and ``**``, files) to read out of the source, relative to its prefix."""
+
+    name: str
+    sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class Split:
+    """How items come into train, validation and test.
+
+    Attributes:
+        rule: ``works`` (named files are held out), ``fraction`` (a share of the files or pictures, drawn by seed), ``position``
+            (the end of a single text), ``official`` (the source has its own test set), ``none``, ``rendered``.
+        validation, test: names, a share below 1, or a number of items, as the rule needs.
+        seed: of the draw.
+    """
+
+    rule: str
+    validation: tuple[str, ...] | float | int = 0
+    test: tuple[str, ...] | float | int = 0
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Render:
+    """How many scenes of each split the renderer makes.
+
+    ``judge`` is drawn from training digits with *all* colour-digit pairs: the detector that judges generators learns from it.
+    """
+
+    train: int = 40_000
+    validation: int = 2_000
+    test: int = 4_000
+    judge: int = 40_000
+
+
+@dataclass(frozen=True)
+class Card:
+    """A data set; the fields are the keys of its card (see the module's documentation)."""
+
+    path: Path
+    name: str
+    kind: str
+    licence: str
+    attribution: str
+    split: Split
+    title: str = ""
+    sources: tuple[Source, ...] = ()
+    members: tuple[Member, ...] = (Member("**"),)
+    format: str = ""
+    encoding: str = "utf-8"
+    size: tuple[int, int] | None = None
+    channels: int = 3
+    classes: tuple[str, ...] = ()
+    captions: str = ""
+    on_broken: str = "refuse"
+    source: str = ""
+    render: Render = field(default_factory=Render)
+    limit: Mapping[str, int] = field(default_factory=dict)
+
+    def error(self, key: str, text: str) -> BenchError:
+        """An error about this card that names the file and the key."""
+        return BenchError(f"{self.path}: {key}: {text}")
+
+
+def plain_path(name: str) -> bool:
+    """True if ``name`` is a relative path that stays inside its folder on every system."""
+    parts = name.split("/")
+    return bool(name) and "\\" not in name and "\0" not in name and ":" not in parts[0] and not any(p in ("", ".", "..") for p in parts)
+
+
+class _Parser:
+    """Typed reading of one card's mapping; every error names the file, the key and what is allowed."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def error(self, key: str, text: str) -> BenchError:
+        return BenchError(f"{self.path}: {key}: {text}" if key else f"{self.path}: {text}")
+
+    def keys(self, value: Any, allowed: Iterable[str], key: str) -> Mapping[str, Any]:
+        allowed = tuple(allowed)
+        if not isinstance(value, Mapping):
+            raise self.error(key, f"must be a mapping with the keys {', '.join(allowed)}, not {value!r}")
+        for name in value:
+            if name not in allowed:
+                raise self.error(key, f"unknown key {name!r}.{did_you_mean(str(name), allowed)}")
+        return value
+
+    def text(self, raw: Mapping[str, Any], key: str, default: str | None = None) -> str:
+        value = raw.get(key, default)
+        if not isinstance(value, str) or (default is None and not value.strip()):
+            raise self.error(key, "missing" if value is None else f"must be a text, not {value!r}")
+        return value
+
+    def choice(self, raw: Mapping[str, Any], key: str, allowed: Iterable[str], default: str | None = None, where: str = "") -> str:
+        allowed = tuple(allowed)
+        value = raw.get(key, default)
+        if value not in allowed:
+            what = "missing" if value is None else f"{value!r} is not allowed"
+            raise self.error(where + key, f"{what}; one of {', '.join(allowed)}.{did_you_mean(str(value), allowed)}")
+        return str(value)
+
+    def whole(self, raw: Mapping[str, Any], key: str, default: int, where: str = "", low: int = 0) -> int:
+        value = raw.get(key, default)
+        if not isinstance(value, int) or isinstance(value, bool) or value < low:
+            raise self.error(where + key, f"must be a whole number of at least {low}, not {value!r}")
+        return value
+
+    def sha(self, value: Any, key: str) -> str:
+        if not isinstance(value, str) or not _SHA.fullmatch(value):
+            raise self.error(key, f"must be a sha256 (64 lower-case hexadecimal digits), not {value!r}")
+        return value
+
+    def source(self, raw: Any, key: str) -> Source:
+        if not isinstance(raw, Mapping):
+            raise self.error(key, f"must be a mapping such as `path: my-data`, not {raw!r}")
+        clients = [name for name in raw if name in _CLIENTS]
+        if len(clients) != 1:
+            known = {k for keys in _SOURCE_KEYS.values() for k in keys} | set(_CLIENTS)
+            odd = next((str(k) for k in raw if k not in known), "")
+            raise self.error(key, f"names one of {', '.join(_CLIENTS)}, not {clients or odd or 'none'}." + (did_you_mean(odd, _CLIENTS) if odd else ""))
+        client = clients[0]
+        self.keys(raw, (client, *_SOURCE_KEYS[client]), key)
+        value = raw[client]
+        targets = tuple(value) if isinstance(value, list) and client == "url" else (value,)
+        if not targets or not all(isinstance(t, str) and t for t in targets):
+            raise self.error(f"{key}.{client}", f"must be a text, not {value!r}")
+        digests = raw.get("sha256")
+        if isinstance(digests, list) and len(digests) != len(targets):
+            raise self.error(f"{key}.sha256", f"{len(digests)} digests for {len(targets)} addresses")
+        digests = digests if isinstance(digests, list) else [digests] * len(targets)
+        kind, prefix = "", raw.get("prefix", "")
+        if client == "pypi":
+            if not _PYPI.fullmatch(targets[0]):
+                raise self.error(f"{key}.pypi", f"must be name==version, not {targets[0]!r}")
+            kind = self.choice(raw, "kind", ("sdist", "wheel"), "wheel", f"{key}.")
+        if client == "npm" and not _NPM.fullmatch(targets[0]):
+            raise self.error(f"{key}.npm", f"must be name@version, not {targets[0]!r}")
+        if client == "url":
+            for target in targets:
+                if not re.match(r"https?://[^/]+/.", target):
+                    raise self.error(f"{key}.url", f"must begin with http:// or https:// and name a file, not {target!r}")
+            if None in digests:
+                raise self.error(f"{key}.sha256", "missing: a file from an address is used only if its sha256 is known (run `sha256sum FILE`)")
+        if not isinstance(prefix, str) or (prefix and not plain_path(prefix.rstrip("/"))):
+            raise self.error(f"{key}.prefix", f"must be a folder inside the archive, not {prefix!r}")
+        checked = tuple(None if d is None else self.sha(d, f"{key}.sha256") for d in digests)
+        return Source(client, targets, checked, kind, prefix.rstrip("/") + "/" if prefix else "")
+
+    def member(self, raw: Any, key: str) -> Member:
+        if isinstance(raw, str):
+            name, digest = raw, None
+        else:
+            entry = self.keys(raw, ("name", "sha256"), key)
+            name, digest = str(entry.get("name", "")), None if entry.get("sha256") is None else self.sha(entry["sha256"], f"{key}.sha256")
+        if not plain_path(name):
+            raise self.error(key, f"must be a relative file name without '..', or a pattern with * and **, not {name!r}")
+        if digest and "*" in name:
+            raise self.error(f"{key}.sha256", "a pattern cannot have one digest: name the files")
+        return Member(name, digest)
+
+    def split(self, raw: Any, kind: str) -> Split:
+        raw = self.keys(raw if raw is not None else ({"rule": RULES[kind][0]} if len(RULES[kind]) == 1 else None), ("rule", "validation", "test", "seed"), "split")
+        rule = self.choice(raw, "rule", RULES[kind], where="split.")
+        parts: dict[str, Any] = {}
+        for name in ("validation", "test"):
+            value, key = raw.get(name), f"split.{name}"
+            if rule in ("none", "rendered") or (rule == "official" and name == "test"):
+                if value is not None:
+                    raise self.error(key, f"not allowed with rule {rule!r}")
+                continue
+            if rule == "works":
+                if not isinstance(value, list) or not value or not all(isinstance(v, str) for v in value):
+                    raise self.error(key, "must be a list of member names")
+                parts[name] = tuple(value)
+            elif rule == "official":
+                parts[name] = self.whole(raw, name, 0, "split.")
+            else:
+                if not isinstance(value, float) or not 0 < value < 0.5:
+                    raise self.error(key, f"must be a share between 0 and 0.5, not {value!r}")
+                parts[name] = value
+        return Split(rule, seed=self.whole(raw, "seed", 0, "split."), **parts)
+
+    def card(self, raw: Any) -> Card:
+        raw = self.keys(raw, _TOP, "")
+        kind = self.choice(raw, "kind", KINDS)
+        rendered = kind == "scenes"
+        sources, members = raw.get("sources"), raw.get("members", ["**"])
+        if rendered and (sources is not None or "members" in raw):
+            raise self.error("sources", "scenes are rendered from another data set: give `source: mnist` instead")
+        if not rendered and (not isinstance(sources, list) or not sources):
+            raise self.error("sources", "must be a list of at least one source (pypi, npm, url, path or installed)")
+        if not isinstance(members, list) or not members:
+            raise self.error("members", f"must be a list of names or patterns, not {members!r}")
+        size = raw.get("size")
+        if size is not None and not (isinstance(size, list) and len(size) == 2 and all(isinstance(s, int) and s > 0 for s in size)):
+            raise self.error("size", f"must be [height, width] in pixels, not {size!r}")
+        if size is None and kind in ("images", "captioned_images") and raw.get("format", "folder") == "folder":
+            raise self.error("size", "missing: pictures of a folder are scaled to one [height, width]")
+        channels = self.whole(raw, "channels", 3)
+        if channels not in (1, 3):
+            raise self.error("channels", f"must be 1 (grey) or 3 (colour), not {channels}")
+        classes = raw.get("classes", [])
+        if not isinstance(classes, list) or not all(isinstance(c, str) for c in classes):
+            raise self.error("classes", f"must be a list of names, not {classes!r}")
+        render = self.keys(raw.get("render", {}), SPLITS_OF_SCENES, "render")
+        name = self.text(raw, "name")
+        if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name):
+            raise self.error("name", f"lower-case letters, digits and hyphens, not {name!r}")
+        return Card(
+            path=self.path,
+            name=name,
+            kind=kind,
+            title=self.text(raw, "title", ""),
+            licence=self.text(raw, "licence"),
+            attribution=self.text(raw, "attribution"),
+            split=self.split(raw.get("split"), kind),
+            sources=tuple(self.source(s, f"sources[{i}]") for i, s in enumerate(sources or [])),
+            members=tuple(self.member(m, f"members[{i}]") for i, m in enumerate(members)),
+            format=self.choice(raw, "format", FORMATS[kind], FORMATS[kind][0]),
+            encoding=self.choice(raw, "encoding", ("utf-8", "latin-1"), "utf-8"),
+            size=(size[0], size[1]) if size else None,
+            channels=channels,
+            classes=tuple(classes),
+            captions=self.text(raw, "captions") if kind == "captioned_images" else "",
+            on_broken=self.choice(raw, "on_broken", ("skip", "refuse"), "refuse"),
+            source=self.text(raw, "source") if rendered else "",
+            render=Render(**{k: self.whole(render, k, getattr(Render, k), "render.", 1) for k in SPLITS_OF_SCENES}),
+        )
+
+
+SPLITS_OF_SCENES = (*SPLITS, "judge")
+
+
+def load_card(path: Path | str) -> Card:
+    """Read and check a card.
+
+    Raises:
+        BenchError: no such file, not YAML, or a wrong key or value (file, key and what is allowed are named).
+    """
+    path = Path(path)
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        near = [p.as_posix() for p in path.parent.glob("*.yaml")]
+        raise BenchError(f"no card {path}.{did_you_mean(path.as_posix(), near)}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise BenchError(f"{path} is not YAML: {error}") from error
+    return _Parser(path).card(raw)
+
+
+def card_of_block(name: str, block: Mapping[str, Any], where: str = "params.yaml: datasets", root: Path = Path()) -> Card:
+    """The card that a block of params.yaml names, with the block's changes: ``limit`` (keep only the first so many characters or
+    pictures of a split), or for scenes ``source`` and the number of scenes of each split.
+
+    Raises:
+        BenchError: an error in the card or in the block.
+    """
+    import dataclasses
+
+    parser = _Parser(Path(where))
+    label = f"{where}.{name}"
+    path = block.get("card")
+    if not isinstance(path, str):
+        raise BenchError(f"{label}.card: missing: the path of the data set's card, such as datasets/{name}.yaml")
+    card = load_card(root / path)
+    if card.name != name:
+        raise card.error("name", f"{card.name!r} differs from the block's name {name!r}")
+    if card.kind == "scenes":
+        parser.keys(block, ("card", "source", *SPLITS_OF_SCENES), label)
+        counts = {k: parser.whole(block, k, getattr(card.render, k), f"{label}.", 1) for k in SPLITS_OF_SCENES}
+        return dataclasses.replace(card, source=parser.text(block, "source", card.source), render=Render(**counts))
+    parser.keys(block, ("card", "limit"), label)
+    limit = parser.keys(block.get("limit") or {}, SPLITS, f"{label}.limit")
+    return dataclasses.replace(card, limit={k: parser.whole(limit, k, 1, f"{label}.limit.", 1) for k in limit})
+
+
+def relative(name: str, prefix: str) -> str | None:
+    """``name`` without ``prefix``, or None if it lies elsewhere."""
+    return name.removeprefix(prefix) if name.startswith(prefix) else None
+
+
+def matches(name: str, pattern: str) -> bool:
+    """Whether a member's name fits a pattern: ``*`` stays inside one folder, ``**`` crosses folders.
+
+    >>> matches("train/cat/1.png", "train/**"), matches("train/cat/1.png", "train/*"), matches("a_gut.txt", "*_gut.txt")
+    (True, False, True)
+    """
+    parts = re.split(r"(\*\*/?|\*|\?)", PurePosixPath(pattern).as_posix())
+    table = {"**": ".*", "**/": "(?:.*/)?", "*": "[^/]*", "?": "[^/]"}
+    return re.fullmatch("".join(table.get(p) or re.escape(p) for p in parts), name) is not None

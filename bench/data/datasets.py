@@ -1,0 +1,144 @@
+"""Prepared data sets: what the train and evaluate stages read from ``data/prepared/<name>/``."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.errors import BenchError
+from bench.files import hash_file, read_json, write_json, write_npz, write_text
+
+__all__ = [
+    "ImageSplit",
+    "load",
+    "load_exemplars",
+    "load_images",
+    "load_meta",
+    "load_text",
+    "write_exemplars",
+    "write_images",
+    "write_meta",
+    "write_texts",
+]
+
+SPLITS = ("train", "validation", "test")
+_PLAIN = ("images", "labels", "captions", "names")
+
+
+@dataclass(frozen=True)
+class ImageSplit:
+    """One split of a set of pictures.
+
+    Attributes:
+        images: ``(N, H, W, C)`` uint8.
+        labels: ``(N,)`` int64 class of each picture, or None.
+        captions: N captions, or None.
+        scene: for rendered scenes, the ground truth: arrays whose first axis is N (see :mod:`bench.data.scenes`); else None.
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64] | None = None
+    captions: list[str] | None = None
+    scene: dict[str, NDArray[Any]] | None = None
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def take(self, indices: NDArray[np.integer] | NDArray[np.bool_] | slice) -> ImageSplit:
+        """The items at ``indices`` (integers, a mask, or a slice)."""
+        rows = np.arange(len(self.images))[indices]
+        return ImageSplit(
+            self.images[rows],
+            None if self.labels is None else self.labels[rows],
+            None if self.captions is None else [self.captions[i] for i in rows],
+            None if self.scene is None else {name: array[rows] for name, array in self.scene.items()},
+        )
+
+
+def _need(path: Path) -> Path:
+    if not path.exists():
+        name = path.parent.name
+        raise BenchError(f"{path} is not there: run `python stages/fetch.py {name}` and `python stages/prepare.py {name}`, or `dvc repro`")
+    return path
+
+
+def load_meta(folder: Path) -> dict[str, Any]:
+    """``meta.json``: name, kind, title, licence, attribution, splits, digest, and what the kind adds."""
+    meta: dict[str, Any] = read_json(_need(folder / "meta.json"))
+    return meta
+
+
+def load_text(folder: Path) -> dict[str, str]:
+    """``{"train": ..., "validation": ..., "test": ...}`` of a prepared text."""
+    return {split: _need(folder / f"{split}.txt").read_bytes().decode("utf-8") for split in SPLITS}
+
+
+def _read_split(path: Path) -> ImageSplit:
+    with np.load(path, allow_pickle=False) as file:
+        scene = {name: file[name] for name in file.files if name not in _PLAIN}
+        return ImageSplit(
+            images=file["images"],
+            labels=file["labels"] if "labels" in file.files else None,
+            captions=[str(c) for c in file["captions"]] if "captions" in file.files else None,
+            scene=scene or None,
+        )
+
+
+def load_images(folder: Path) -> dict[str, ImageSplit]:
+    """The splits of prepared pictures: train, validation, test, and for scenes also ``judge`` (training digits, all colour-digit pairs)."""
+    extra = ("judge",) if (folder / "judge.npz").exists() else ()
+    return {split: _read_split(_need(folder / f"{split}.npz")) for split in (*SPLITS, *extra)}
+
+
+def load_exemplars(folder: Path) -> dict[str, NDArray[np.uint8]]:
+    """Name -> ``(H, W)`` or ``(H, W, 3)`` uint8 of prepared textures."""
+    with np.load(_need(folder / "exemplars.npz"), allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}
+
+
+def load(folder: Path) -> dict[str, Any]:
+    """Whatever kind of data ``folder`` holds: texts, image splits or exemplars, by split or name."""
+    kind = load_meta(folder)["kind"]
+    return load_text(folder) if kind == "text" else load_exemplars(folder) if kind == "textures" else load_images(folder)
+
+
+def write_texts(folder: Path, texts: Mapping[str, str]) -> dict[str, int]:
+    """The texts of the splits; characters of each."""
+    for split, text in texts.items():
+        write_text(folder / f"{split}.txt", text)
+    return {split: len(text) for split, text in texts.items()}
+
+
+def write_images(folder: Path, splits: Mapping[str, ImageSplit]) -> dict[str, int]:
+    """The npz of each split; pictures of each."""
+    for split, data in splits.items():
+        arrays: dict[str, NDArray[Any]] = {"images": data.images}
+        if data.labels is not None:
+            arrays["labels"] = data.labels.astype(np.int64)
+        if data.captions is not None:
+            arrays["captions"] = np.array(data.captions, dtype=np.str_)
+        write_npz(folder / f"{split}.npz", {**arrays, **(data.scene or {})})
+    return {split: len(data) for split, data in splits.items()}
+
+
+def write_exemplars(folder: Path, exemplars: Mapping[str, NDArray[np.uint8]]) -> dict[str, int]:
+    """``exemplars.npz``; the number of exemplars counts as the split ``exemplars``."""
+    write_npz(folder / "exemplars.npz", exemplars)
+    return {"exemplars": len(exemplars)}
+
+
+def write_meta(folder: Path, meta: Mapping[str, Any]) -> dict[str, Any]:
+    """``meta.json`` with the digest of everything else in ``folder``."""
+    whole = hashlib.sha256()
+    for path in sorted(folder.iterdir()):
+        if path.name != "meta.json":
+            whole.update(f"{path.name} {hash_file(path)}\n".encode())
+    full = {**meta, "digest": whole.hexdigest()}
+    write_json(folder / "meta.json", full)
+    return full

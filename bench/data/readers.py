@@ -1,0 +1,226 @@
+"""Files of a raw data set into arrays and texts: IDX, rows of a PNG, folders of pictures, captions, texts."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import struct
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.errors import BenchError
+from bench.progress import Progress
+
+__all__ = ["PICTURES", "Pictures", "read_captions", "read_idx", "read_pictures", "read_rows", "read_text"]
+
+PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
+MAX_PIXELS = 1 << 28
+"""Larger pictures are taken for decompression bombs."""
+_IDX_TYPES = {8: np.dtype("u1"), 9: np.dtype("i1"), 11: np.dtype(">i2"), 12: np.dtype(">i4"), 13: np.dtype(">f4"), 14: np.dtype(">f8")}
+
+
+def read_idx(path: Path) -> NDArray[np.generic]:
+    """An array in the IDX format of MNIST's authors: two zero bytes, a type code, the number of dimensions, the dimensions (big-endian).
+
+    Raises:
+        BenchError: not IDX, or not as long as its header says.
+    """
+    content = path.read_bytes()
+    if len(content) < 4 or content[:2] != b"\0\0" or content[2] not in _IDX_TYPES or len(content) < 4 + 4 * content[3]:
+        raise BenchError(f"{path}: not an IDX file")
+    rank = content[3]
+    shape = struct.unpack(f">{rank}I", content[4 : 4 + 4 * rank])
+    kind, body = _IDX_TYPES[content[2]], content[4 + 4 * rank :]
+    expected = kind.itemsize * int(np.prod(shape, dtype=np.int64))
+    if len(body) != expected:
+        raise BenchError(f"{path}: truncated IDX file: {len(body):,} bytes of data, its header says {expected:,}")
+    return np.frombuffer(body, kind).reshape(shape)
+
+
+def read_rows(path: Path, size: tuple[int, int], channels: int) -> NDArray[np.uint8]:
+    """A lossless picture that holds one small picture in each row of pixels: ``(rows, height, width, channels)``.
+
+    Raises:
+        BenchError: broken, or rows of another length.
+    """
+    picture = _decode(path, channels)
+    height, width = size
+    if picture.shape[1] != height * width:
+        raise BenchError(f"{path}: rows of {picture.shape[1]} pixels, but size is {height} x {width}")
+    return picture.reshape(-1, height, width, channels)
+
+
+def _decode(path: Path, channels: int) -> NDArray[np.uint8]:
+    """A picture file as ``(H, W, channels)``; transparency is laid over white."""
+    from PIL import Image
+
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, MAX_PIXELS
+    try:
+        with Image.open(path) as file:
+            file.load()
+            picture: Image.Image = file
+            if "A" in picture.getbands() or "transparency" in picture.info:
+                layer = picture.convert("RGBA")
+                picture = Image.new("RGBA", layer.size, "white")
+                picture.alpha_composite(layer)
+            array = np.asarray(picture.convert("L" if channels == 1 else "RGB"), dtype=np.uint8)
+    except (OSError, ValueError, SyntaxError, EOFError, struct.error, zlib.error, Image.DecompressionBombError) as error:
+        raise BenchError(f"{path}: not a readable picture ({str(error).splitlines()[0] if str(error) else type(error).__name__})") from error
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
+    return array.reshape(*array.shape[:2], channels)
+
+
+def _fit(picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Cropped to the middle in the target's proportions, then scaled (antialiased)."""
+    from PIL import Image
+
+    (height, width), (h, w, channels) = size, picture.shape
+    if (h, w) == size:
+        return picture
+    scale = min(h / height, w / width)
+    ch, cw = min(h, max(1, round(height * scale))), min(w, max(1, round(width * scale)))
+    top, left = (h - ch) // 2, (w - cw) // 2
+    crop = picture[top : top + ch, left : left + cw]
+    image = Image.fromarray(crop[..., 0] if channels == 1 else crop).resize((width, height), Image.Resampling.BOX if scale > 1 else Image.Resampling.BICUBIC)
+    return np.asarray(image, dtype=np.uint8).reshape(height, width, channels)
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Pictures of a folder.
+
+    Attributes:
+        names: file names below the folder, sorted, of the readable ones.
+        images: ``(N, H, W, C)`` if a size was asked for, else one array for each name.
+        broken: what is wrong with each file that was left out.
+    """
+
+    names: list[str]
+    images: list[NDArray[np.uint8]]
+    broken: list[str] = field(default_factory=list)
+
+
+def read_pictures(folder: Path, size: tuple[int, int] | None, channels: int | None, on_broken: str = "refuse", *, quiet: bool = True) -> Pictures:
+    """All pictures below ``folder``.
+
+    Args:
+        folder: searched with its subfolders.
+        size: scale to (height, width), cropped in the middle; None keeps each as it is.
+        channels: 1 or 3; None keeps grey pictures grey, ``(H, W, 1)``.
+        on_broken: ``skip`` leaves unreadable files out, ``refuse`` raises; both name every one of them.
+        quiet: no progress.
+
+    Raises:
+        BenchError: broken files and ``refuse``, or not one readable picture.
+    """
+    files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in PICTURES)
+    found = Pictures([], [])
+    with Progress(f"reading pictures of {folder.name}", len(files), "pictures", quiet=quiet) as progress:
+        for path in files:
+            try:
+                picture = _decode(path, channels or (1 if _is_grey(path) else 3))
+                found.images.append(_fit(picture, size) if size else picture)
+                found.names.append(path.relative_to(folder).as_posix())
+            except BenchError as error:
+                found.broken.append(str(error))
+            progress.update()
+    if found.broken and on_broken == "refuse":
+        listed = "\n".join(f"- {b}" for b in found.broken)
+        raise BenchError(
+            f"{folder}: {len(found.broken)} of {len(files)} pictures cannot be read:\n{listed}\nRepair or remove them, or set `on_broken: skip`."
+        )
+    if not found.names:
+        raise BenchError(f"{folder}: not one readable picture ({', '.join(PICTURES)})")
+    return found
+
+
+def _is_grey(path: Path) -> bool:
+    from PIL import Image
+
+    try:
+        with Image.open(path) as file:
+            return file.mode in ("1", "L", "I", "I;16", "F")
+    except (OSError, ValueError, SyntaxError):
+        return False
+
+
+def read_text(path: Path, encoding: str = "utf-8") -> str:
+    """A text file with ``\\n`` line ends; a byte-order mark and a final DOS end-of-file mark (0x1a) are dropped.
+
+    Raises:
+        BenchError: bytes that are not of the encoding (the place is named), or NUL characters.
+    """
+    content = path.read_bytes()
+    try:
+        text = content.decode("utf-8-sig" if encoding == "utf-8" else encoding)
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise BenchError(
+            f"{path}: line {line}: byte 0x{content[error.start]:02x} at offset {error.start:,} is not {encoding}; "
+            "convert the file, or set `encoding: latin-1` in the card if it is"
+        ) from error
+    if "\0" in text:
+        raise BenchError(f"{path}: holds NUL characters at offset {text.index(chr(0)):,}: not a text")
+    return text.replace("\r\n", "\n").replace("\r", "\n").rstrip("\x1a")
+
+
+def _caption_rows(path: Path) -> list[tuple[int, str, str]]:
+    """(line, file, caption) of a .tsv or .csv with the columns file and caption, or a .jsonl with those keys."""
+    text = read_text(path)
+    if path.suffix == ".jsonl":
+        rows = []
+        for number, line in enumerate(text.splitlines(), 1):
+            if line.strip():
+                try:
+                    entry = json.loads(line)
+                    rows.append((number, str(entry["file"]), str(entry["caption"])))
+                except (json.JSONDecodeError, KeyError, TypeError) as error:
+                    raise BenchError(f"{path}: line {number}: not a JSON object with `file` and `caption`") from error
+        return rows
+    reader = csv.DictReader(io.StringIO(text), delimiter="\t" if path.suffix == ".tsv" else ",")
+    if not {"file", "caption"} <= set(reader.fieldnames or ()):
+        raise BenchError(f"{path}: the first line must name the columns file and caption, not {', '.join(reader.fieldnames or ['nothing'])}")
+    return [(reader.line_num, row["file"] or "", row["caption"] or "") for row in reader]
+
+
+def read_captions(folder: Path, where: str, names: Sequence[str]) -> list[tuple[str, str]]:
+    """(picture, caption) pairs, by picture name; a picture may have several captions.
+
+    Args:
+        folder: of the data set.
+        where: ``sidecar`` (``cat.txt`` beside ``cat.png``; one caption a line), or the name of a .tsv, .csv or .jsonl file.
+        names: the readable pictures; captions of others are left out.
+
+    Raises:
+        BenchError: a malformed file, an empty caption, a caption of a picture that is not there, or a picture without caption.
+    """
+    pairs: list[tuple[str, str]] = []
+    problems: list[str] = []
+    if where == "sidecar":
+        for name in names:
+            side = (folder / name).with_suffix(".txt")
+            lines = [line.strip() for line in read_text(side).splitlines() if line.strip()] if side.exists() else []
+            pairs += [(name, line) for line in lines]
+    else:
+        path = folder / where
+        if not path.exists() or path.suffix not in (".tsv", ".csv", ".jsonl"):
+            raise BenchError(f"{path}: captions: must be `sidecar` or a .tsv, .csv or .jsonl file among the members")
+        for line, file, caption in _caption_rows(path):
+            if not caption.strip():
+                problems.append(f"{path}: line {line}: no caption for {file!r}")
+            elif not (folder / file).is_file():
+                problems.append(f"{path}: line {line}: no picture {file!r}")
+            elif file in set(names):
+                pairs.append((file, " ".join(caption.split())))
+    captioned = {name for name, _ in pairs}
+    problems += [f"{folder / name}: no caption" for name in names if name not in captioned]
+    if problems:
+        raise BenchError(f"{folder}: captions and pictures do not fit together:\n" + "\n".join(f"- {p}" for p in problems))
+    return sorted(pairs)
