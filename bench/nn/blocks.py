@@ -24,6 +24,7 @@ __all__ = [
     "images_to_tensor",
     "in_chunks",
     "norm2d",
+    "ready",
     "tensor_to_images",
     "zero_init",
 ]
@@ -118,6 +119,13 @@ def tensor_to_images(tensor: Tensor) -> NDArray[np.uint8]:
     scaled = tensor.detach().float().clamp(-1.0, 1.0).add(1.0).mul(127.5).round_().to(torch.uint8)
     images: NDArray[np.uint8] = scaled.permute(0, 2, 3, 1).contiguous().cpu().numpy()
     return images
+
+
+def ready(module: nn.Module, device: str) -> None:
+    """Evaluation mode, on ``device``, channels last: the same kernels run after training as after loading."""
+    module.to(device)
+    module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    module.eval()
 
 
 @torch.no_grad()
