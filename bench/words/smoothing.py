@@ -1,0 +1,244 @@
+"""From counts to probabilities: maximum likelihood, add-k, Kneser-Ney (Chen & Goodman 1998, sections 2.1, 2.7 and 3).
+
+Every smoothing is brought into one form. For the context c of order m - 1 and the token w
+
+    p_m(w | c) = alpha_m(c w) + gamma_m(c) * lower(w)
+
+where ``lower`` is ``p_{m-1}`` (Kneser-Ney), the uniform distribution over the vocabulary (add-k), or nothing (maximum
+likelihood). A context that was never seen passes on to the lower order; so does the start of a text, where the context
+is shorter than n - 1. The vocabulary holds the escape token, so that the escape's probability is part of the sum to one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.errors import BenchError, did_you_mean
+from bench.words.counts import GramCounts
+
+__all__ = ["SMOOTHINGS", "Level", "SmoothedModel", "choose_k", "discounts"]
+
+SMOOTHINGS = ("mle", "add_k", "kneser_ney", "modified_kneser_ney")
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+_K_GRID = tuple(float(f"{10**exponent:.1e}") for exponent in np.arange(-5.0, 0.51, 0.25))
+
+
+def discounts(counts: Ints, modified: bool) -> tuple[float, float, float]:
+    """What is taken from counts of 1, 2 and >= 3, estimated from the counts of counts n1 .. n4.
+
+    One discount ``n1 / (n1 + 2 n2)`` (Kneser & Ney 1995; Chen & Goodman 1998, eq. 18), or three of them (eq. 26). On texts too
+    small to estimate them (no grams seen once, ...) 0.5, or 0.5, 1, 1.5.
+
+    >>> discounts(np.array([1, 1, 1, 1, 2, 2, 3, 4]), modified=False)
+    (0.5, 0.5, 0.5)
+    """
+    n1, n2, n3, n4 = (int(np.count_nonzero(counts == value)) for value in (1, 2, 3, 4))
+    if not modified:
+        single = n1 / (n1 + 2 * n2) if n1 and n2 else 0.5
+        return single, single, single
+    if not (n1 and n2 and n3):
+        return 0.5, 1.0, 1.5
+    y = n1 / (n1 + 2 * n2)
+    found = (1 - 2 * y * n2 / n1, 2 - 3 * y * n3 / n2, 3 - 4 * y * n4 / n3)
+    return found if all(0 < d <= i for i, d in enumerate(found, 1)) else (0.5, 1.0, 1.5)
+
+
+@dataclass(frozen=True)
+class Level:
+    """One order of a smoothed model.
+
+    Attributes:
+        alpha: own share of the probability, for each gram of this order.
+        gamma: weight of the lower distribution, for each context; 1 where a context has no continuation.
+    """
+
+    alpha: Floats
+    gamma: Floats
+
+
+class SmoothedModel:
+    """All orders and smoothings over one set of counts; tables are made when first asked for.
+
+    Args:
+        counts: grams of all orders.
+        k: add-k's k for each order.
+    """
+
+    def __init__(self, counts: GramCounts, k: Sequence[float]) -> None:
+        self.counts = counts
+        self.k = tuple(k)
+        self._levels: dict[tuple[object, ...], Level] = {}
+        self._starts: dict[int, Ints] = {}
+
+    def check(self, n: int, smoothing: str) -> None:
+        """Refuse what cannot be scored.
+
+        Raises:
+            BenchError: unknown smoothing, or an order that was not counted.
+        """
+        if smoothing not in SMOOTHINGS:
+            raise BenchError(f"unknown smoothing {smoothing!r}.{did_you_mean(smoothing, SMOOTHINGS)}")
+        if not 1 <= n <= self.counts.order:
+            raise BenchError(f"n = {n} was not counted: use n from 1 to {self.counts.order}, or raise `model: {{order: ...}}` and train again")
+
+    def level(self, m: int, n: int, smoothing: str, discount: float | None = None, plain_unigram: bool = False) -> Level:
+        """Order ``m`` of the model of order ``n``: Kneser-Ney's lower orders use continuation counts (Chen & Goodman, eq. 17)."""
+        kneser_ney = smoothing.endswith("kneser_ney")
+        key = (m, kneser_ney and m < n, smoothing, discount, plain_unigram)
+        if key not in self._levels:
+            self._levels[key] = self._kneser_ney(m, n, smoothing, discount, plain_unigram) if kneser_ney else self._direct(m, smoothing)
+        return self._levels[key]
+
+    def _totals(self, m: int, values: NDArray[np.generic]) -> Floats:
+        return np.bincount(self.counts.prefixes(m), weights=values, minlength=self.counts.contexts(m))
+
+    def _direct(self, m: int, smoothing: str) -> Level:
+        counts = self.counts.counts[m - 1].astype(np.float64)
+        added = self.k[m - 1] * self.counts.size if smoothing == "add_k" else 0.0
+        totals = self._totals(m, counts)
+        alpha = counts / (totals + added)[self.counts.prefixes(m)]
+        with np.errstate(invalid="ignore"):
+            gamma = np.where(totals > 0, added / (totals + added), 1.0)
+        return Level(alpha, gamma)
+
+    def _kneser_ney(self, m: int, n: int, smoothing: str, discount: float | None, plain_unigram: bool) -> Level:
+        counts = self.counts.continuations[m - 1] if m < n else self.counts.counts[m - 1]
+        prefixes = self.counts.prefixes(m)
+        totals = self._totals(m, counts)
+        steps = (discount,) * 3 if discount is not None else discounts(counts, smoothing == "modified_kneser_ney")
+        if plain_unigram and m == 1:
+            steps = (0.0, 0.0, 0.0)
+        taken = np.array([0.0, *steps])[np.minimum(counts, 3)]  # D(c), zero for c = 0
+        with np.errstate(invalid="ignore", divide="ignore"):
+            alpha = np.where(counts > 0, (counts - taken) / totals[prefixes], 0.0)
+            gamma = np.where(totals > 0, self._totals(m, taken) / totals, 1.0)
+        return Level(alpha, gamma)
+
+    def _levels_of(self, n: int, smoothing: str, discount: float | None, plain_unigram: bool) -> list[Level]:
+        self.check(n, smoothing)
+        return [self.level(m, n, smoothing, discount, plain_unigram) for m in range(1, n + 1)]
+
+    def probabilities(
+        self, tokens: Ints, n: int, smoothing: str, *, depth: Ints | None = None, discount: float | None = None, plain_unigram: bool = False
+    ) -> Floats:
+        """``p_n(token | the n - 1 before it)`` for each token.
+
+        Args:
+            tokens: ``(T,)`` ids.
+            n: order.
+            smoothing: one of ``SMOOTHINGS``.
+            depth: see :meth:`GramCounts.locate`.
+            discount: fixed discount instead of the estimated ones.
+            plain_unigram: leave the unigrams undiscounted (no uniform share), as some implementations do.
+        """
+        levels = self._levels_of(n, smoothing, discount, plain_unigram)
+        uniform = 1 / self.counts.size
+        p = np.full(len(tokens), uniform)
+        length = np.arange(1, len(tokens) + 1) if depth is None else depth
+        for m, (level, (contexts, grams)) in enumerate(zip(levels, self.counts.locate(tokens, n, depth), strict=True), 1):
+            # A gather from index -1 reads the last entry and is masked out below.
+            own = np.where(grams >= 0, level.alpha[grams], 0.0) if len(level.alpha) else np.zeros(len(tokens))
+            seen = contexts >= 0
+            weight = np.where(seen, level.gamma[contexts], 1.0) if len(level.gamma) else np.ones(len(tokens))
+            if smoothing.endswith("kneser_ney"):
+                p = own + weight * p
+            else:  # no recursion: the highest order that the text so far allows decides alone
+                p = np.where(length >= m, own + weight * (uniform if smoothing == "add_k" else 0.0), p)
+        return p
+
+    def distribution(self, context: Ints, n: int, smoothing: str, *, discount: float | None = None, plain_unigram: bool = False) -> Floats:
+        """``p_n(w | context)`` for every token w of the vocabulary: ``(V,)``.
+
+        Maximum likelihood after a context that was never seen gives all zeros.
+        """
+        levels = self._levels_of(n, smoothing, discount, plain_unigram)
+        size = self.counts.size
+        state = self.state(context, n)
+        uniform = np.full(size, 1 / size)
+        p = uniform
+        for m, level in enumerate(levels[: min(n, len(context) + 1)], 1):
+            own, weight = np.zeros(size), 1.0
+            if state[m - 1] >= 0:
+                tokens, alphas = self._children(m, state[m - 1], level)
+                own[tokens] = alphas
+                weight = float(level.gamma[state[m - 1]])
+            if smoothing.endswith("kneser_ney"):
+                p = own + weight * p
+            else:
+                p = own + (weight * uniform if smoothing == "add_k" else 0.0)
+        return p
+
+    def _children(self, m: int, context: int, level: Level) -> tuple[Ints, Floats]:
+        if m not in self._starts:
+            self._starts[m] = np.searchsorted(self.counts.keys[m - 1], np.arange(self.counts.contexts(m) + 1) * self.counts.size)
+        span = slice(self._starts[m][context], self._starts[m][context + 1])
+        return self.counts.keys[m - 1][span] - context * self.counts.size, level.alpha[span]
+
+    def state(self, context: Ints, n: int) -> list[int]:
+        """Context index for each order 1 .. n after ``context``, -1 = never seen."""
+        state = [0] + [-1] * (n - 1)
+        for token in context[-(n - 1) :] if n > 1 else ():
+            state = self.advance(state, int(token))
+        return state
+
+    def advance(self, state: list[int], token: int) -> list[int]:
+        """The state after one more token."""
+        new = [0]
+        for m in range(1, len(state)):
+            wanted = state[m - 1] * self.counts.size + token
+            table = self.counts.keys[m - 1]
+            place = int(table.searchsorted(wanted))
+            new.append(place if state[m - 1] >= 0 and place < len(table) and table[place] == wanted else -1)
+        return new
+
+    def draw(self, context: Ints, n: int, smoothing: str, rng: np.random.Generator) -> Iterator[int]:
+        """Endless tokens that continue ``context``; exact samples of the mixture, one order at a time.
+
+        With probability 1 - gamma a continuation seen after the context is drawn in proportion to alpha, else the lower
+        distribution is asked. Maximum likelihood at a dead end shortens its context.
+        """
+        levels = self._levels_of(n, smoothing, None, False)
+        state = self.state(context, n)
+        while True:
+            token = self._draw_one(state, levels, smoothing, rng)
+            yield token
+            state = self.advance(state, token)
+
+    def _draw_one(self, state: list[int], levels: list[Level], smoothing: str, rng: np.random.Generator) -> int:
+        for m in range(len(levels), 0, -1):
+            if state[m - 1] < 0:
+                continue
+            tokens, alphas = self._children(m, state[m - 1], levels[m - 1])
+            if not len(tokens):
+                continue
+            cumulated = np.cumsum(alphas)
+            scale = cumulated[-1] if smoothing == "mle" else 1.0
+            place = int(np.searchsorted(cumulated, rng.random() * scale, side="right"))
+            if place < len(tokens):
+                return int(tokens[place])
+            if smoothing == "add_k":
+                break
+        return int(rng.integers(self.counts.size))
+
+
+def choose_k(counts: GramCounts, validation: Ints) -> tuple[float, ...]:
+    """For each order the k of a fixed grid (1e-5 .. 3) that gives the validation tokens the highest likelihood."""
+    chosen = []
+    for m, (contexts, grams) in enumerate(counts.locate(validation, counts.order), 1):
+        if m > len(validation) or not len(counts.keys[m - 1]):
+            chosen.append(1.0)
+            continue
+        own = counts.counts[m - 1].astype(np.float64)
+        totals = np.bincount(counts.prefixes(m), weights=own, minlength=counts.contexts(m))
+        seen = np.where(grams >= 0, own[grams], 0.0)[m - 1 :]
+        total = np.where(contexts >= 0, totals[contexts], 0.0)[m - 1 :]
+        scores = [float(np.log((seen + k) / (total + k * counts.size)).sum()) for k in _K_GRID]
+        chosen.append(_K_GRID[int(np.argmax(scores))])
+    return tuple(chosen)
