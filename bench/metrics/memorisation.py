@@ -1,0 +1,170 @@
+"""Memorisation: are the samples nearer to the training set than unseen data is, and which stretches of text are copied verbatim?
+
+The baseline is held-out data: real pictures have near neighbours in the training set too (compare Meehan et al. 2020, "A
+non-parametric test to detect data-copying in generative models"). The ratio is 0 for a copier and near 1 for an honest generator.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.errors import BenchError
+from bench.metrics.hashing import hash_windows
+from bench.metrics.neighbours import nearest
+
+__all__ = ["NearestTrain", "TrainingText", "nearest_train", "nearest_train_ratio", "verbatim_copy_counts", "verbatim_copy_rate"]
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class NearestTrain:
+    """Distances of samples and of held-out items to their nearest training items.
+
+    Attributes:
+        value: mean distance of the samples over mean distance of the held-out items.
+        distances: ``(N,)`` Euclidean, in the units of the items.
+        indices: ``(N,)`` training item nearest to each sample.
+        heldout_distances: ``(M,)``.
+        near_copy_share: share of samples nearer to the training set than all but ``quantile`` of the held-out items.
+        quantile: expected ``near_copy_share`` of an honest generator.
+    """
+
+    value: float
+    distances: Floats
+    indices: Ints
+    heldout_distances: Floats
+    near_copy_share: float
+    quantile: float
+
+    @property
+    def flagged(self) -> bool:
+        """Whether copying is beyond doubt: near copies are ten times as common as among unseen items, by three standard errors."""
+        excess = self.near_copy_share - min(10 * self.quantile, 0.5)
+        return excess > 3 * math.sqrt(max(self.near_copy_share * (1 - self.near_copy_share), 1e-12) / len(self.distances))
+
+
+def nearest_train(samples: NDArray[Any], train: NDArray[Any], heldout: NDArray[Any], *, quantile: float = 0.01) -> NearestTrain:
+    """Nearest training neighbours of samples, with held-out items as the baseline.
+
+    Pass pictures ``(N, H, W, C)`` uint8 (pixel space) or features ``(N, D)``. Ask for samples in the held-out set's class
+    proportions: simple classes (ones) have near neighbours by nature. ``heldout`` may be a random part of the test set.
+    """
+    distances, indices = nearest(samples, train)
+    baseline = nearest(heldout, train)[0][:, 0]
+    if baseline.mean() == 0.0:
+        raise BenchError("nearest_train_ratio: every held-out item lies in the training set, so there is no baseline; check the splits")
+    threshold = np.quantile(baseline, quantile, method="lower")
+    return NearestTrain(
+        value=float(distances.mean() / baseline.mean()),
+        distances=distances[:, 0],
+        indices=indices[:, 0],
+        heldout_distances=baseline,
+        near_copy_share=float((distances[:, 0] < threshold).mean()) if threshold > 0 else float((distances[:, 0] == 0).mean()),
+        quantile=quantile,
+    )
+
+
+def nearest_train_ratio(samples: NDArray[Any], train: NDArray[Any], heldout: NDArray[Any], *, quantile: float = 0.01) -> dict[str, Any]:
+    """:func:`nearest_train` as a dict: value, distances, indices, heldout_distances, near_copy_share, flagged.
+
+    >>> rng = np.random.default_rng(0)
+    >>> train, heldout, honest = (rng.normal(size=(400, 8)) for _ in range(3))
+    >>> copier = nearest_train_ratio(train[:200], train, heldout)
+    >>> copier["value"], copier["flagged"]
+    (0.0, True)
+    >>> fair = nearest_train_ratio(honest, train, heldout)
+    >>> 0.9 < fair["value"] < 1.1, fair["flagged"]
+    (True, False)
+    """
+    found = nearest_train(samples, train, heldout, quantile=quantile)
+    return {
+        "value": found.value,
+        "distances": found.distances,
+        "indices": found.indices,
+        "heldout_distances": found.heldout_distances,
+        "near_copy_share": found.near_copy_share,
+        "flagged": found.flagged,
+    }
+
+
+def _symbols(text: str) -> NDArray[np.uint32]:
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+
+
+class TrainingText:
+    """A training text prepared for look-ups of verbatim windows; keeps the sorted hashes of each window length asked for."""
+
+    def __init__(self, text: str) -> None:
+        """``text``: the whole training text; 5 M characters take about 60 MB for each window length."""
+        self.symbols = _symbols(text)
+        self._indices: dict[int, tuple[NDArray[np.uint64], NDArray[np.int32]]] = {}
+
+    def _index(self, n: int) -> tuple[NDArray[np.uint64], NDArray[np.int32]]:
+        if n not in self._indices:
+            hashes = hash_windows(self.symbols, n)
+            order = np.argsort(hashes)
+            self._indices[n] = (hashes[order], order.astype(np.int32))
+        return self._indices[n]
+
+    def copied(self, text: str, n: int) -> NDArray[np.bool_]:
+        """For each length-``n`` window of ``text``, whether it stands verbatim in the training text (hash look-up, then compared).
+
+        >>> TrainingText("to be or not to be").copied("not two be", 3).tolist()
+        [True, True, True, False, False, False, True, True]
+        """
+        symbols = _symbols(text)
+        hashes, positions = self._index(n)
+        windows = hash_windows(symbols, n)
+        found = np.zeros(len(windows), dtype=np.bool_)
+        if not len(windows) or not len(hashes):
+            return found
+        places = np.searchsorted(hashes, windows)
+        pending = np.flatnonzero(hashes[np.minimum(places, len(hashes) - 1)] == windows)
+        offsets = np.arange(n)
+        while len(pending):  # a second round happens only if two different windows share a hash
+            here = positions[places[pending]]
+            equal = np.ones(len(pending), dtype=np.bool_)
+            for offset in offsets:
+                equal &= self.symbols[here + offset] == symbols[pending + offset]
+            found[pending[equal]] = True
+            pending = pending[~equal]
+            places[pending] += 1
+            inside = places[pending] < len(hashes)
+            pending = pending[inside]
+            pending = pending[hashes[places[pending]] == windows[pending]]
+        return found
+
+
+def verbatim_copy_counts(texts: Sequence[str], train_text: str | TrainingText, n: int) -> tuple[Ints, Ints]:
+    """For each text the number of its length-``n`` windows found in the training text, and its number of windows.
+
+    Feed both to :func:`bench.results.statistics.bootstrap_ratio_ci`: windows of one text overlap, texts are the independent items.
+    """
+    index = train_text if isinstance(train_text, TrainingText) else TrainingText(train_text)
+    copied = [index.copied(text, n) for text in texts]
+    return np.array([int(hits.sum()) for hits in copied], dtype=np.int64), np.array([len(hits) for hits in copied], dtype=np.int64)
+
+
+def verbatim_copy_rate(texts: Sequence[str], train_text: str | TrainingText, n: int) -> float:
+    """Share of all length-``n`` character windows of ``texts`` that stand verbatim in ``train_text``.
+
+    >>> verbatim_copy_rate(["not to be"], "to be or not to be", 5)
+    1.0
+    >>> verbatim_copy_rate(["or to be"], "to be or not to be", 5)
+    0.5
+
+    Raises:
+        BenchError: no text is as long as the window.
+    """
+    copied, windows = verbatim_copy_counts(texts, train_text, n)
+    if not windows.sum():
+        raise BenchError(f"verbatim_copy_rate: no sample holds {n} characters; sample longer texts or use a shorter window")
+    return float(copied.sum() / windows.sum())
