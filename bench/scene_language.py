@@ -5,7 +5,7 @@ Grammar (every word of it is in :data:`VOCABULARY`; brackets mark what may be le
     caption  = object [relation object]              "a red three left of a small blue seven"
              | object "and" object {"and" object}    "a red one and a two and a green zero"   (2 to 4 objects)
              | count [colour] plural                 "two yellow fours"                       (2 to 4 of a kind)
-    object   = "a" ["small"] [colour] digit
+    object   = ("a" | "an") ["small"] [colour] digit
     relation = "left of" | "right of" | "above" | "below"
 
 Captions are exact: what they say is true of the picture. What a caption leaves out is free.
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,7 +70,7 @@ VOCABULARY = (
     *DIGIT_WORDS,
     *DIGIT_PLURALS,
 )
-"""All 39 words; a word's token is its place. 0 pads, 1 starts, 2 ends."""
+"""All 39 words; a word's token is its place. 0 pads, 1 starts, 2 ends; "an" has the token of "a"."""
 
 _TOKEN = {word: token for token, word in enumerate(VOCABULARY)}
 _COLOUR_NAMES = tuple(COLOURS)
@@ -103,8 +104,8 @@ class AskedScene:
         return any(o.colour is not None and is_unseen(o.colour, o.digit) for o in self.objects)
 
 
-def is_unseen(colour: int, digit: int) -> bool:
-    """Colour ``i`` is held out with digit ``(3 i + 1) mod 10``: 8 of the 80 pairs."""
+def is_unseen(colour: Any, digit: Any) -> Any:
+    """Colour ``i`` is held out with digit ``(3 i + 1) mod 10``: 8 of the 80 pairs. Takes whole numbers or arrays of them."""
     return digit == (3 * colour + 1) % 10
 
 
@@ -118,7 +119,9 @@ def unseen_pairs() -> list[tuple[int, int]]:
 
 
 def _object_words(digit: int, colour: int | None, small: bool) -> str:
-    return " ".join(filter(None, ("a", "small" if small else "", _COLOUR_NAMES[colour] if colour is not None else "", DIGIT_WORDS[digit])))
+    colour_word = _COLOUR_NAMES[colour] if colour is not None else ""
+    words = [word for word in ("small" if small else "", colour_word, DIGIT_WORDS[digit]) if word]
+    return " ".join(["an" if words[0] in ("orange", "eight") else "a", *words])
 
 
 def caption_of(objects: Sequence[tuple[int | None, int, bool]], relation: int | None = None, *, of_a_kind: bool = False) -> str:
@@ -133,6 +136,8 @@ def caption_of(objects: Sequence[tuple[int | None, int, bool]], relation: int | 
     'a red three above a small blue seven'
     >>> caption_of([(3, 4, False)] * 2, of_a_kind=True)
     'two yellow fours'
+    >>> caption_of([(None, 8, False)])
+    'an eight'
     """
     if of_a_kind:
         colour, digit, _ = objects[0]
@@ -144,10 +149,11 @@ def caption_of(objects: Sequence[tuple[int | None, int, bool]], relation: int | 
 
 
 class _Reader:
-    """A caption's words, read from left to right."""
+    """A caption's words, read from left to right; "an" counts as "a"."""
 
     def __init__(self, text: str) -> None:
-        self.text, self.words, self.at = text, text.lower().split(), 0
+        self.text, self.at = text, 0
+        self.words = ["a" if word == "an" else word for word in text.lower().split()]
         for word in self.words:
             if word not in _TOKEN or word.startswith("<"):
                 known = [w for w in VOCABULARY if not w.startswith("<")]

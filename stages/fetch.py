@@ -1,28 +1,33 @@
-"""Stage `fetch`: bring a data set's members into data/raw/NAME. Usage: python stages/fetch.py NAME"""
+"""Stage ``fetch``: bring the named members of a data set into ``data/raw/NAME``, from a checked archive or the user's own files.
+
+python stages/fetch.py NAME
+"""
 
 from __future__ import annotations
 
-import sys
+import argparse
 from pathlib import Path
 
 from bench.config import load_params
 from bench.data.cards import card_of_block
 from bench.data.fetching import fetch_card
-from bench.errors import BenchError
+from bench.errors import BenchError, friendly
 
 
-def main(name: str) -> None:
+def main(root: Path, name: str) -> None:
     """Fetch the data set ``name`` of params.yaml."""
-    card = card_of_block(name, load_params().dataset(name))
+    params = load_params(root / "params.yaml")
+    card = card_of_block(name, params.dataset(name), f"{params.path}: datasets", root)
     if card.kind == "scenes":
         raise BenchError(f"{name} is rendered from {card.source}: fetch that, then run `python stages/prepare.py {name}`")
-    fetch_card(card, Path("data/raw") / name, Path("downloads"))
+    names = fetch_card(card, root / "data" / "raw" / name, root / "downloads", root)
+    print(f"fetch {name}: {len(names)} files")
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit(__doc__)
-    try:
-        main(sys.argv[1])
-    except BenchError as error:
-        sys.exit(f"error: {error}")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name", help="a data set's block in params.yaml")
+    parser.add_argument("--root", type=Path, default=Path())
+    args = parser.parse_args()
+    with friendly():
+        main(args.root, args.name)

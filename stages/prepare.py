@@ -1,30 +1,36 @@
-"""Stage `prepare`: make data/prepared/NAME from data/raw/NAME (scenes: from the prepared digits). Usage: python stages/prepare.py NAME"""
+"""Stage ``prepare``: make ``data/prepared/NAME`` from ``data/raw/NAME``; scenes are rendered from the prepared digits.
+
+python stages/prepare.py NAME
+"""
 
 from __future__ import annotations
 
+import argparse
 import sys
 from pathlib import Path
 
 from bench.config import load_params
 from bench.data.cards import card_of_block
 from bench.data.prepare import prepare_card
-from bench.errors import BenchError
+from bench.errors import friendly
 
 
-def main(name: str) -> None:
+def main(root: Path, name: str) -> None:
     """Prepare the data set ``name`` of params.yaml."""
-    params = load_params()
-    card = card_of_block(name, params.dataset(name))
-    raw = Path("data/prepared") / card.source if card.kind == "scenes" else Path("data/raw") / name
-    meta = prepare_card(card, raw, Path("data/prepared") / name, params.seed)
+    params = load_params(root / "params.yaml")
+    card = card_of_block(name, params.dataset(name), f"{params.path}: datasets", root)
+    data = root / "data"
+    raw = data / "prepared" / card.source if card.kind == "scenes" else data / "raw" / name
+    meta = prepare_card(card, raw, data / "prepared" / name, params.seed)
     for line in meta.get("skipped", []):
         print(f"left out: {line}", file=sys.stderr)
+    print(f"prepare {name}: " + ", ".join(f"{split} {count:,}" for split, count in meta["splits"].items()) + f" {meta['unit']}")
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit(__doc__)
-    try:
-        main(sys.argv[1])
-    except BenchError as error:
-        sys.exit(f"error: {error}")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name", help="a data set's block in params.yaml")
+    parser.add_argument("--root", type=Path, default=Path())
+    args = parser.parse_args()
+    with friendly():
+        main(args.root, args.name)

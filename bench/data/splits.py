@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.cards import Card
-from bench.errors import BenchError, did_you_mean
+from bench.errors import did_you_mean
 from bench.seeds import generator
 
 __all__ = ["carve", "split_items", "split_positions", "split_texts"]
@@ -37,7 +37,7 @@ def split_items(card: Card, names: Sequence[str]) -> dict[str, NDArray[np.int64]
     if card.split.rule == "fraction":
         distinct = sorted(set(names))
         order = generator(card.name, card.split.seed, "split").permutation(len(distinct))
-        held = {s: max(1, round(float(getattr(card.split, s)) * len(distinct))) for s in ("validation", "test")}  # type: ignore[arg-type]
+        held = {s: max(1, round(getattr(card.split, s) * len(distinct))) for s in ("validation", "test")}
         side = dict.fromkeys(distinct, "train")
         for at, index in enumerate(order[: sum(held.values())]):
             side[distinct[index]] = "validation" if at < held["validation"] else "test"
@@ -49,10 +49,10 @@ def split_items(card: Card, names: Sequence[str]) -> dict[str, NDArray[np.int64]
                 raise card.error("split", f"rule official: {name!r} lies in none of the folders train, validation, test")
     result = {s: np.flatnonzero(np.array([f == s for f in found])) for s in ("train", "validation", "test")}
     if card.split.rule == "official" and not len(result["validation"]):
-        if not 0 < int(card.split.validation) < len(result["train"]):  # type: ignore[arg-type]
-            raise card.error("split.validation", f"must be 1 to {len(result['train']) - 1} pictures of train: there is no folder validation")
-        train = result["train"]
-        kept, held_out = carve(len(train), int(card.split.validation), card.name, card.split.seed, "validation")  # type: ignore[arg-type]
+        train, wanted = result["train"], card.split.validation
+        if not isinstance(wanted, int) or not 0 < wanted < len(train):
+            raise card.error("split.validation", f"must be 1 to {len(train) - 1} pictures of train: there is no folder validation")
+        kept, held_out = carve(len(train), wanted, card.name, card.split.seed, "validation")
         result["train"], result["validation"] = train[kept], train[held_out]
     for split, indices in result.items():
         if not len(indices):
