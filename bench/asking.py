@@ -5,6 +5,7 @@ The command line and the logged MLflow models share it.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +15,10 @@ from numpy.typing import NDArray
 
 from bench.errors import BenchError
 
-__all__ = ["Request", "answer", "default_options"]
+__all__ = ["PREDICT_PARAMS", "Request", "answer", "default_options", "request_of"]
+
+PREDICT_PARAMS: dict[str, Any] = {"seed": 0, "n_chars": 400, "height": 96, "width": 96, "guidance": -1.0, "options": ""}
+"""Params of ``predict``; a negative guidance means the generator's own."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,8 @@ def answer(system: Any, family: str, request: Request) -> list[str] | list[NDArr
         raise BenchError(f"a generator of the family {family!r} starts from a picture: --exemplar FILE")
     if family == "by_example":
         return [
-            np.asarray(system.synthesize(request.exemplar, request.size, derive(request.seed, i), **request.options)) for i in range(request.n)
+            np.asarray(system.synthesize(request.exemplar, request.size, derive(request.seed, i), **request.options))
+            for i in range(request.n)
         ]
     pictures = request.exemplar
     if pictures.ndim != 4:
@@ -96,3 +101,49 @@ def answer(system: Any, family: str, request: Request) -> list[str] | list[NDArr
     if family == "codecs":
         return list(system.decode(system.encode(pictures)))
     return list(system.embed_images(pictures))
+
+
+def request_of(family: str, model_input: Any, params: dict[str, Any], options: dict[str, Any]) -> Request:
+    """The request that a ``predict`` call stands for.
+
+    Raises:
+        ValueError: the input is none of the forms of :mod:`bench.results.pyfunc`.
+    """
+    given = {**PREDICT_PARAMS, **params}
+    merged = {**options, **(json.loads(given["options"]) if given["options"] else {})}
+    common: dict[str, Any] = {
+        "seed": int(given["seed"]),
+        "n_chars": int(given["n_chars"]),
+        "size": (int(given["height"]), int(given["width"])),
+        "guidance": float(given["guidance"]) if given["guidance"] >= 0 else None,
+        "options": merged,
+    }
+    if hasattr(model_input, "columns"):  # a data frame
+        columns = {str(name): list(model_input[name]) for name in model_input.columns}
+        if "prompt" in columns:
+            negative = columns.get("negative_prompt")
+            return Request(prompts=[str(p) for p in columns["prompt"]], negative_prompts=negative, **common)
+        if "label" in columns:
+            return Request(labels=[int(label) for label in columns["label"]], **common)
+        if "count" in columns:
+            return Request(n=int(sum(columns["count"])), **common)
+        if len(columns) == 1:
+            model_input = next(iter(columns.values()))
+        else:
+            raise ValueError(f"expected a column prompt, label or count, got {', '.join(columns)}")
+    if isinstance(model_input, int | np.integer):
+        return Request(n=int(model_input), **common)
+    if isinstance(model_input, str):
+        return Request(prompts=[model_input], **common)
+    if isinstance(model_input, np.ndarray) and model_input.ndim >= 2:
+        return Request(exemplar=model_input.astype(np.uint8), **common)
+    items = list(model_input)
+    if items and all(isinstance(item, str) for item in items):
+        return Request(prompts=items, **common)
+    if items and all(isinstance(item, int | np.integer) for item in items):
+        return (
+            Request(n=int(items[0]), **common)
+            if len(items) == 1 or family == "words"
+            else Request(labels=[int(i) for i in items], **common)
+        )
+    raise ValueError(f"cannot sample from an input of type {type(model_input).__name__}: give prompts, labels, a count or pictures")
