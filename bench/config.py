@@ -7,7 +7,8 @@ A block holds the default (``cpu``) values and, under ``profiles``, what another
       train: {steps: 6000}
       profiles: {smoke: {train: {steps: 20}}}
 
-so that everything about a generator stands in one place, and ``profile: smoke`` is the one word to change.
+so that everything about a generator stands in one place, and ``profile: smoke`` is the one word to change. A block with
+``only: [gpu]`` is a part of that profile alone: elsewhere its stages leave empty outputs and no rows.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ SLOTS: Mapping[str, tuple[str, ...]] = {
 }
 """Family -> the roles of other trained generators that a block of the family names (they become DVC dependencies)."""
 _TOP = ("profile", "seed", "runtime", "datasets", "derived_datasets", "tracking", *FAMILIES)
-_BLOCK = ("system", "dataset", "role", "model", "train", "sample", "evaluate", "profiles")
+_BLOCK = ("system", "dataset", "role", "model", "train", "sample", "evaluate", "profiles", "only")
+_FIXED = ("system", "dataset", "source", "card", "only")  # dvc.yaml reads these from the block itself, whatever the profile
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 
 
@@ -136,8 +138,10 @@ class Params:
                 self._generators[name] = {**self._check_block(family, name, block), "family": family, "name": name}
         for name, block in self._generators.items():
             for slot in SLOTS[block["family"]]:
+                where = f"{block['family']}.{name}.{slot}"
+                if block[slot] in self._generators and self.active(name) and not self.active(block[slot]):
+                    raise self._error(where, f"{block[slot]!r} is not a part of profile {self.profile}")
                 if block[slot] not in self._generators:
-                    where = f"{block['family']}.{name}.{slot}"
                     raise self._error(where, f"no generator {block[slot]!r}.{did_you_mean(str(block[slot]), self._generators)}")
 
     def _error(self, key: str, text: str) -> BenchError:
@@ -166,6 +170,13 @@ class Params:
             for profile, overlay in profiles.items():
                 if not isinstance(overlay, Mapping):
                     raise self._error(f"{where}.profiles.{profile}", "must be a mapping of changed values")
+                for fixed in (*_FIXED, *SLOTS.get(name, ())):
+                    if fixed in overlay:
+                        hint = "write a block of its own with `only: [profile]`"
+                        raise self._error(f"{where}.profiles.{profile}.{fixed}", f"cannot differ by profile: {hint}")
+            only = block.get("only", list(PROFILES))
+            if not isinstance(only, list) or not set(only) <= set(PROFILES):
+                raise self._error(f"{where}.only", f"must be a list of profiles ({', '.join(PROFILES)})")
             merged = _merge(block, profiles.get(self.profile) or {})
             merged.pop("profiles", None)
             blocks[key] = merged
@@ -196,8 +207,17 @@ class Params:
         return block
 
     def datasets(self) -> dict[str, dict[str, Any]]:
-        """Every data set's block, by name."""
-        return dict(self._datasets)
+        """The block of every data set of this profile, by name."""
+        return {name: block for name, block in self._datasets.items() if self.active(name)}
+
+    def active(self, name: str) -> bool:
+        """Whether the data set or generator is a part of this profile."""
+        block = self._generators.get(name) or self.dataset(name)
+        return self.profile in block.get("only", PROFILES)
+
+    def inactive(self) -> list[str]:
+        """The data sets and generators of other profiles alone."""
+        return [name for name in (*self._datasets, *self._generators) if not self.active(name)]
 
     def dataset(self, name: str) -> dict[str, Any]:
         """One data set's block.
@@ -210,8 +230,8 @@ class Params:
         return dict(self._datasets[name])
 
     def generators(self) -> dict[str, dict[str, Any]]:
-        """Every generator's block, by name, with ``family`` and ``name`` filled in and the profile merged."""
-        return dict(self._generators)
+        """The block of every generator of this profile, by name, with ``family`` and ``name`` filled in."""
+        return {name: block for name, block in self._generators.items() if self.active(name)}
 
     def generator(self, name: str) -> dict[str, Any]:
         """One generator's block.

@@ -13,6 +13,7 @@ import ast
 import hashlib
 import importlib.util
 import re
+import shutil
 import sys
 from collections.abc import Iterable
 from functools import cache
@@ -23,11 +24,11 @@ from typing import Any
 from bench.config import SLOTS, Params
 from bench.errors import BenchError
 from bench.evaluation.base import StageContext
-from bench.files import hash_json, read_json, write_json
+from bench.files import hash_json, read_json, write_json, write_text
 from bench.registry import target_of
 from bench.seeds import derive
 
-__all__ = ["STAGES", "TRAIN_SLOTS", "build_plan", "closure", "context", "fingerprint", "plan_path", "write_plan"]
+__all__ = ["STAGES", "TRAIN_SLOTS", "build_plan", "closure", "context", "fingerprint", "leave_empty", "plan_path", "write_plan"]
 
 TRAIN_SLOTS: dict[str, tuple[str, ...]] = {"text_to_image": ("codec", "text_encoder")}
 """Family -> the roles that training and sampling need; evaluation needs every role of ``SLOTS``."""
@@ -154,8 +155,11 @@ def build_plan(root: Path, params: Params) -> dict[str, dict[str, Any]]:
     for stage in ("fetch", "prepare", "report", "track"):
         script = root / "stages" / f"{stage}.py"
         plan[f"{stage}.json"] = {"code": fingerprint(root, [script]) if script.is_file() else {}}
+    for name in params.inactive():
+        stages = ("data",) if name in params.raw.get("datasets", {}) | params.raw.get("derived_datasets", {}) else STAGES
+        plan |= {f"{stage}-{name}.json": {"inactive": params.profile} for stage in stages}
     for name, dataset in params.datasets().items():
-        plan[f"data-{name}.json"] = {"settings": dataset}
+        plan[f"data-{name}.json"] = {"settings": dataset, "seed": params.seed}
     plan["report.json"]["settings"] = {"generators": params.generators(), "seed": params.seed, "profile": params.profile}
     plan["track.json"]["settings"] = {"generators": sorted(params.generators()), "tracking": params.raw.get("tracking")}
     for name, block in params.generators().items():
@@ -220,6 +224,19 @@ def checkpoint_key(root: Path, params: Params, name: str, processes: int) -> str
         for slot, other in _train_uses(params, name).items()
     }
     return hash_json([plan, read_json(meta) if meta.is_file() else None, others, processes])[:16]
+
+
+def leave_empty(params: Params, name: str, *outputs: Path) -> bool:
+    """True, with empty outputs in place, if ``name`` is not a part of the profile: DVC wants every stage to leave its outputs."""
+    if params.active(name):
+        return False
+    for path in outputs:
+        if path.suffix:
+            write_text(path, "{}" if path.suffix == ".json" else "")
+        else:
+            shutil.rmtree(path, ignore_errors=True)
+            path.mkdir(parents=True)
+    return True
 
 
 def run_seed(params: Params, name: str, stage: str) -> int:

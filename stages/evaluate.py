@@ -13,7 +13,7 @@ from pathlib import Path
 from bench.config import load_params
 from bench.errors import friendly
 from bench.files import write_json
-from bench.plan import context
+from bench.plan import context, leave_empty
 from bench.training import resolve_device, set_threads
 
 
@@ -25,17 +25,20 @@ def main() -> None:
     root = Path.cwd()
     params = load_params()
     params.generator(name)
+    scores = root / "evaluations" / f"{name}.json"
+    if leave_empty(params, name, scores, scores.with_suffix(".metrics.json")):
+        return
     set_threads(params.runtime["threads"])
     ctx = context(root, params, name, "evaluate", resolve_device(params.runtime["device"]))
     start = time.monotonic()
     result = importlib.import_module(f"bench.evaluation.{ctx.family}").evaluate(ctx)
     rows = [record.to_json() for record in result.records]
-    write_json(root / "evaluations" / f"{name}.json", {"generator": name, "records": rows, "extras": result.extras})
+    write_json(scores, {"generator": name, "records": rows, "extras": result.extras})
     flat: dict[str, dict[str, float | None]] = {}
     for record in result.records:
         key = " ".join(part for part in (record.variant, record.slice) if part) or "all"
         flat.setdefault(record.metric, {})[key] = record.value
-    write_json(root / "evaluations" / f"{name}.metrics.json", flat)
+    write_json(scores.with_suffix(".metrics.json"), flat)
     print(f"evaluate {name}: {len(rows)} records in {time.monotonic() - start:.1f} s")
 
 

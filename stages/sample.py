@@ -15,7 +15,7 @@ from bench.config import load_params
 from bench.errors import friendly
 from bench.files import write_image_samples, write_json, write_text_samples
 from bench.hardware import describe, peak_memory_bytes
-from bench.plan import context
+from bench.plan import context, leave_empty
 from bench.training import resolve_device, set_threads
 
 _TIMES = ("seconds", "seconds_per_item")
@@ -32,12 +32,14 @@ def main() -> None:
     set_threads(params.runtime["threads"])
     device = resolve_device(params.runtime["device"])
     ctx = context(root, params, name, "sample", device)
+    assert ctx.samples is not None
+    if leave_empty(params, name, ctx.samples, root / "runs" / name / "sample.json"):
+        return
     family = importlib.import_module(f"bench.evaluation.{ctx.family}")
     start = time.monotonic()
     sets = family.draw(ctx)
     variants = {item.variant: {key: item.info[key] for key in _TIMES if key in item.info} for item in sets}
     sets = [dataclasses.replace(item, info={key: value for key, value in item.info.items() if key not in _TIMES}) for item in sets]
-    assert ctx.samples is not None
     (write_text_samples if ctx.family == "words" else write_image_samples)(ctx.samples, sets)
     seconds = time.monotonic() - start
     cost = {"seconds": seconds, "peak_memory_bytes": peak_memory_bytes(device), "machine": describe(device), "variants": variants}

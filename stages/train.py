@@ -23,7 +23,7 @@ from bench.contracts import RunContext
 from bench.errors import BenchError, friendly
 from bench.files import write_json, write_text
 from bench.hardware import describe, peak_memory_bytes
-from bench.plan import checkpoint_key, context, run_seed
+from bench.plan import checkpoint_key, context, leave_empty, run_seed
 from bench.registry import build_config, resolve
 from bench.training import distributed, rank, resolve_device, seeded, set_threads, world_size
 
@@ -108,6 +108,9 @@ def main() -> None:
     root = args.root.resolve()
     params = load_params(root / "params.yaml")
     params.generator(args.name)
+    runs = root / "runs" / args.name
+    if leave_empty(params, args.name, root / "models" / args.name, runs / "train.json", runs / "history.tsv"):
+        return
     (root / "checkpoints").mkdir(exist_ok=True)
     # An orphan of a killed `dvc repro` may still be training the same generator.
     lock = (

@@ -1,0 +1,125 @@
+"""Small real data and one tiny trained instance of every generator in params.yaml."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+from bench.config import load_params
+from bench.contracts import RunContext
+from bench.data.cards import Render
+from bench.data.datasets import ImageSplit
+from bench.data.scenes import render_splits
+from bench.files import write_json
+from bench.plan import TRAIN_SLOTS
+from bench.registry import build_config, load_model, resolve
+from bench.training import seeded
+
+ROOT = Path(__file__).parents[2]
+PARAMS = load_params(ROOT / "params.yaml", profile="smoke")
+SONNET = (
+    "Shall I compare thee to a summer's day?\nThou art more lovely and more temperate:\n"
+    "Rough winds do shake the darling buds of May,\nAnd summer's lease hath all too short a date:\n"
+    "Sometime too hot the eye of heaven shines,\nAnd often is his gold complexion dimm'd;\n"
+    "And every fair from fair sometime declines,\nBy chance or nature's changing course untrimm'd;\n"
+    "But thy eternal summer shall not fade\nNor lose possession of that fair thou owest;\n"
+    "Nor shall Death brag thou wander'st in his shade,\nWhen in eternal lines to time thou growest:\n"
+    "So long as men can breathe or eyes can see,\nSo long lives this and this gives life to thee.\n"
+)
+
+
+def _digits() -> dict[str, ImageSplit]:
+    """Scikit-learn's 8x8 handwritten digits, enlarged to 28x28."""
+    source = load_digits()
+    pictures = np.pad((source.images * 15.9).astype(np.uint8).repeat(3, 1).repeat(3, 2), ((0, 0), (2, 2), (2, 2)))[..., None]
+    labels = source.target.astype(np.int64)
+    parts = {"train": slice(0, 400), "validation": slice(400, 500), "test": slice(500, 700)}
+    return {name: ImageSplit(pictures[part], labels[part]) for name, part in parts.items()}
+
+
+DATA: dict[str, Callable[[], Mapping[str, Any]]] = {
+    "shakespeare": lambda: {"train": SONNET * 6, "validation": SONNET},
+    "mnist": _digits,
+    "scenes": lambda: render_splits(_digits(), Render(train=96, validation=32, test=32, judge=96), seed=0),
+    "textures": lambda: {"stripes": (np.indices((24, 24)).sum(0) % 4 * 60).astype(np.uint8)},
+}
+
+
+@dataclasses.dataclass
+class Tiny:
+    """A generator trained for a few steps, and what it was trained on."""
+
+    name: str
+    block: dict[str, Any]
+    system: Any
+    data: Mapping[str, Any]
+    folder: Path
+    curve: list[float]
+
+
+class Workshop:
+    """Trains each generator once, those that it needs first."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.made: dict[str, Tiny] = {}
+        self.data: dict[str, Mapping[str, Any]] = {}
+
+    def dataset(self, name: str) -> Mapping[str, Any]:
+        if name not in self.data:
+            self.data[name] = DATA[name]()
+        return self.data[name]
+
+    def fit(self, name: str, seed: int = 0, **train: Any) -> tuple[Any, list[float]]:
+        block = PARAMS.generator(name)
+        cls = resolve(block["system"])
+        slots = TRAIN_SLOTS.get(block["family"], ())
+        curve: list[float] = []
+        values = {**block["train"], "steps": 4, "batch_size": 16, "warmup": 1, "log_every": 1, "checkpoint_every": 0, **train}
+        run = RunContext(
+            name=name,
+            seed=seed,
+            train=values,
+            models={slot: self.make(block[slot]).folder for slot in slots},
+            curve=lambda step, point: curve.append(point["loss"]) if "loss" in point else None,
+        )
+        with seeded(seed):
+            system = cls(build_config(cls.Config, block["model"], name))
+            if hasattr(system, "fit"):
+                system.fit(self.dataset(block["dataset"]), run)
+        return system, curve
+
+    def make(self, name: str) -> Tiny:
+        if name not in self.made:
+            block = PARAMS.generator(name)
+            system, curve = self.fit(name)
+            folder = self.root / name
+            folder.mkdir()
+            system.save(folder)
+            uses = {slot: block[slot] for slot in TRAIN_SLOTS.get(block["family"], ())}
+            facts = {"name": name, "system": block["system"], "config": dataclasses.asdict(system.config), "uses": uses}
+            write_json(folder / "model.json", facts)
+            self.made[name] = Tiny(name, block, system, self.dataset(block["dataset"]), folder, curve)
+        return self.made[name]
+
+
+@pytest.fixture(scope="session")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+    return Workshop(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture
+def tiny(request: pytest.FixtureRequest, workshop: Workshop) -> Tiny:
+    """The generator named by the test's parameter."""
+    return workshop.make(request.param)
+
+
+@pytest.fixture
+def reload() -> Callable[[Tiny], Any]:
+    return lambda tiny: load_model(tiny.folder)

@@ -1,0 +1,162 @@
+"""The whole graph on slivers of the real data, and how it behaves under change.
+
+The tests share one project and run in the order of this file; each leaves the project reproduced.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from bench.config import load_params
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+
+
+def rows(root: Path) -> list[dict[str, Any]]:
+    return json.loads((root / "reports" / "leaderboard.json").read_text())["rows"]
+
+
+COST_UNITS = ("s", "bytes", "x")
+
+
+def measured(root: Path) -> dict[str, Any]:
+    """Everything in the evaluations that does not depend on the clock."""
+    found = {}
+    for path in sorted((root / "evaluations").glob("*.json")):
+        if path.name.endswith(".metrics.json"):
+            continue
+        for row in json.loads(path.read_text())["records"]:
+            if row["unit"] not in COST_UNITS:
+                key = (row["generator"], row["variant"], row["metric"], row["slice"], row["protocol"])
+                found[key] = (row["value"], row["ci95"], row["n"])
+    return found
+
+
+def test_every_generator_is_trained_scored_and_on_the_leaderboard(smoke: Any) -> None:
+    params = load_params(smoke.root / "params.yaml")
+    assert params.profile == "smoke"
+    assert {row["generator"] for row in rows(smoke.root)} == set(params.generators())
+    for name in ("index.html", "leaderboard.csv", "leaderboard.md", "claims.json", "preview.png"):
+        assert (smoke.root / "reports" / name).stat().st_size > 500
+    print(f"first run of the smoke profile: {smoke.seconds['first']:.0f} s")
+
+
+def test_second_repro_runs_nothing_and_status_is_calm(smoke: Any) -> None:
+    assert smoke.repro() == []
+    print(f"second repro: {smoke.seconds['repro']:.1f} s")
+    assert "up to date" in smoke.run("dvc", "status").stdout
+
+
+def test_one_hyperparameter_runs_only_what_depends_on_it(smoke: Any) -> None:
+    path = smoke.root / "params.yaml"
+    before = path.read_text()
+    params = yaml.safe_load(before)
+    params["codecs"]["vqvae-gradient"]["profiles"]["smoke"].setdefault("train", {})["lr"] = 0.00123
+    path.write_text(yaml.safe_dump(params, sort_keys=False))
+    ran = smoke.repro()
+    path.write_text(before)
+    expected = ["plan", *(f"{stage}-codecs@vqvae-gradient" for stage in ("train", "sample", "evaluate")), "report", "track"]
+    assert sorted(ran) == sorted(expected)
+    assert [stage for stage in smoke.repro() if stage.startswith(("train", "sample", "evaluate"))] == [], "restored from the run cache"
+
+
+def test_editing_the_report_template_retrains_nothing(smoke: Any) -> None:
+    template = next((smoke.root / "reports" / "templates").rglob("*.j2"))
+    before = template.read_text()
+    template.write_text(before + "\n")
+    assert set(smoke.repro()) <= {"report", "track"}
+    template.write_text(before)
+    smoke.repro()
+
+
+def test_removing_a_generator_removes_its_rows(smoke: Any) -> None:
+    path = smoke.root / "params.yaml"
+    before = path.read_text()
+    params = yaml.safe_load(before)
+    del params["words"]["memoriser-words"]
+    path.write_text(yaml.safe_dump(params, sort_keys=False))
+    smoke.repro()
+    gone = {row["generator"] for row in rows(smoke.root)}
+    path.write_text(before)
+    smoke.repro()
+    assert "memoriser-words" not in gone
+    assert "memoriser-words" in {row["generator"] for row in rows(smoke.root)}
+
+
+def test_the_database_deleted_is_restored_without_retraining(smoke: Any) -> None:
+    from mlflow import MlflowClient, set_tracking_uri
+
+    def runs() -> list[str]:
+        set_tracking_uri(f"sqlite:///{smoke.root}/mlflow.db")
+        client = MlflowClient()
+        found = client.search_runs([experiment.experiment_id for experiment in client.search_experiments()], max_results=1000)
+        return sorted(run.info.run_name for run in found)
+
+    before = runs()
+    assert set(load_params(smoke.root / "params.yaml").generators()) <= set(before)
+    (smoke.root / "mlflow.db").unlink()
+    ran = smoke.repro()
+    assert set(ran) <= {"track"}
+    assert set(load_params(smoke.root / "params.yaml").generators()) <= set(runs())
+
+
+def test_a_killed_training_resumes_to_the_same_model(smoke: Any) -> None:
+    name, stage = "ddpm-mnist", "train-images@ddpm-mnist"
+    path = smoke.root / "params.yaml"
+    before = path.read_text()
+    params = yaml.safe_load(before)
+    train = params["images"][name]["profiles"]["smoke"].setdefault("train", {})
+    train |= {"steps": 60, "checkpoint_every": 10, "log_every": 10}
+    path.write_text(yaml.safe_dump(params, sort_keys=False))
+    smoke.repro("plan")
+    weights = sorted
+    models = smoke.root / "models" / name
+
+    def content() -> dict[str, bytes]:
+        return {file.name: file.read_bytes() for file in weights(models.iterdir())}
+
+    process = subprocess.Popen(["dvc", "repro", "-s", stage], cwd=smoke.root, env=smoke.environment, start_new_session=True, stdout=subprocess.DEVNULL)
+    checkpoints = smoke.root / "checkpoints" / name
+    deadline = time.monotonic() + 120
+    while not list(checkpoints.glob("*/last.safetensors")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    import os
+
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert list(checkpoints.glob("*/last.safetensors")), "no checkpoint before the kill"
+    assert smoke.repro("-s", stage) == [stage]
+    resumed = content()
+    history = (smoke.root / "runs" / name / "history.tsv").read_text().splitlines()
+    assert len(history) == 1 + 1 + 6, "one curve without a gap or a repeated step"
+    assert not list(checkpoints.glob("*/last.safetensors"))
+    shutil.rmtree(smoke.root / ".dvc" / "cache" / "runs")
+    assert smoke.repro("-s", "-f", stage) == [stage]
+    unbroken = content()
+    path.write_text(before)
+    smoke.repro()
+    assert resumed == unbroken
+
+
+def test_two_runs_give_identical_metrics(smoke: Any) -> None:
+    """Everything trained, sampled and scored again, from the same prepared data, with no cache to restore from."""
+    before = measured(smoke.root)
+    shutil.rmtree(smoke.root / ".dvc" / "cache" / "runs")
+    smoke.repro("-f", "-s", *forced(smoke))
+    after = measured(smoke.root)
+    assert before.keys() == after.keys()
+    assert {key: (before[key], after[key]) for key in before if before[key] != after[key]} == {}
+
+
+def forced(smoke: Any) -> list[str]:
+    listed = smoke.run("dvc", "stage", "list", "--name-only").stdout.split()
+    return [name for name in listed if name.startswith(("train-", "sample-", "evaluate-"))]
