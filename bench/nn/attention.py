@@ -77,7 +77,7 @@ def rotary_matrix(position: int, dim: int, base: float = 10_000.0) -> Tensor:
 
 
 def apply_rotary(x: Tensor, angles: Tensor) -> Tensor:
-    """Rotate each pair of features (2i, 2i+1) by its angle: ``R x`` of eq. 16 as a complex product, in float32.
+    """Rotate each pair of features (2i, 2i+1) by its angle: ``R x`` of eq. 16 as a complex product, in float32 or better.
 
     Args:
         x: ``(..., T, D)``.
@@ -86,7 +86,9 @@ def apply_rotary(x: Tensor, angles: Tensor) -> Tensor:
     Returns:
         The same shape and dtype as ``x``.
     """
-    pairs = torch.view_as_complex(x.float().reshape(*x.shape[:-1], -1, 2))  # (..., T, D/2)
+    wide = x if x.dtype == torch.float64 else x.float()
+    angles = angles.to(wide.dtype)
+    pairs = torch.view_as_complex(wide.reshape(*x.shape[:-1], -1, 2))  # (..., T, D/2)
     turned = pairs * torch.polar(torch.ones_like(angles), angles)
     return torch.view_as_real(turned).flatten(-2).to(x.dtype)
 

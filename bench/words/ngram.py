@@ -95,7 +95,7 @@ class _Speller:
         text = ""
         for token in self.model.draw(self.vocabulary.encode(_END), self.model.counts.order, "kneser_ney", rng):
             piece = self.vocabulary.decode(token) if token != UNKNOWN else ""
-            if piece == _END and text or len(text) >= 40:
+            if (piece == _END and text) or len(text) >= 40:
                 break
             text += piece if piece != _END else ""
         return text

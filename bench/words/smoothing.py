@@ -86,7 +86,7 @@ class SmoothedModel:
         if smoothing not in SMOOTHINGS:
             raise BenchError(f"unknown smoothing {smoothing!r}.{did_you_mean(smoothing, SMOOTHINGS)}")
         if not 1 <= n <= self.counts.order:
-            raise BenchError(f"n = {n} was not counted: use n from 1 to {self.counts.order}, or raise `model: {{order: ...}}` and train again")
+            raise BenchError(f"n = {n} was not counted: use 1 to {self.counts.order}, or raise `model: {{order: ...}}` and train again")
 
     def level(self, m: int, n: int, smoothing: str, discount: float | None = None, plain_unigram: bool = False) -> Level:
         """Order ``m`` of the model of order ``n``: Kneser-Ney's lower orders use continuation counts (Chen & Goodman, eq. 17)."""
@@ -97,7 +97,8 @@ class SmoothedModel:
         return self._levels[key]
 
     def _totals(self, m: int, values: NDArray[np.generic]) -> Floats:
-        return np.bincount(self.counts.prefixes(m), weights=values, minlength=self.counts.contexts(m))
+        totals: Floats = np.bincount(self.counts.prefixes(m), weights=values.astype(np.float64), minlength=self.counts.contexts(m))
+        return totals
 
     def _direct(self, m: int, smoothing: str) -> Level:
         counts = self.counts.counts[m - 1].astype(np.float64)
@@ -169,10 +170,8 @@ class SmoothedModel:
                 tokens, alphas = self._children(m, state[m - 1], level)
                 own[tokens] = alphas
                 weight = float(level.gamma[state[m - 1]])
-            if smoothing.endswith("kneser_ney"):
-                p = own + weight * p
-            else:
-                p = own + (weight * uniform if smoothing == "add_k" else 0.0)
+            lower = p if smoothing.endswith("kneser_ney") else uniform if smoothing == "add_k" else np.zeros(size)
+            p = own + weight * lower
         return p
 
     def _children(self, m: int, context: int, level: Level) -> tuple[Ints, Floats]:
