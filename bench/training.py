@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.distributed as dist
+from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -33,6 +34,7 @@ __all__ = [
     "TrainConfig",
     "distributed",
     "fit",
+    "gather",
     "learning_rate",
     "load_module",
     "rand",
@@ -42,6 +44,7 @@ __all__ = [
     "save_module",
     "seeded",
     "set_threads",
+    "shard",
     "world_size",
 ]
 
@@ -109,6 +112,21 @@ def _sharded(draw: Callable[..., Tensor], shape: Iterable[int], generator: torch
     world = world_size()
     values = draw((first * world, *rest), generator=generator, device=generator.device)
     return values[rank() :: world]
+
+
+def shard(n: int) -> tuple[int, int]:
+    """(first, count): this process's contiguous part of ``n`` items, for sampling and scoring under torchrun."""
+    bounds = [n * part // world_size() for part in range(world_size() + 1)]
+    return bounds[rank()], bounds[rank() + 1] - bounds[rank()]
+
+
+def gather(part: NDArray[Any]) -> NDArray[Any]:
+    """All processes' parts in order, on every process; the counterpart of :func:`shard`."""
+    if world_size() == 1:
+        return part
+    parts: list[Any] = [None] * world_size()
+    dist.all_gather_object(parts, part)
+    return np.concatenate(parts)
 
 
 def randn(shape: Iterable[int], generator: torch.Generator) -> Tensor:

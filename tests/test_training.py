@@ -159,3 +159,16 @@ def test_two_processes_match_one(tmp_path: Path) -> None:
     start = network()
     start[2] = nn.Identity()
     assert np.abs(results[0] - weights(start)).max() > 1e-2, "the weights moved"
+
+
+def test_shards_cover_all_items_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    import bench.training as training
+
+    for world in (1, 2, 3):
+        monkeypatch.setattr(training, "world_size", lambda world=world: world)
+        items: list[int] = []
+        for number in range(world):
+            monkeypatch.setattr(training, "rank", lambda number=number: number)
+            first, count = training.shard(10)
+            items += range(first, first + count)
+        assert items == list(range(10))
