@@ -97,8 +97,7 @@ class SmoothedModel:
         return self._levels[key]
 
     def _totals(self, m: int, values: NDArray[np.generic]) -> Floats:
-        totals: Floats = np.bincount(self.counts.prefixes(m), weights=values.astype(np.float64), minlength=self.counts.contexts(m))
-        return totals
+        return np.bincount(self.counts.prefixes(m), weights=values, minlength=self.counts.contexts(m)).astype(np.float64)
 
     def _direct(self, m: int, smoothing: str) -> Level:
         counts = self.counts.counts[m - 1].astype(np.float64)

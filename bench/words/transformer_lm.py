@@ -132,7 +132,7 @@ def filter_logits(logits: Tensor, temperature: float = 1.0, top_k: int = 0, top_
         temperature, top_k = 1.0, 1
     p = (logits / temperature).softmax(-1)
     if (0 < top_k < p.shape[-1]) or top_p < 1:
-        ranked, order = p.sort(-1, descending=True, stable=True)
+        ranked, order = p.sort(dim=-1, descending=True, stable=True)
         keep = (ranked.cumsum(-1) - ranked) < top_p  # the token that crosses p is kept
         if top_k:
             keep[..., top_k:] = False
@@ -333,10 +333,10 @@ def _windows(length: int, context: int, stride: int, batch_size: int) -> Iterato
     """Batches of equally long windows over a stream of ``length`` tokens, and from which place on each is scored.
 
     A window that starts at s predicts tokens s + 1 .. s + context; the first predicts all of them, each later one its last
-    ``stride``, the last one what is left (scoring some tokens twice, with more context the second time).
+    ``stride``, the very last one what is left.
 
     >>> [(first, windows.tolist()) for first, windows in _windows(12, 4, 3, 8)]
-    [(0, [0]), (1, [3, 6]), (1, [7])]
+    [(0, [0]), (1, [3, 6]), (3, [7])]
     """
     yield 0, np.zeros(1, dtype=np.int64)
     starts = np.arange(stride, length - context, stride)
@@ -344,4 +344,4 @@ def _windows(length: int, context: int, stride: int, batch_size: int) -> Iterato
         yield context - stride, starts[i : i + batch_size]
     done = (starts[-1] if len(starts) else 0) + context + 1
     if done < length:
-        yield context - stride, np.array([length - context - 1])
+        yield done - (length - context), np.array([length - context - 1])
