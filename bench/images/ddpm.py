@@ -23,6 +23,7 @@ from bench.diffusion.samplers import ItemNoise, OnStep, build_sampler
 from bench.diffusion.schedule import TARGETS, Target, build_schedule, spaced_steps
 from bench.errors import BenchError
 from bench.files import read_json, write_json
+from bench.nn.blocks import ready, tensor_to_images
 from bench.nn.unet import UNet, UNetConfig
 from bench.seeds import derive
 from bench.training import fit, load_module, randn, save_module, seeded
@@ -75,17 +76,6 @@ class DDPMConfig:
             raise ValueError(f"schedule must be cosine or linear, not {self.schedule!r}")
         if self.precision not in ("fp32", "bf16"):
             raise ValueError(f"precision must be fp32 or bf16, not {self.precision!r}")
-
-
-def _to_network(images: Images) -> Tensor:
-    """uint8 ``(N, H, W, C)`` to float32 ``(N, C, H, W)`` in [-1, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float() / 127.5 - 1
-
-
-def _to_images(x: Tensor) -> Images:
-    """The inverse, rounded and clipped."""
-    bytes_ = ((x.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
-    return np.ascontiguousarray(bytes_.permute(0, 2, 3, 1).cpu().numpy())
 
 
 class DDPM:
@@ -149,6 +139,7 @@ class DDPM:
 
         fit(network, lambda batch, generator: self.loss(network, batch, generator), batches, run)
         self.network = network
+        ready(network, run.device)
 
     def _draw_labels(self, n: int, seed: int, first: int) -> Ints:
         """Classes in the training set's proportions, each from its own stream."""
@@ -191,8 +182,7 @@ class DDPM:
             labels = self._draw_labels(n, seed, first) if labels is None else np.asarray(labels, dtype=np.int64)
             if len(labels) != n or (n and not (labels.min() >= 0 and labels.max() < c.classes)):
                 raise BenchError(f"labels must be {n} numbers from 0 to {c.classes - 1}")
-        network = self.network.eval()
-        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network = self.network
         kind: Target = "v" if c.input_skip else c.target
         drawn = []
         for start in range(0, n, c.chunk):
@@ -209,7 +199,7 @@ class DDPM:
                 return self.schedule.x0_from(kind, out.float(), x, t)
 
             x = run_sampler(denoise, self.schedule, noise(), times, noise, clip=1.0, eta=eta, on_step=on_step)
-            drawn.append(_to_images(x[:count]))
+            drawn.append(tensor_to_images(x[:count]))
         return np.concatenate(drawn) if drawn else np.zeros((0, *self.shape[1:], self.shape[0]), np.uint8)
 
     def denoising_strip(self, labels: Ints, seed: int, frames: int = 8, *, steps: int = 50) -> NDArray[np.uint8]:
@@ -219,7 +209,7 @@ class DDPM:
 
         def look(i: int, x: Tensor, x0: Tensor) -> None:
             if i in keep:
-                seen.append(_to_images(x[: len(labels)]))
+                seen.append(tensor_to_images(x[: len(labels)]))
 
         if len(labels) > self.config.chunk:
             raise BenchError(f"a strip shows at most {self.config.chunk} pictures")
@@ -241,5 +231,5 @@ class DDPM:
         system.device = device
         system.network = system._build(0)
         load_module(system.network, folder / "unet.safetensors")
-        system.network.to(device).eval()
+        ready(system.network, device)
         return system
