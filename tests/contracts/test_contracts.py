@@ -78,7 +78,7 @@ def test_save_then_load_gives_equal_outputs(tiny: Any, reload: Callable[[Any], A
 @pytest.mark.parametrize("tiny", ALL, indirect=True)
 def test_weights_are_never_pickled(tiny: Any) -> None:
     for path in tiny.folder.iterdir():
-        assert path.suffix in (".safetensors", ".json", ".npz", ".txt"), path.name
+        assert path.suffix in (".safetensors", ".json", ".npz", ".npy", ".txt"), path.name
 
 
 @pytest.mark.parametrize("name", ALL)
