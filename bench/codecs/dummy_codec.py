@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.contracts import Images, RunContext
+from bench.files import write_npz
 
 __all__ = ["DummyCodec", "DummyCodecConfig"]
 
-_FILE = "mean.npy"
+_FILE = "mean.npz"
 
 
 @dataclass(frozen=True)
@@ -63,15 +64,13 @@ class DummyCodec:
         return np.repeat(self.mean[None], len(codes), axis=0)
 
     def save(self, folder: Path) -> None:
-        """``mean.npy`` and the salt of the codes."""
-        folder.mkdir(parents=True, exist_ok=True)
-        np.save(folder / _FILE, self.mean, allow_pickle=False)
-        np.save(folder / "salt.npy", np.frombuffer(self.salt, np.uint8), allow_pickle=False)
+        """``mean.npz``: the mean picture and the salt of the codes."""
+        write_npz(folder / _FILE, {"mean": self.mean, "salt": np.frombuffer(self.salt, np.uint8)})
 
     @classmethod
     def load(cls, folder: Path, config: DummyCodecConfig, device: str = "cpu") -> DummyCodec:
         """The inverse of :meth:`save`."""
         system = cls(config)
-        system.mean = np.load(folder / _FILE, allow_pickle=False)
-        system.salt = np.load(folder / "salt.npy", allow_pickle=False).tobytes()
+        with np.load(folder / _FILE, allow_pickle=False) as file:
+            system.mean, system.salt = file["mean"], file["salt"].tobytes()
         return system

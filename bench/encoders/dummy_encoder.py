@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from bench.contracts import Images, RunContext
 from bench.errors import BenchError
+from bench.files import write_npz
 from bench.seeds import generator
 
 __all__ = ["DummyEncoder", "DummyEncoderConfig"]
 
-_FILE = "projection.npy"
+_FILE = "projection.npz"
 
 
 @dataclass(frozen=True)
@@ -75,13 +76,13 @@ class DummyEncoder:
         return self.embed_images(images)[:, : self.config.classes]
 
     def save(self, folder: Path) -> None:
-        """``projection.npy``."""
-        folder.mkdir(parents=True, exist_ok=True)
-        np.save(folder / _FILE, self.projection, allow_pickle=False)
+        """``projection.npz``."""
+        write_npz(folder / _FILE, {"projection": self.projection})
 
     @classmethod
     def load(cls, folder: Path, config: DummyEncoderConfig, device: str = "cpu") -> DummyEncoder:
         """The inverse of :meth:`save`."""
         system = cls(config)
-        system.projection = np.load(folder / _FILE, allow_pickle=False)
+        with np.load(folder / _FILE, allow_pickle=False) as file:
+            system.projection = file["projection"]
         return system
