@@ -16,7 +16,6 @@ system's ``sample`` come as JSON in ``params={"options": '{"steps": 10}'}``.
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +28,9 @@ from bench.files import read_json
 
 __all__ = ["Generator"]
 
-warnings.filterwarnings("ignore", message=".*Add type hints to the `predict` method")  # prompts or counts or arrays: no one type
 
-
-class Generator(PythonModel):
-    """Loads the model's folder through the registry and answers requests."""
+class _Answering:
+    """Apart from :class:`Generator`, whose own ``predict`` MLflow would tie to one type of input."""
 
     def load_context(self, context: Any) -> None:
         """``artifacts["model"]`` is a copy of ``models/<name>``, what it uses lies beside it; ``request`` holds the defaults."""
@@ -44,10 +41,14 @@ class Generator(PythonModel):
         self.options = dict(facts["options"])
         self.system = load_model(Path(context.artifacts["model"]), "cpu")
 
-    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]  # MLflow makes schemas of type hints
+    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]  # MLflow infers schemas of type hints
         """A list of texts, or one array of pictures (or features)."""
         found = answer(self.system, self.family, request_of(self.family, model_input, params or {}, self.options))
         return found if self.family == "words" else np.stack(found)
+
+
+class Generator(_Answering, PythonModel):
+    """Loads the model's folder through the registry and answers requests."""
 
 
 mlflow.models.set_model(Generator())

@@ -9,12 +9,13 @@ a killed writer left unfinished is removed by the next one.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sqlite3
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -28,7 +29,7 @@ from bench.progress import Progress
 from bench.results.run_content import artifacts_of, content_key, curve_of, metrics_of, params_of, tags_of
 from bench.results.sources import Entry, Sources, gather
 
-__all__ = ["EXPERIMENT", "SyncResult", "finished_keys", "local_uri", "same_store", "sync", "tracking_uri"]
+__all__ = ["EXPERIMENT", "SyncResult", "local_uri", "same_store", "store_state", "sync", "tracking_uri"]
 
 EXPERIMENT = "words-and-pixels"
 SWITCHES = {
@@ -106,23 +107,33 @@ def _writer_lock(uri: str, root: Path) -> Iterator[None]:
         yield
 
 
-def finished_keys(uri: str) -> set[str] | None:
-    """Content keys of the finished runs, read from a sqlite store without importing MLflow; None if that cannot tell."""
+def store_state(uri: str) -> tuple[set[str], int] | None:
+    """Content keys of the finished runs and the number of unfinished ones, without importing MLflow; None if that cannot tell.
+
+    A sqlite store is read as it is (its tables ``runs`` and ``tags`` are the oldest of MLflow's schema); a server is not asked.
+    """
     database = _database(uri)
     if database is None:
         return None
     if not database.is_file():
-        return set()
-    query = """SELECT t.value FROM tags t JOIN runs r ON r.run_uuid = t.run_uuid
-               WHERE t.key = 'bench.key' AND r.status = 'FINISHED' AND r.lifecycle_stage = 'active'"""
+        return set(), 0
+    query = """SELECT t.value, r.status FROM tags t JOIN runs r ON r.run_uuid = t.run_uuid
+               WHERE t.key = 'bench.key' AND r.lifecycle_stage = 'active'"""
     try:
         connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=30)
         try:
-            return {str(row[0]) for row in connection.execute(query)}
+            rows = connection.execute(query).fetchall()
         finally:
             connection.close()
     except sqlite3.Error:
         return None
+    finished = {str(key) for key, status in rows if status == "FINISHED"}
+    return finished, sum(status != "FINISHED" for _, status in rows)
+
+
+def _complete(uri: str, keys: Iterable[str]) -> bool:
+    state = store_state(uri)
+    return state is not None and set(keys) <= state[0] and state[1] == 0
 
 
 def sync(
@@ -154,12 +165,12 @@ def sync(
     ready = {name: entry for name, entry in sources.entries.items() if entry.records}
     waiting = [name for name in sources.entries if name not in ready]
     keys = {name: content_key(root, entry) for name, entry in ready.items()}
-    known = finished_keys(uri)
-    if keys and known is not None and set(keys.values()) <= known:
-        return SyncResult(uri, present=list(ready), waiting=waiting)
-    if not keys and _database(uri) is None:
-        return SyncResult(uri, waiting=waiting)
+    nothing = SyncResult(uri, present=list(ready), waiting=waiting)
+    if keys and _complete(uri, keys.values()):
+        return nothing
     with _writer_lock(uri, root):
+        if keys and _complete(uri, keys.values()):  # another writer was quicker
+            return nothing
         store = _Store(uri)
         cleaned = store.clean(hash_json(keys)[:32])
         known = store.finished()
@@ -180,9 +191,6 @@ class _Store:
     def __init__(self, uri: str) -> None:
         for name, value in SWITCHES.items():
             os.environ.setdefault(name, value)
-        import logging
-
-        warnings.filterwarnings("ignore", message=".*Add type hints to the `predict` method")  # MLflow's own class, at import
         import mlflow
 
         for name in ("mlflow", "alembic"):
