@@ -165,6 +165,14 @@ def copy_members(card: Card, prefix: str, paths: list[Path], folder: Path) -> li
 
 
 @contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise BenchError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+@contextmanager
 def replace_folder(folder: Path) -> Iterator[Path]:
     """A new empty folder that takes the place of ``folder`` if the block succeeds, and vanishes if it does not.
 
@@ -172,16 +180,16 @@ def replace_folder(folder: Path) -> Iterator[Path]:
         BenchError: it cannot be written (no space, no permission).
     """
     fresh, old = folder.with_name(f".{folder.name}.new"), folder.with_name(f".{folder.name}.old")
+    for leftover in (fresh, old):
+        shutil.rmtree(leftover, ignore_errors=True)
     try:
-        for leftover in (fresh, old):
-            shutil.rmtree(leftover, ignore_errors=True)
-        fresh.mkdir(parents=True)
+        with _writing(folder):
+            fresh.mkdir(parents=True)
         yield fresh
-        if folder.exists():
-            folder.rename(old)
-        fresh.rename(folder)
-    except OSError as error:
-        raise BenchError(f"cannot write {folder}: {error.strerror or error}") from error
+        with _writing(folder):
+            if folder.exists():
+                folder.rename(old)
+            fresh.rename(folder)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)

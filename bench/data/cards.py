@@ -5,6 +5,7 @@ See ``docs/bring-your-own-data.md`` for a worked example and the table of keys.
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -36,6 +37,7 @@ RULES: Mapping[str, tuple[str, ...]] = {
 }
 """Kind -> ``split.rule`` values."""
 SPLITS = ("train", "validation", "test")
+SPLITS_OF_SCENES = (*SPLITS, "judge")
 _CLIENTS = ("pypi", "npm", "url", "path", "installed")
 _SOURCE_KEYS: Mapping[str, tuple[str, ...]] = {
     "pypi": ("kind", "sha256", "prefix"),
@@ -193,8 +195,9 @@ class _Parser:
         if len(clients) != 1:
             known = {k for keys in _SOURCE_KEYS.values() for k in keys} | set(_CLIENTS)
             odd = next((str(k) for k in raw if k not in known), "")
-            hint = did_you_mean(odd, _CLIENTS) if odd else ""
-            raise self.error(key, f"names one of {', '.join(_CLIENTS)}, not {clients or odd or 'none'}.{hint}")
+            if odd:
+                raise self.error(key, f"unknown key {odd!r}.{did_you_mean(odd, _CLIENTS)}")
+            raise self.error(key, f"names one of {', '.join(_CLIENTS)}, not {clients or 'none'}")
         client = clients[0]
         self.keys(raw, (client, *_SOURCE_KEYS[client]), key)
         value = raw[client]
@@ -285,6 +288,7 @@ class _Parser:
         name = self.text(raw, "name")
         if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name):
             raise self.error("name", f"lower-case letters, digits and hyphens, not {name!r}")
+        render_counts = {k: self.whole(render, k, getattr(Render, k), "render.", 1) for k in SPLITS_OF_SCENES}
         return Card(
             path=self.path,
             name=name,
@@ -303,11 +307,8 @@ class _Parser:
             captions=self.text(raw, "captions") if kind == "captioned_images" else "",
             on_broken=self.choice(raw, "on_broken", ("skip", "refuse"), "refuse"),
             source=self.text(raw, "source") if rendered else "",
-            render=Render(**{k: self.whole(render, k, getattr(Render, k), "render.", 1) for k in SPLITS_OF_SCENES}),
+            render=Render(**render_counts),
         )
-
-
-SPLITS_OF_SCENES = (*SPLITS, "judge")
 
 
 def load_card(path: Path | str) -> Card:
@@ -334,8 +335,6 @@ def card_of_block(name: str, block: Mapping[str, Any], where: str = "params.yaml
     Raises:
         BenchError: an error in the card or in the block.
     """
-    import dataclasses
-
     parser = _Parser(Path(where))
     label = f"{where}.{name}"
     path = block.get("card")

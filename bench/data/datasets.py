@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,8 +82,18 @@ def load_text(folder: Path) -> dict[str, str]:
     return {split: _need(folder / f"{split}.txt").read_bytes().decode("utf-8") for split in SPLITS}
 
 
+@contextmanager
+def _open(path: Path) -> Iterator[Any]:
+    """The arrays of an npz."""
+    try:
+        with np.load(_need(path), allow_pickle=False) as file:
+            yield file
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError) as error:
+        raise BenchError(f"{path}: truncated or broken ({error}); run `python stages/prepare.py {path.parent.name}` again") from error
+
+
 def _read_split(path: Path) -> ImageSplit:
-    with np.load(path, allow_pickle=False) as file:
+    with _open(path) as file:
         scene = {name: file[name] for name in file.files if name not in _PLAIN}
         return ImageSplit(
             images=file["images"],
@@ -93,12 +106,12 @@ def _read_split(path: Path) -> ImageSplit:
 def load_images(folder: Path) -> dict[str, ImageSplit]:
     """The splits of prepared pictures: train, validation, test, and for scenes also ``judge`` (training digits, all colour-digit pairs)."""
     extra = ("judge",) if (folder / "judge.npz").exists() else ()
-    return {split: _read_split(_need(folder / f"{split}.npz")) for split in (*SPLITS, *extra)}
+    return {split: _read_split(folder / f"{split}.npz") for split in (*SPLITS, *extra)}
 
 
 def load_exemplars(folder: Path) -> dict[str, NDArray[np.uint8]]:
     """Name -> ``(H, W)`` or ``(H, W, 3)`` uint8 of prepared textures."""
-    with np.load(_need(folder / "exemplars.npz"), allow_pickle=False) as file:
+    with _open(folder / "exemplars.npz") as file:
         return {name: file[name] for name in file.files}
 
 

@@ -58,14 +58,24 @@ def _cached(slot: Path, digest: str | None) -> Path | None:
     return next((p for p in files if digest is None or hash_file(p) == digest), None)
 
 
-def _run_client(command: list[str], what: str, slot: Path) -> None:
+def _run_client(command: list[str], what: str, slot: Path, quiet: bool) -> None:
     """Run a package client; its output is shown only if it fails."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
+        client = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     except OSError as error:
         raise BenchError(f"{what}: cannot run {command[0]}: {error.strerror or error}") from error
-    if done.returncode:
-        lines = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
+    with client, Progress(f"fetching {what}", unit="s", quiet=quiet) as progress:
+        while True:
+            try:
+                output, errors = client.communicate(timeout=1)
+                break
+            except subprocess.TimeoutExpired:
+                progress.update()
+            except BaseException:
+                client.kill()
+                raise
+    if client.returncode:
+        lines = [line for line in (errors or output).splitlines() if line.strip()]
         detail = "\n    ".join(lines[-6:])
         raise BenchError(
             f"{what}: the package client failed:\n    {detail}\n"
@@ -82,7 +92,7 @@ def _npm() -> list[str]:
     return [found]
 
 
-def _package(source: Source, card: Card, downloads: Path) -> Path:
+def _package(source: Source, card: Card, downloads: Path, quiet: bool) -> Path:
     """The archive of a pypi or npm source, from the cache or by its client."""
     target, digest = source.targets[0], source.sha256[0]
     slot = _slot(source, target, downloads)
@@ -91,13 +101,13 @@ def _package(source: Source, card: Card, downloads: Path) -> Path:
     slot.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".", dir=slot) as temporary:
         if source.client == "npm":
-            command = [*_npm(), "pack", target, "--pack-destination", temporary, "--ignore-scripts", "--silent"]
+            command = [*_npm(), "pack", target, "--pack-destination", temporary, "--ignore-scripts", "--fetch-retries=1"]
         else:
             name = target.split("==")[0]
             form = ["--no-binary", name] if source.kind == "sdist" else ["--only-binary", ":all:"]
-            pip = [sys.executable, "-m", "pip", "download", "--disable-pip-version-check"]
+            pip = [sys.executable, "-m", "pip", "download", "--disable-pip-version-check", "--retries", "2"]
             command = [*pip, "--no-deps", *form, "--dest", temporary, target]
-        _run_client(command, f"{card.name}: {source}", slot)
+        _run_client(command, f"{card.name}: {source}", slot, quiet)
         files = [p for p in Path(temporary).iterdir() if p.is_file()]
         if len(files) != 1:
             raise BenchError(f"{card.name}: {source}: the client brought {len(files)} files, not one")
@@ -204,7 +214,7 @@ def archives_of(card: Card, source: Source, downloads: Path, root: Path = Path()
         ChangedError: its sha256 is another.
     """
     if source.client in ("pypi", "npm"):
-        return [_package(source, card, downloads)], source.prefix
+        return [_package(source, card, downloads, quiet)], source.prefix
     if source.client == "url":
         pairs = zip(source.targets, source.sha256, strict=True)
         return [_address(t, d or "", source, card, downloads, quiet) for t, d in pairs], source.prefix

@@ -39,6 +39,8 @@ def read_idx(path: Path) -> NDArray[Any]:
     Raises:
         BenchError: not IDX, or not as long as its header says.
     """
+    if not path.is_file():
+        raise BenchError(f"{path} is not there: format idx needs {{train,t10k}}-images-idx3-ubyte and {{train,t10k}}-labels-idx1-ubyte")
     content = path.read_bytes()
     if len(content) < 4 or content[:2] != b"\0\0" or content[2] not in _IDX_TYPES or len(content) < 4 + 4 * content[3]:
         raise BenchError(f"{path}: not an IDX file")
