@@ -112,5 +112,9 @@ def parse_variant(text: str) -> dict[str, str]:
 
 
 def short_variant(text: str) -> str:
-    """The settings for people: ``n = 5 · smoothing = kneser ney``."""
-    return " · ".join(f"{key.replace('_', ' ')} {value.replace('_', ' ')}" for key, value in parse_variant(text).items())
+    """The settings for people.
+
+    >>> short_variant("n=5,smoothing=kneser_ney")
+    'n 5 · smoothing kneser ney'
+    """
+    return " · ".join(part.replace("=", " ").replace("_", " ") for part in text.split(",") if part)

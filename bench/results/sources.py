@@ -202,7 +202,8 @@ def _entry(root: Path, name: str, block: Mapping[str, Any], lock: Mapping[str, A
     data_hash = _dependency_hash(found["train"][1], data) or str(meta.get("digest", ""))
     key = hash_json({"block": {k: v for k, v in block.items() if k != "name"}, "seed": seed, "data": data_hash, "inputs": inputs})[:16]
     quality = [Record.from_json(row) for row in evaluation.get("records", ())]
-    variants = list(dict.fromkeys(record.variant for record in quality if record.metric)) or [str(v) for v in sample]
+    role = str(block.get("role", "generator"))
+    variants = list(dict.fromkeys(record.variant for record in quality if record.role == role))  # not those of a chance row
     records = [*quality, *(cost_records(name, block, train, sample, variants, seed) if quality else ())]
     return Entry(
         name=name,

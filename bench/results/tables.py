@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
-from bench.results.display import MetricStyle, format_interval, format_value, metric_style
+from bench.results.display import MetricStyle, format_interval, format_value, metric_style, short_variant
 from bench.results.leaderboard import COST_METRICS, ColumnKey, Row, column_key
 from bench.results.records import Record
 
-__all__ = ["Cell", "Column", "Line", "Table", "build_tables", "leftover", "tables_markdown"]
+__all__ = ["ROLE_ORDER", "ROLE_TITLES", "Cell", "Column", "Line", "Table", "build_tables", "leftover", "tables_markdown"]
 
-_ROLE_ORDER = {"ceiling": 0, "generator": 1, "memoriser": 2, "floor": 3}
-_ROLE_TITLES = {"ceiling": "real data", "memoriser": "planted copier", "floor": "floor"}
+ROLE_ORDER = {"ceiling": 0, "generator": 1, "memoriser": 2, "floor": 3}
+ROLE_TITLES = {"ceiling": "real data", "generator": "", "memoriser": "planted copier", "floor": "floor"}
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,7 @@ class Cell:
     tied: bool = False
     sort: float | None = None
     n: int = 0
+    bounds: tuple[float, float] | None = None
 
     @property
     def place(self) -> str:
@@ -72,9 +73,14 @@ class Line:
     run_key: str = ""
 
     @property
+    def setting(self) -> str:
+        """The variant for people."""
+        return short_variant(self.variant)
+
+    @property
     def role_title(self) -> str:
         """``""`` for an ordinary generator."""
-        return _ROLE_TITLES.get(self.role, "")
+        return ROLE_TITLES[self.role]
 
 
 @dataclass(frozen=True)
@@ -120,8 +126,8 @@ def _columns(rows: Sequence[Row], spec: Mapping[str, Any], schema: Mapping[str, 
         matching = {column_key(row.record): row for row in rows if _matches(row.record, selector)}
         for key in sorted(matching, key=lambda key: (key[4] != "", key[4], key[2])):
             picked.setdefault(key, matching[key])
-    ranking = _selector(spec["rank_by"])
-    chosen = next((key for key, row in picked.items() if _matches(row.record, ranking)), None)
+    wanted_ranks = spec["rank_by"] if isinstance(spec["rank_by"], list) else [spec["rank_by"]]
+    chosen = next((key for wanted in wanted_ranks for key, row in picked.items() if _matches(row.record, _selector(wanted))), None)
     notes: dict[str, str] = {}
     columns = []
     for key, row in picked.items():
@@ -143,6 +149,7 @@ def _cell(row: Row, column: Column) -> Cell:
         tied=row.tied,
         sort=record.value if record.value is not None else worst,
         n=record.n,
+        bounds=record.ci95,
     )
 
 
@@ -171,7 +178,7 @@ def _lines(rows: Sequence[Row], columns: Sequence[Column], dataset: str) -> list
         cell = line.cells[ranking] if ranking is not None else Cell()
         rising = ranking is not None and not columns[ranking].higher_is_better
         value = cell.sort if cell.sort is not None else float("inf") if rising else float("-inf")
-        return _ROLE_ORDER[line.role], value if rising else -value, line.generator, line.variant
+        return ROLE_ORDER[line.role], value if rising else -value, line.generator, line.variant
 
     return sorted(lines, key=order)
 
