@@ -119,7 +119,7 @@ class SceneDetector:
             pictures, places, asked_digits, asked_colours, asked_counts = batch
             cells, count = (output.float() for output in network(pictures))
             cells = cells.flatten(2)  # (B, 19, h w)
-            centres = torch.zeros_like(cells[:, 0]).scatter_(1, places.clamp_min(0), (places >= 0).float(), reduce="add").clamp_max(1.0)
+            centres = torch.zeros_like(cells[:, 0]).scatter_add_(1, places.clamp_min(0), (places >= 0).float()).clamp_max(1.0)
             there = cells.gather(2, places.clamp_min(0)[:, None].expand(-1, cells.shape[1], -1))  # (B, 19, 4)
             objectness = F.binary_cross_entropy_with_logits(cells[:, 0], centres)
             digit = F.cross_entropy(there[:, 1 : 1 + _DIGITS], asked_digits)

@@ -21,9 +21,11 @@ def test_floats_outside_the_range_are_clamped() -> None:
 
 
 @pytest.mark.parametrize("kind", ["batch", "group"])
-@pytest.mark.parametrize(("channels", "stride", "shape"), [(8, 1, (2, 8, 6, 6)), (12, 1, (2, 12, 6, 6)), (8, 2, (2, 8, 3, 3)), (12, 2, (2, 12, 3, 3))])
-def test_res_block_shapes(kind: str, channels: int, stride: int, shape: tuple[int, ...]) -> None:
-    assert ResBlock(8, channels, stride, kind=kind)(torch.randn(2, 8, 6, 6)).shape == shape  # type: ignore[arg-type]
+@pytest.mark.parametrize("channels", [8, 12])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_res_block_shapes(kind: str, channels: int, stride: int) -> None:
+    block = ResBlock(8, channels, stride, kind=kind)  # type: ignore[arg-type]
+    assert block(torch.randn(2, 8, 6, 6)).shape == (2, channels, 6 // stride, 6 // stride)
 
 
 def test_res_block_is_the_identity_when_its_branch_is_zero() -> None:
