@@ -342,6 +342,6 @@ def _windows(length: int, context: int, stride: int, batch_size: int) -> Iterato
     starts = np.arange(stride, length - context, stride)
     for i in range(0, len(starts), batch_size):
         yield context - stride, starts[i : i + batch_size]
-    done = (starts[-1] if len(starts) else 0) + context + 1
+    done = (int(starts[-1]) if len(starts) else 0) + context + 1
     if done < length:
         yield done - (length - context), np.array([length - context - 1])
