@@ -19,7 +19,6 @@ from bench.errors import BenchError, did_you_mean
 
 __all__ = ["KINDS", "SPLITS", "Card", "Member", "Render", "Source", "Split", "card_of_block", "load_card"]
 
-KINDS = ("text", "images", "captioned_images", "textures", "scenes")
 FORMATS: Mapping[str, tuple[str, ...]] = {
     "text": ("text",),
     "images": ("folder", "idx", "rows"),
@@ -28,6 +27,7 @@ FORMATS: Mapping[str, tuple[str, ...]] = {
     "scenes": ("rendered",),
 }
 """Kind -> ``format`` values; the first is the default."""
+KINDS = tuple(FORMATS)
 RULES: Mapping[str, tuple[str, ...]] = {
     "text": ("works", "fraction", "position"),
     "images": ("official", "fraction"),
@@ -37,13 +37,12 @@ RULES: Mapping[str, tuple[str, ...]] = {
 }
 """Kind -> ``split.rule`` values."""
 SPLITS = ("train", "validation", "test")
-SPLITS_OF_SCENES = (*SPLITS, "judge")
+_RENDER = (*SPLITS, "judge", "scale")
 _CLIENTS = ("pypi", "npm", "url", "path", "installed")
 _SOURCE_KEYS: Mapping[str, tuple[str, ...]] = {
     "pypi": ("kind", "sha256", "prefix"),
     "npm": ("sha256", "prefix"),
-    "url": ("sha256", "prefix"),
-    "path": ("sha256", "prefix"),
+    **dict.fromkeys(("url", "path"), ("sha256", "prefix")),
     "installed": ("prefix",),
 }
 _TOP = (
@@ -105,15 +104,17 @@ class Split:
 
 @dataclass(frozen=True)
 class Render:
-    """How many scenes of each split the renderer makes.
+    """How many scenes of each split the renderer makes, and how large.
 
     ``judge`` is drawn from training digits with *all* colour-digit pairs: the detector that judges generators learns from it.
+    Pictures are ``32 scale`` pixels wide and high.
     """
 
     train: int = 40_000
     validation: int = 2_000
     test: int = 4_000
     judge: int = 40_000
+    scale: int = 1
 
 
 @dataclass(frozen=True)
@@ -193,14 +194,12 @@ class _Parser:
             raise self.error(key, f"must be a mapping such as `path: my-data`, not {raw!r}")
         clients = [name for name in raw if name in _CLIENTS]
         if len(clients) != 1:
-            known = {k for keys in _SOURCE_KEYS.values() for k in keys} | set(_CLIENTS)
-            odd = next((str(k) for k in raw if k not in known), "")
-            if odd:
+            known = {*_SOURCE_KEYS["pypi"], *_CLIENTS}
+            if odd := next((str(k) for k in raw if k not in known), ""):
                 raise self.error(key, f"unknown key {odd!r}.{did_you_mean(odd, _CLIENTS)}")
             raise self.error(key, f"names one of {', '.join(_CLIENTS)}, not {clients or 'none'}")
-        client = clients[0]
+        client, value = clients[0], raw[clients[0]]
         self.keys(raw, (client, *_SOURCE_KEYS[client]), key)
-        value = raw[client]
         targets = tuple(value) if isinstance(value, list) and client == "url" else (value,)
         if not targets or not all(isinstance(t, str) and t for t in targets):
             raise self.error(f"{key}.{client}", f"must be a text, not {value!r}")
@@ -265,8 +264,7 @@ class _Parser:
     def card(self, raw: Any) -> Card:
         raw = self.keys(raw, _TOP, "")
         kind = self.choice(raw, "kind", KINDS)
-        rendered = kind == "scenes"
-        sources, members = raw.get("sources"), raw.get("members", ["**"])
+        rendered, sources, members = kind == "scenes", raw.get("sources"), raw.get("members", ["**"])
         if rendered and (sources is not None or "members" in raw):
             raise self.error("sources", "scenes are rendered from another data set: give `source: mnist` instead")
         if not rendered and (not isinstance(sources, list) or not sources):
@@ -284,11 +282,11 @@ class _Parser:
         classes = raw.get("classes", [])
         if not isinstance(classes, list) or not all(isinstance(c, str) for c in classes):
             raise self.error("classes", f"must be a list of names, not {classes!r}")
-        render = self.keys(raw.get("render", {}), SPLITS_OF_SCENES, "render")
+        render = self.keys(raw.get("render", {}), _RENDER, "render")
         name = self.text(raw, "name")
         if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name):
             raise self.error("name", f"lower-case letters, digits and hyphens, not {name!r}")
-        render_counts = {k: self.whole(render, k, getattr(Render, k), "render.", 1) for k in SPLITS_OF_SCENES}
+        render_counts = {k: self.whole(render, k, getattr(Render, k), "render.", 1) for k in _RENDER}
         return Card(
             path=self.path,
             name=name,
@@ -330,7 +328,7 @@ def load_card(path: Path | str) -> Card:
 
 def card_of_block(name: str, block: Mapping[str, Any], where: str = "params.yaml: datasets", root: Path = Path()) -> Card:
     """The card that a block of params.yaml names, with the block's changes: ``limit`` (keep only the first so many characters or
-    pictures of a split), or for scenes ``source`` and the number of scenes of each split.
+    pictures of a split), or for scenes ``source``, the number of scenes of each split and ``scale``.
 
     Raises:
         BenchError: an error in the card or in the block.
@@ -344,8 +342,8 @@ def card_of_block(name: str, block: Mapping[str, Any], where: str = "params.yaml
     if card.name != name:
         raise card.error("name", f"{card.name!r} differs from the block's name {name!r}")
     if card.kind == "scenes":
-        parser.keys(block, ("card", "source", *SPLITS_OF_SCENES), label)
-        counts = {k: parser.whole(block, k, getattr(card.render, k), f"{label}.", 1) for k in SPLITS_OF_SCENES}
+        parser.keys(block, ("card", "source", *_RENDER), label)
+        counts = {k: parser.whole(block, k, getattr(card.render, k), f"{label}.", 1) for k in _RENDER}
         return dataclasses.replace(card, source=parser.text(block, "source", card.source), render=Render(**counts))
     parser.keys(block, ("card", "limit"), label)
     limit = parser.keys(block.get("limit") or {}, SPLITS, f"{label}.limit")

@@ -46,7 +46,7 @@ class Layout:
         count: ``(N,)`` number of objects.
         digits, colours, sizes: ``(N, 4)`` in the caption's order, -1 where there is no object; sizes are 0 big, 1 small.
         sides: ``(N, 4)`` longer side in pixels, 0 where there is no object.
-        tops: ``(N, 4, 2)`` upper left corner (y, x) of the object's square.
+        tops: ``(N, 4, 2)`` upper left corner (y, x) of the object's square; sides and tops are in pixels at scale 1.
         relation: ``(N,)`` index into RELATIONS, -1 for none.
         colourless: ``(N,)`` True where the caption leaves the colours out.
     """
@@ -79,9 +79,9 @@ class Layout:
             texts.append(caption_of(objects, relation, of_a_kind=bool(kind >= _PAIR and kind not in _MIXED)))
         return texts
 
-    def truth(self) -> dict[str, NDArray[Any]]:
-        """The arrays stored with the pictures. ``centres`` is (y, x) in pixels, 0 at the upper left edge, 32 at the lower right."""
-        centres = np.where(self.present[..., None], self.tops + self.sides[..., None] / 2, -1.0).astype(np.float32)
+    def truth(self, scale: int = 1) -> dict[str, NDArray[Any]]:
+        """The arrays stored with the pictures. ``centres`` is (y, x) in pixels: 0 at the upper left edge, 32 scale at the lower right."""
+        centres = np.where(self.present[..., None], scale * (self.tops + self.sides[..., None] / 2), -1.0).astype(np.float32)
         unseen = is_unseen(self.colours, self.digits) & self.present
         objects = {"count": self.count, "digits": self.digits, "colours": self.colours, "sizes": self.sizes, "centres": centres}
         return {**objects, "relation": self.relation, "kind": self.kind, "unseen": np.any(unseen, axis=1)}
@@ -157,10 +157,11 @@ def _weights(length: int, start: int, target: int, width: int) -> NDArray[np.flo
     return table
 
 
-def digit_masks(images: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+def digit_masks(images: NDArray[np.uint8], side: int, gain: float = 1.25) -> NDArray[np.uint8]:
     """Alpha masks ``(N, side, side)`` of digits ``(N, H, W)``: cropped to the ink, scaled so that the longer side fits, centred.
 
-    Both passes are products of whole numbers below 2**24, exact in float32.
+    ``gain`` brightens; it must be a multiple of 1/20, so that the result is exact. Both passes are products of whole numbers below 2**24,
+    exact in float32.
     """
     _, height, width = images.shape
     ink = images > _INK
@@ -183,17 +184,19 @@ def digit_masks(images: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
         table = tables[which.ravel()]  # (N, side, full)
         masks = table @ masks if axis == 0 else masks @ table.transpose(0, 2, 1)
         masks = np.floor((masks + 128) / 256)
-    gain = 11 if side == SIZES[0] else 12.5
-    return np.minimum(255, np.floor(masks * gain / 10)).astype(np.uint8)
+    return np.minimum(255, np.floor(masks * round(20 * gain) / 20)).astype(np.uint8)
 
 
-def render(scene: Layout, digits: ImageSplit, rng: np.random.Generator, *, quiet: bool = True, label: str = "scenes") -> NDArray[np.uint8]:
-    """Draw the scenes: ``(N, 32, 32, 3)`` uint8.
+def render(
+    scene: Layout, digits: ImageSplit, rng: np.random.Generator, scale: int = 1, *, quiet: bool = True, label: str = "scenes"
+) -> NDArray[np.uint8]:
+    """Draw the scenes: ``(N, 32 scale, 32 scale, 3)`` uint8.
 
     Args:
         scene: what is where.
         digits: handwritten digits with labels; each object is a random one of its digit.
         rng: chooses digits, colour jitter and backgrounds.
+        scale: 2 makes the same scenes at twice the width and height.
         quiet: no progress.
         label: of the progress line.
     """
@@ -208,14 +211,15 @@ def render(scene: Layout, digits: ImageSplit, rng: np.random.Generator, *, quiet
     jitter = rng.integers(-_COLOUR_JITTER, _COLOUR_JITTER + 1, (n, MAX_OBJECTS, 3))
     paint = np.clip(palette[scene.colours] + jitter, 0, 255).astype(np.int32)
     grey = rng.integers(0, _GREY + 1, (n, 1)) + rng.integers(-_GREY_JITTER, _GREY_JITTER + 1, (n, 3))
-    canvas = np.broadcast_to(np.clip(grey, 0, 255).astype(np.uint8)[:, None, None], (n, CANVAS, CANVAS, 3)).copy()
+    extent = CANVAS * scale
+    canvas = np.broadcast_to(np.clip(grey, 0, 255).astype(np.uint8)[:, None, None], (n, extent, extent, 3)).copy()
     with Progress(f"rendering {label}", int(scene.count.sum()), "digits", quiet=quiet) as progress:
         for side in SIZES:
-            span = np.arange(side)
+            span, gain = np.arange(side * scale), 1.1 if side == SIZES[0] else 1.25
             for k in range(MAX_OBJECTS):
                 for rows in _chunks(np.flatnonzero(scene.sides[:, k] == side)):
-                    ink = digit_masks(digits.images[which[rows, k], :, :, 0], side).astype(np.int32)[..., None]
-                    top, left = scene.tops[rows, k, 0], scene.tops[rows, k, 1]
+                    ink = digit_masks(digits.images[which[rows, k], :, :, 0], side * scale, gain).astype(np.int32)[..., None]
+                    top, left = (scale * scene.tops[rows, k]).T
                     place = (rows[:, None, None], (top[:, None] + span)[:, :, None], (left[:, None] + span)[:, None, :])
                     under = canvas[place].astype(np.int32)
                     canvas[place] = (under * (255 - ink) + paint[rows, k][:, None, None] * ink + 127) // 255
@@ -236,6 +240,6 @@ def render_splits(digits: Mapping[str, ImageSplit], counts: Render, seed: int, *
     for split, source in (("train", "train"), ("validation", "validation"), ("test", "test"), ("judge", "train")):
         rng = generator(seed, split)
         scene = draw_layout(getattr(counts, split), rng, all_pairs=split in ("test", "judge"))
-        images = render(scene, digits[source], rng, quiet=quiet, label=f"{split} scenes")
-        splits[split] = ImageSplit(images, captions=scene.captions(), scene=scene.truth())
+        images = render(scene, digits[source], rng, counts.scale, quiet=quiet, label=f"{split} scenes")
+        splits[split] = ImageSplit(images, captions=scene.captions(), scene=scene.truth(counts.scale))
     return splits

@@ -173,6 +173,17 @@ def test_masks_agree_with_pillow_on_handwriting_like_strokes():
     assert np.abs(found - np.minimum(expected, 255 / 1.25)).max() < 3
 
 
+def test_twice_the_scale_is_the_same_scene_larger(digits, splits):
+    larger = render_splits(dict.fromkeys(("train", "validation", "test"), digits), Render(3000, 300, 200, 1000, scale=2), 7)["validation"]
+    usual = splits["validation"]
+    assert larger.images.shape == (300, 64, 64, 3)
+    assert larger.captions == usual.captions
+    present = usual.scene["digits"] >= 0
+    assert np.array_equal(larger.scene["centres"][present], 2 * usual.scene["centres"][present])
+    halved = larger.images.reshape(300, 32, 2, 32, 2, 3).mean(axis=(2, 4))
+    assert np.abs(halved - usual.images).mean() < 3
+
+
 def test_an_empty_digit_picture_does_no_harm():
     assert digit_masks(np.zeros((2, 28, 28), np.uint8), 13).max() == 0
 
