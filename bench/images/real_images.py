@@ -46,16 +46,16 @@ class RealImages:
         self.images = np.ascontiguousarray(split.images[chosen])
         self.labels = split.labels[chosen] if split.labels is not None else np.full(count, -1, np.int64)
 
-    def sample(self, n: int, seed: int, labels: Ints | None = None, *, first: int = 0, **options: Any) -> Images:
+    def sample(self, n: int, seed: int, labels: Ints | None = None, **options: Any) -> Images:
         """Item i is the i-th card of the shuffled deck, or the next card of the asked class; a deck that runs out starts again.
 
-        With ``labels`` the i-th item depends on the labels before it too (cards are not dealt twice); ``first`` then must be 0.
+        With ``labels`` the i-th item depends on the labels before it too: no card is dealt twice.
         """
         if labels is None:
             deck = generator(seed, "deck").permutation(len(self.images))
-            return self.images[deck[np.arange(first, first + n) % len(deck)]]
-        if first or len(labels) != n:
-            raise BenchError("real images are dealt from the first item on, with one label for each")
+            return self.images[deck[np.arange(n) % len(deck)]]
+        if len(labels) != n:
+            raise BenchError(f"{len(labels)} labels for {n} pictures")
         chosen = np.empty(n, np.int64)
         for label in np.unique(labels):
             pool = np.flatnonzero(self.labels == label)

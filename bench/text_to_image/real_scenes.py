@@ -75,17 +75,13 @@ class RealScenes:
         seed: int,
         guidance: float = 1.0,
         negative_prompts: Sequence[str] | None = None,
-        *,
-        first: int = 0,
         **options: Any,
     ) -> Images:
         """For each prompt a scene that shows all that is asked, as seldom used as possible; the nearest scene where there is none.
 
-        Item i depends on the prompts before it too (cards are dealt once), so ``first`` must be 0.
+        Item i depends on the prompts before it too: cards are dealt once.
         """
         assert self.pool is not None
-        if first:
-            raise BenchError("real scenes are dealt from the first item on")
         used = np.zeros(len(self.pool))
         order = generator(seed, "deck").permutation(len(self.pool)) / len(self.pool)
         chosen = np.empty(len(prompts), np.int64)
