@@ -47,13 +47,16 @@ class RealTexture:
         held_out: NDArray[np.uint8] | None = None,
         **options: Any,
     ) -> NDArray[np.uint8]:
-        """A crop of ``held_out`` at a random place.
+        """A crop at a random place of ``held_out``, the piece that nobody grows from; of the exemplar itself if there is none.
 
         Raises:
-            BenchError: no ``held_out`` picture of at least ``size``.
+            BenchError: a picture smaller than ``size``.
         """
-        if held_out is None or held_out.shape[0] < size[0] or held_out.shape[1] < size[1]:
-            have = "none" if held_out is None else "x".join(map(str, held_out.shape[:2]))
-            raise BenchError(f"real_texture crops a held_out picture of at least {size[0]}x{size[1]}; given: {have}")
-        y, x = (int(generator(seed, "real_texture", axis).integers(0, held_out.shape[axis] - size[axis] + 1)) for axis in (0, 1))
-        return held_out[y : y + size[0], x : x + size[1]].copy()
+        source = exemplar if held_out is None else held_out
+        if source.shape[0] < size[0] or source.shape[1] < size[1]:
+            have = "x".join(map(str, source.shape[:2]))
+            raise BenchError(
+                f"real_texture crops a picture of at least {size[0]}x{size[1]}, and got one of {have}"
+            )
+        y, x = (int(generator(seed, "real_texture", axis).integers(0, source.shape[axis] - size[axis] + 1)) for axis in (0, 1))
+        return source[y : y + size[0], x : x + size[1]].copy()

@@ -91,12 +91,16 @@ _ENTRIES = (
     # textures
     _quality("structure_error", "Structure error", False, "Mean squared distance of output patches to the nearest exemplar patch"),
     _share("copied_share", "Copied pixels", "Share of output pixels inside large patches copied verbatim from the exemplar", False),
+    _quality("histogram_distance", "Histogram distance", False, "Earth mover's distance of output and exemplar values, in a 0-1 range"),
+    _quality("copied_run", "Copied run", None, "Pixels in a row that stand in a row in the exemplar, mean over pixels", "px"),
     # cost
     _cost("train_seconds", "Training time", "s", "Wall time of training on the machine at hand"),
     _cost("train_flops", "Training compute", "FLOP", "Floating point operations of training"),
     _cost("sample_seconds_per_item", "Sampling time", "s", "Wall time for one sample"),
     _cost("sample_flops_per_item", "Sampling compute", "FLOP", "Floating point operations for one sample"),
     _cost("step_seconds_per_item", "Denoising step", "s", "Wall time of one denoising step for one picture, decoder included"),
+    _cost("step_flops_per_item", "Denoising step", "FLOP", "Operations of one denoising step for one picture, decoder included"),
+    _cost("latent_speedup", "Latent speed-up", "", "Time of a denoising step in pixels over that in latents, same network", higher=True),
     _cost("peak_memory_bytes", "Peak memory", "bytes", "Largest resident memory while training"),
     _cost("parameters", "Parameters", "", "Numbers that training sets"),
     _cost("images_seen", "Images seen", "", "Training pictures shown, repetitions counted"),

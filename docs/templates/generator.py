@@ -1,0 +1,81 @@
+"""Letter frequencies: one sentence on the idea, the paper with its year, and what the system must reproduce.
+
+A template to copy. It is a language model, complete and small: each character is drawn by itself, as often as in the
+training text (Shannon 1948, first-order approximation). Replace what is specific to it; keep the five methods.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.contracts import Floats, RunContext
+from bench.files import read_json, write_json
+from bench.seeds import generator
+
+__all__ = ["Generator", "GeneratorConfig"]
+
+
+@dataclass(frozen=True)
+class GeneratorConfig:
+    """The keys that ``model:`` may have in params.yaml.
+
+    Attributes:
+        add: added to each count, so that nothing has probability zero.
+    """
+
+    add: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.add <= 0:
+            raise ValueError(f"add must be positive, not {self.add}")
+
+
+class Generator:
+    """A :class:`bench.contracts.LanguageModel`."""
+
+    Config = GeneratorConfig
+
+    def __init__(self, config: GeneratorConfig) -> None:
+        self.config = config
+        self.counts: dict[str, int] = {}
+
+    def fit(self, corpus: Mapping[str, str], run: RunContext) -> None:
+        """Count the characters of ``corpus["train"]``."""
+        self.counts = dict(sorted(Counter(corpus["train"]).items()))
+        run.cost["parameters"] = len(self.counts)
+
+    def _probability(self, character: str) -> float:
+        """An unseen character is an escape, then its bytes, each 1 of 256: every byte of any text is covered."""
+        total = sum(self.counts.values()) + self.config.add * (len(self.counts) + 1)
+        if character in self.counts:
+            return (self.counts[character] + self.config.add) / total
+        return self.config.add / total * 256.0 ** -len(character.encode("utf-8", "surrogatepass"))
+
+    def log_prob(self, text: str) -> Floats:
+        """Natural log-probability of each character."""
+        table = {character: np.log(self._probability(character)) for character in set(text)}
+        return np.array([table[character] for character in text], dtype=np.float64)
+
+    def sample(self, n_chars: int, seed: int, prompt: str = "", **options: Any) -> str:
+        """``n_chars`` characters; all randomness comes from ``seed``."""
+        weights = np.array(list(self.counts.values()), dtype=np.float64)
+        drawn = generator(seed, "sample").choice(len(weights), n_chars, p=weights / weights.sum())
+        characters = list(self.counts)
+        return "".join(characters[i] for i in drawn)
+
+    def save(self, folder: Path) -> None:
+        """Counts as JSON; a neural system would call ``bench.training.save_module``. Never pickle, nothing that tells the time."""
+        write_json(folder / "counts.json", self.counts)
+
+    @classmethod
+    def load(cls, folder: Path, config: GeneratorConfig, device: str = "cpu") -> Generator:
+        """The inverse of :meth:`save`."""
+        system = cls(config)
+        system.counts = read_json(folder / "counts.json")
+        return system
