@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.results.claims import Verdict, claims_json, judge, load_claims
+from bench.results.claims import Verdict, claims_json, load_claims
+from bench.results.judging import judge
 from bench.results.leaderboard import Row, build_rows, to_csv, to_json
 from bench.results.overview import readme_block
 from bench.results.preview import preview_png

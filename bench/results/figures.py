@@ -62,6 +62,7 @@ def gallery(entries: Sequence[Entry], best: Mapping[str, str]) -> list[dict[str,
             figure: dict[str, Any] = {
                 "title": str(item.get("title") or short_variant(str(item.get("variant", "")))),
                 "captions": [str(caption) for caption in item.get("captions") or ()],
+                "columns": int(item.get("columns") or 0),
                 "main": picture(item["png"], alt),
             }
             for key, what in _BESIDE.items():

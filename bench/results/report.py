@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.results.claims import FAILS, HOLDS, UNCLEAR, Verdict
+from bench.results.claims import FAILS, HOLDS, UNCLEAR, Comparison, Verdict
 from bench.results.display import format_interval, format_value, metric_style, short_variant
 from bench.results.figures import extra_curves, extras_of, gallery, learning_curves, micro_pictures, picture, position_chart
 from bench.results.leaderboard import Row
@@ -75,6 +75,7 @@ def _tile(headline: Headline, schema: Mapping[str, Any]) -> dict[str, Any] | Non
         "dataset": headline.dataset,
         "generator": record.generator,
         "variant": short_variant(record.variant),
+        "variant_id": record.variant,
         "metric": style.title,
         "arrow": {True: "↑", False: "↓", None: ""}[record.higher_is_better],
         "value": format_value(record.value, style, record.unit),
@@ -99,11 +100,16 @@ def _side(side: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
     return f"{name}: {format_value(side['value'], style)}{interval}"
 
 
+def _weakness(item: Comparison) -> tuple[int, float]:
+    """Failing pairs first, then open ones, then those that hold by least."""
+    order = {FAILS: 0, UNCLEAR: 1, HOLDS: 2}[item.verdict]
+    return order, abs(item.estimate) if item.estimate is not None and math.isfinite(item.estimate) else math.inf
+
+
 def _claim(verdict: Verdict, schema: Mapping[str, Any], limit: int = 12) -> dict[str, Any]:
     badge, sign = _BADGES[verdict.verdict]
     numbers = []
-    order = {FAILS: 0, UNCLEAR: 1, HOLDS: 2}
-    for item in sorted(verdict.comparisons, key=lambda item: order[item.verdict]):
+    for item in sorted(verdict.comparisons, key=_weakness):
         shown = "" if item.estimate is None or not math.isfinite(item.estimate) else f"{item.estimate:.3g}"
         interval = (
             ""

@@ -169,6 +169,12 @@ def cost_records(
     return rows
 
 
+def _cost_row(name: str, block: Mapping[str, Any], seed: int, row: Mapping[str, Any]) -> Record:
+    """A cost that the sample stage measured itself (the time of one denoising step), with the generator's identity filled in."""
+    identity = {"generator": name, "seed": seed, "split": "", "role": str(block.get("role", "generator"))}
+    return Record.from_json({**{key: str(block[key]) for key in ("system", "family", "dataset")}, **identity, **row})
+
+
 def _stage_of(lock: Mapping[str, Any], path: str) -> tuple[str, Mapping[str, Any]]:
     """Name and entry of the stage that writes ``path``."""
     for name, stage in (lock.get("stages") or {}).items():
@@ -204,7 +210,8 @@ def _entry(root: Path, name: str, block: Mapping[str, Any], lock: Mapping[str, A
     quality = [Record.from_json(row) for row in evaluation.get("records", ())]
     role = str(block.get("role", "generator"))
     variants = list(dict.fromkeys(record.variant for record in quality if record.role == role))  # not those of a chance row
-    records = [*quality, *(cost_records(name, block, train, sample, variants, seed) if quality else ())]
+    measured = [_cost_row(name, block, seed, row) for facts in sample.values() for row in facts.get("cost") or ()]
+    records = [*quality, *measured, *(cost_records(name, block, train, sample, variants, seed) if quality else ())]
     return Entry(
         name=name,
         block=block,

@@ -60,5 +60,5 @@
   }
   window.addEventListener("hashchange", open);
   open();
-  window.addEventListener("beforeprint", function () { all("details.notes, details.extra, .claim details").forEach(function (item) { item.open = true; }); });
+  window.addEventListener("beforeprint", function () { all("details.notes").forEach(function (item) { item.open = true; }); });
 })();
