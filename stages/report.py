@@ -1,0 +1,46 @@
+"""Stage ``report``: the leaderboard as json, csv, md and one self-contained page; the claims and their verdicts; the README's table.
+
+python stages/report.py
+python stages/report.py --readme      (also puts the table between the markers of README.md)
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from bench.config import load_params
+from bench.errors import friendly
+from bench.files import atomic, write_json, write_text
+from bench.results.build import build
+from bench.results.overview import insert_block
+from bench.results.sources import gather
+
+
+def main() -> None:
+    """Gather, build, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--readme", action="store_true", help="renew the table in README.md as well")
+    arguments = parser.parse_args()
+    root = Path.cwd()
+    params = load_params()
+    products = build(gather(root, params.generators(), params.profile, params.seed), root / "reports")
+    reports = root / "reports"
+    write_json(reports / "leaderboard.json", products.leaderboard)
+    write_text(reports / "leaderboard.csv", products.csv)
+    write_text(reports / "leaderboard.md", products.markdown)
+    write_json(reports / "claims.json", products.claims)
+    write_text(reports / "index.html", products.html)
+    with atomic(reports / "preview.png") as temporary:
+        temporary.write_bytes(products.preview)
+    if arguments.readme:
+        readme = root / "README.md"
+        old = readme.read_text(encoding="utf-8") if readme.is_file() else ""
+        write_text(readme, insert_block(old, products.readme))
+    verdicts = ", ".join(f"{count} {name}" for name, count in products.claims["summary"].items())
+    print(f"report: {len(products.rows)} rows; claims: {verdicts}; open {reports / 'index.html'}")
+
+
+if __name__ == "__main__":
+    with friendly():
+        main()
