@@ -18,7 +18,7 @@ from bench.hardware import describe, peak_memory_bytes
 from bench.plan import context, leave_empty
 from bench.training import resolve_device, set_threads
 
-_TIMES = ("seconds", "seconds_per_item")
+_TIMES = ("seconds", "seconds_per_item", "cost")
 
 
 def main() -> None:

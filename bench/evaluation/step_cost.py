@@ -88,7 +88,7 @@ def step_costs(system: Any, pixels: tuple[int, ...], repeats: int, steps: int, b
             "higher_is_better": False,
             "protocol": protocol,
         }
-        for space, values in (("latent", latents), ("pixel", in_pixels))
+        for space, values in (("latents", latents), ("pixels", in_pixels))
     ]
     ratios = np.log(in_pixels / latents)
     low, high = mean_t_ci(ratios)
@@ -98,7 +98,7 @@ def step_costs(system: Any, pixels: tuple[int, ...], repeats: int, steps: int, b
 
 @torch.no_grad()
 def step_flops(system: Any, pixels: tuple[int, ...], steps: int) -> dict[str, float]:
-    """Counted FLOPs of one step for one picture, ``{"latent": ..., "pixel": ...}``; the decoder's share included."""
+    """Counted FLOPs of one step for one picture, ``{"latents": ..., "pixels": ...}``; the decoder's share included."""
     from torch.utils.flop_counter import FlopCounterMode
 
     def count(work: Callable[[], Any]) -> float:
@@ -109,4 +109,4 @@ def step_flops(system: Any, pixels: tuple[int, ...], steps: int) -> dict[str, fl
     latent, picture = _inputs(system, system.shape, 1), _inputs(system, pixels, 1)
     twin = system.in_pixels(pixels[0]).to(system.device)
     decoder = count(lambda: system.codec.network.reconstruct(latent[0])) if hasattr(system.codec, "network") else 0.0
-    return {"latent": count(lambda: system.network(*latent)) + decoder / steps, "pixel": count(lambda: twin(*picture))}
+    return {"latents": count(lambda: system.network(*latent)) + decoder / steps, "pixels": count(lambda: twin(*picture))}

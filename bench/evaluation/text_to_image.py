@@ -377,7 +377,7 @@ def _negative_records(context: StageContext, judges: _Judges, sets: Sequence[Sam
     protocol = protocol_id("attribute_rate", judges.detector_name, attribute="colour", prompts="colourless")
     rows = []
     base = sets[0].variant.removesuffix(",negative=none")
-    for variant, values in ((base, plain), (f"{base},negative=colour", pushed)):
+    for variant, values in ((f"{base},negative=none", plain), (f"{base},negative=colour", pushed)):
         parts = [("", values), *((name, values[k : k + 1]) for k, name in enumerate(colours))]
         for label, part in parts:
             ci = wilson_interval(float(part.sum()), part.size)

@@ -154,7 +154,7 @@ def test_guidance_sweep_and_negative_prompts(root: Path, monkeypatch: pytest.Mon
     assert fidelity == sorted(fidelity) and fidelity[-1] > fidelity[0] + 0.15
     assert value(evaluation, "colour_accuracy", "", "guidance=1.0") == 1.0
     assert {r.variant for r in evaluation.records if r.metric == "fid"} == {"guidance=2.5"}
-    plain = value(evaluation, "attribute_rate", "", "guidance=2.5")
+    plain = value(evaluation, "attribute_rate", "", "guidance=2.5,negative=none")
     assert plain == pytest.approx(1 / 8, abs=0.05)
     assert value(evaluation, "attribute_rate", "", "guidance=2.5,negative=colour") == 0.0
     assert len([s for s in sets if s.info["kind"] == "negative"]) == 9
