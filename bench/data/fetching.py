@@ -58,8 +58,8 @@ def _cached(slot: Path, digest: str | None) -> Path | None:
     return next((p for p in files if digest is None or hash_file(p) == digest), None)
 
 
-def _run_client(command: list[str], what: str, slot: Path, quiet: bool) -> None:
-    """Run a package client; its output is shown only if it fails."""
+def _run_client(command: list[str], what: str, advice: str, quiet: bool) -> None:
+    """Run a package client; its output, and ``advice``, are shown only if it fails."""
     try:
         client = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     except OSError as error:
@@ -76,11 +76,8 @@ def _run_client(command: list[str], what: str, slot: Path, quiet: bool) -> None:
                 raise
     if client.returncode:
         lines = [line for line in (errors or output).splitlines() if line.strip()]
-        detail = "\n    ".join(lines[-6:])
-        raise BenchError(
-            f"{what}: the package client failed:\n    {detail}\n"
-            f"  Without a network, run `{' '.join(command)}` on a machine that has one and put the file into {slot}/ here."
-        )
+        lines = [line for line in lines if "error" in line.lower() and "WARNING" not in line] or lines
+        raise BenchError(f"{what}: the package client failed:\n    " + "\n    ".join(lines[-6:]) + f"\n  {advice}")
 
 
 def _npm() -> list[str]:
@@ -101,13 +98,15 @@ def _package(source: Source, card: Card, downloads: Path, quiet: bool) -> Path:
     slot.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".", dir=slot) as temporary:
         if source.client == "npm":
-            command = [*_npm(), "pack", target, "--pack-destination", temporary, "--ignore-scripts", "--fetch-retries=1"]
+            simple = ["npm", "pack", target]
+            command = [*_npm(), *simple[1:], "--pack-destination", temporary, "--ignore-scripts", "--prefer-offline", "--fetch-retries=1"]
         else:
             name = target.split("==")[0]
             form = ["--no-binary", name] if source.kind == "sdist" else ["--only-binary", ":all:"]
-            pip = [sys.executable, "-m", "pip", "download", "--disable-pip-version-check", "--retries", "2"]
-            command = [*pip, "--no-deps", *form, "--dest", temporary, target]
-        _run_client(command, f"{card.name}: {source}", slot, quiet)
+            simple = ["python", "-m", "pip", "download", "--no-deps", *form, target]
+            command = [sys.executable, *simple[1:], "--dest", temporary, "--disable-pip-version-check", "--retries", "2"]
+        advice = f"Without a network: run `{' '.join(simple)}` on a machine that has one, and put the file into {slot}/ here."
+        _run_client(command, f"{card.name}: {source}", advice, quiet)
         files = [p for p in Path(temporary).iterdir() if p.is_file()]
         if len(files) != 1:
             raise BenchError(f"{card.name}: {source}: the client brought {len(files)} files, not one")

@@ -244,7 +244,7 @@ def client(tmp_path, monkeypatch):
     """Package clients that write a small archive to the folder that they are told."""
     calls: list[list[str]] = []
 
-    def run(command: list[str], what: str, slot: Path, quiet: bool) -> None:
+    def run(command: list[str], what: str, advice: str, quiet: bool) -> None:
         calls.append(command)
         if "pack" in command:
             with tarfile.open(Path(command[command.index("--pack-destination") + 1]) / "digits-1.0.0.tgz", "w:gz") as tar:
@@ -299,12 +299,19 @@ def test_cached_source_goes_before_one_that_must_be_asked_for(tmp_path, client):
     assert len(client) == 1
 
 
-def test_failing_client_says_what_to_run_elsewhere(tmp_path):
-    command = [sys.executable, "-c", "import sys; sys.exit('no route to the registry')"]
+@pytest.mark.skipif(os.name == "nt", reason="a shell script")
+def test_failing_client_says_what_to_run_elsewhere(tmp_path, monkeypatch):
+    (tmp_path / "npm").write_text("#!/bin/sh\necho 'npm error no route to the registry' >&2\nexit 1\n")
+    (tmp_path / "npm").chmod(0o755)
+    monkeypatch.setattr(fetching, "_npm", lambda: [str(tmp_path / "npm")])
     with pytest.raises(BenchError) as error:
-        fetching._run_client(command, "x: npm: digits@1.0.0", tmp_path / "downloads/npm/digits-1.0.0", True)
-    for said in ("x: npm: digits@1.0.0", "no route to the registry", "on a machine that has one", "downloads/npm/digits-1.0.0/ here"):
-        assert said in str(error.value)
+        fetch(tmp_path, card_of(Source("npm", ("digits@1.0.0",), (None,))))
+    said = str(error.value)
+    assert said.startswith("x: npm: digits@1.0.0: the package client failed:\n    npm error no route to the registry\n")
+    assert (
+        f"run `npm pack digits@1.0.0` on a machine that has one, and put the file into {tmp_path}/downloads/npm/digits-1.0.0/ here" in said
+    )
+    assert left_over(tmp_path) == []
 
 
 def test_missing_npm_names_the_remedy(tmp_path, monkeypatch):
