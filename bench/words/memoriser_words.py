@@ -36,7 +36,7 @@ class MemoriserWordsConfig:
         doubt: share of the probability that goes to letters by frequency where a match is found.
     """
 
-    lengths: tuple[int, ...] = (32, 16, 8, 4)
+    lengths: tuple[int, ...] = (20, 6)
     doubt: float = 0.5
 
     def __post_init__(self) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -25,9 +25,10 @@ from bench.errors import BenchError
 from bench.files import write_npz
 from bench.nn.attention import Form, KVCache, TransformerBlock
 from bench.training import fit, load_module, save_module, seeded
+from bench.words.decoding import filter_logits, windows_of
 from bench.words.vocabulary import UNKNOWN, Vocabulary, byte_nats, characters, utf8_lengths
 
-__all__ = ["Decoder", "TransformerLM", "TransformerLMConfig", "filter_logits"]
+__all__ = ["Decoder", "TransformerLM", "TransformerLMConfig"]
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -111,36 +112,6 @@ class Decoder(nn.Module):
         return logits
 
 
-def filter_logits(logits: Tensor, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0) -> Tensor:
-    """Probabilities to draw from: ``softmax(logits / temperature)`` of the likeliest tokens, renormalised.
-
-    Args:
-        logits: ``(..., V)``.
-        temperature: 0 for the likeliest token alone.
-        top_k: keep the k likeliest tokens, 0 for all.
-        top_p: keep the smallest set of likeliest tokens whose probability reaches p (Holtzman et al. 2020), 1 for all.
-
-    Returns:
-        ``(..., V)`` probabilities.
-
-    >>> filter_logits(torch.tensor([0.0, 3.0, 1.0]), top_k=1).tolist()
-    [0.0, 1.0, 0.0]
-    """
-    if temperature < 0 or top_k < 0 or not 0 < top_p <= 1:
-        raise BenchError(f"temperature and top_k must not be negative and top_p must lie in (0, 1], not {temperature}, {top_k} and {top_p}")
-    if temperature == 0:
-        temperature, top_k = 1.0, 1
-    p = (logits / temperature).softmax(-1)
-    if (0 < top_k < p.shape[-1]) or top_p < 1:
-        ranked, order = p.sort(dim=-1, descending=True, stable=True)
-        keep = (ranked.cumsum(-1) - ranked) < top_p  # the token that crosses p is kept
-        if top_k:
-            keep[..., top_k:] = False
-        p = torch.zeros_like(p).scatter(-1, order, ranked * keep)
-        p = p / p.sum(-1, keepdim=True)
-    return p
-
-
 class TransformerLM:
     """The language model around :class:`Decoder`.
 
@@ -177,6 +148,12 @@ class TransformerLM:
     def vocabulary_name(self) -> str:
         """For the protocol of perplexity per token, e.g. ``characters-84``."""
         return f"characters-{len(self.vocabulary)}"
+
+    @property
+    def window_note(self) -> str:
+        """How held-out text is scored, for the report."""
+        context, stride = self.config.context, self.config.stride or max(1, self.config.context // 2)
+        return f"Scored with a window of {context} characters that moves on by {stride}: at least {context - stride} characters of context."
 
     def _build(self, vocabulary: Vocabulary, device: str, seed: int = 0) -> Decoder:
         self._vocabulary, self.device, self._wide = vocabulary, device, None
@@ -229,7 +206,7 @@ class TransformerLM:
         ids = self.vocabulary.encode(characters(text))
         stream = np.concatenate([self.vocabulary.encode(characters(_START)), ids])
         nats = np.empty(len(stream))
-        for first, windows in _windows(len(stream), context, stride, batch_size):
+        for first, windows in windows_of(len(stream), context, stride, batch_size):
             batch = torch.from_numpy(stream[windows[:, None] + np.arange(min(context, len(stream) - 1) + 1)]).to(self.device)
             with torch.inference_mode():
                 scored = self.decoder(batch[:, :-1])[:, first:].double().log_softmax(-1)
@@ -327,21 +304,3 @@ class TransformerLM:
         load_module(decoder, folder / "decoder.safetensors")
         decoder.eval()
         return model
-
-
-def _windows(length: int, context: int, stride: int, batch_size: int) -> Iterator[tuple[int, Ints]]:
-    """Batches of equally long windows over a stream of ``length`` tokens, and from which place on each is scored.
-
-    A window that starts at s predicts tokens s + 1 .. s + context; the first predicts all of them, each later one its last
-    ``stride``, the very last one what is left.
-
-    >>> [(first, windows.tolist()) for first, windows in _windows(12, 4, 3, 8)]
-    [(0, [0]), (1, [3, 6]), (3, [7])]
-    """
-    yield 0, np.zeros(1, dtype=np.int64)
-    starts = np.arange(stride, length - context, stride)
-    for i in range(0, len(starts), batch_size):
-        yield context - stride, starts[i : i + batch_size]
-    done = (int(starts[-1]) if len(starts) else 0) + context + 1
-    if done < length:
-        yield done - (length - context), np.array([length - context - 1])
