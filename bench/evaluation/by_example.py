@@ -39,14 +39,14 @@ class Cut:
         downscale: whole-number reduction by means of blocks; the rest is counted in reduced pixels.
         flatten: sigma in pixels of the Gaussian mean that is divided out, for unevenly lit pages; 0 for none.
         rows, columns: usable part, ``[first, one past the last]``; null for all.
-        side: height and width of the exemplar, which is the top left corner of that part.
+        side: height and width of the exemplar, which is the top left corner of that part; null for the block's.
     """
 
     downscale: int = 1
     flatten: float = 0.0
     rows: tuple[int, int] | None = None
     columns: tuple[int, int] | None = None
-    side: int = 64
+    side: int | None = None
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,7 @@ class DrawConfig:
 
     Attributes:
         exemplars: name of the photograph -> :class:`Cut`.
+        side: height and width of the exemplars that do not say their own.
         windows: the sweep; empty for a system without windows.
         size: height and width of the pictures.
         pictures: pictures of each exemplar and window, each with a seed of its own.
@@ -62,6 +63,7 @@ class DrawConfig:
     """
 
     exemplars: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    side: int = 64
     windows: tuple[int, ...] = ()
     size: tuple[int, int] = (64, 64)
     pictures: int = 4
@@ -89,8 +91,10 @@ class Piece:
     held_out: NDArray[np.uint8]
 
 
-def cut(picture: NDArray[np.uint8], how: Cut, where: str) -> Piece:
+def cut(picture: NDArray[np.uint8], how: Cut, where: str, side: int = 64) -> Piece:
     """Reduces and cuts one photograph; the held-out piece lies right of the exemplar, or below where that is larger.
+
+    ``side`` counts where ``how`` has none.
 
     Raises:
         BenchError: the usable part is smaller than the exemplar.
@@ -107,10 +111,11 @@ def cut(picture: NDArray[np.uint8], how: Cut, where: str) -> Piece:
     image = np.clip(np.rint(reduced), 0, 255).astype(np.uint8)
     image = image[slice(*(how.rows or (None,))), slice(*(how.columns or (None,)))]
     height, width = image.shape[:2]
-    if min(height, width) < how.side:
-        raise BenchError(f"{where}: the usable part is {height}x{width} pixels, smaller than the exemplar's side of {how.side}")
-    right, below = image[:, how.side :], image[how.side :]
-    return Piece(image[: how.side, : how.side], right if min(right.shape[:2]) >= min(below.shape[:2]) else below)
+    side = how.side or side
+    if min(height, width) < side:
+        raise BenchError(f"{where}: the usable part is {height}x{width} pixels, smaller than the exemplar's side of {side}")
+    right, below = image[:, side:], image[side:]
+    return Piece(image[:side, :side], right if min(right.shape[:2]) >= min(below.shape[:2]) else below)
 
 
 def _pieces(data: Path, config: DrawConfig, where: str) -> dict[str, Piece]:
@@ -121,7 +126,7 @@ def _pieces(data: Path, config: DrawConfig, where: str) -> dict[str, Piece]:
         if name not in pictures:
             raise BenchError(f"{where}.exemplars: no picture {name!r} in {data}.{did_you_mean(name, pictures)}")
         how = build_config(Cut, values or {}, f"{where}.exemplars.{name}")
-        pieces[name] = cut(pictures[name], how, f"{where}.exemplars.{name}")
+        pieces[name] = cut(pictures[name], how, f"{where}.exemplars.{name}", config.side)
     if not pieces:
         raise BenchError(f"{where}.exemplars: name at least one of {', '.join(sorted(pictures))}")
     channels = max(piece.exemplar.shape[2] for piece in pieces.values())
