@@ -1,8 +1,8 @@
 """Encoders: classifiers, the scene detector with its own error, and contrastive encoders of pictures and captions.
 
 What an encoder is measured on follows from what it can do: ``detect`` on scenes, naming and retrieval where it embeds
-captions, classification where the data has labels. Whatever embeds pictures is also held against a ladder of known
-degradations, so that a FID of generated pictures in its features can be read.
+captions, classification where the data has labels. A feature net of FID can also be held against a ladder of known
+degradations, so that a distance in its features can be read.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ class EvaluateConfig:
     Attributes:
         templates: descriptions of a class, with ``{colour}`` and ``{digit}``; the first alone is the single template.
         retrieval_n: test pictures and captions that retrieval searches among.
-        ladder_n: pictures of each rung of the ladder of degradations, 0 for no ladder.
+        ladder_n: pictures of each rung of the ladder of degradations (for an encoder whose features FID uses), 0 for no ladder.
     """
 
     templates: tuple[str, ...] = ("a {colour} {digit}", "a small {colour} {digit}")
     retrieval_n: int = 1000
-    ladder_n: int = 2000
+    ladder_n: int = 0
 
     def __post_init__(self) -> None:
         if not self.templates or not all("{colour}" in text and "{digit}" in text for text in self.templates):
