@@ -55,8 +55,6 @@ class RealTexture:
         source = exemplar if held_out is None else held_out
         if source.shape[0] < size[0] or source.shape[1] < size[1]:
             have = "x".join(map(str, source.shape[:2]))
-            raise BenchError(
-                f"real_texture crops a picture of at least {size[0]}x{size[1]}, and got one of {have}"
-            )
+            raise BenchError(f"real_texture crops a picture of at least {size[0]}x{size[1]}, and got one of {have}")
         y, x = (int(generator(seed, "real_texture", axis).integers(0, source.shape[axis] - size[axis] + 1)) for axis in (0, 1))
         return source[y : y + size[0], x : x + size[1]].copy()

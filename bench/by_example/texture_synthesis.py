@@ -29,6 +29,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from bench.errors import BenchError, did_you_mean
 
@@ -234,7 +235,20 @@ def grow(
         usable: ``(h, w)`` pixels of the exemplar that may be matched and copied; None for all.
         progress: called with the number of pixels that were filled.
     """
-    search = Search(exemplar, config.window, usable)
+    with threadpool_limits(1, "blas"):  # many small products: a second thread costs more in waiting than it computes
+        return _grow_together(Search(exemplar, config.window, usable), exemplar, canvases, known, seeds, config, progress)
+
+
+def _grow_together(
+    search: Search,
+    exemplar: NDArray[np.uint8],
+    canvases: Sequence[NDArray[np.uint8]],
+    known: Sequence[NDArray[np.bool_]],
+    seeds: Sequence[int],
+    config: TextureConfig,
+    progress: Callable[[int], None] | None,
+) -> list[Growth]:
+    """Asks every growing picture for its next windows, searches for all of them at once, hands back the distances."""
     growing = [_grow_one(exemplar, *each, config, search, progress) for each in zip(canvases, known, seeds, strict=True)]
     done: dict[int, Growth] = {}
     questions: dict[int, _Question] = {}
