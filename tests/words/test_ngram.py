@@ -75,7 +75,7 @@ def test_kneser_ney_matches_the_dictionary_implementation(n: int, smoothing: str
 def test_mle_and_add_k_match_their_definitions(unit: str, n: int) -> None:
     model = trained(order=3, unit=unit, min_count=1)
     split = words if unit == "words" else list
-    tokens, held = split(TRAIN), split("the cat sat on tho rat at sat.\n")
+    tokens, held = split(TRAIN), split("the cat sat on the rat at sat.\n" if unit == "words" else "the cat sat on tho rat.\n")
     grams = Counter(tuple(tokens[i : i + n]) for i in range(len(tokens) - n + 1))
     contexts = Counter(gram[:-1] for gram in grams.elements())
     places = range(n - 1, len(held))
