@@ -127,7 +127,8 @@ def bootstrap_ratio_ci(
     if spread <= 1e-12 * max(1.0, abs(value)) * n:
         return (float(value), float(value))
     draws = _ratio_draws(top, bottom, repeats, np.random.default_rng(seed))
-    below = ((draws < value).sum() + 0.5 * (draws == value).sum() + 0.5) / (len(draws) + 1)
+    tie = 1e-9 * spread / n  # a resample equal to the data must count as equal whatever the rounding of its sum
+    below = ((draws < value - tie).sum() + 0.5 * (np.abs(draws - value) <= tie).sum() + 0.5) / (len(draws) + 1)
     shift = _NORMAL.inv_cdf(float(below))
     acceleration = float((influence**3).sum()) / (6 * spread**3)
     edge = _t_quantile(0.5 + confidence / 2, n - 1) * math.sqrt(n / (n - 1))
