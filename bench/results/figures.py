@@ -85,19 +85,27 @@ def extras_of(entries: Sequence[Entry], key: str) -> list[dict[str, Any]]:
 
 
 def extra_curves(entries: Sequence[Entry]) -> list[dict[str, Any]]:
-    """Extra curves; those of one title and one pair of axes share a chart."""
-    charts: dict[tuple[str, str, str, bool, bool], list[Series]] = {}
+    """Extra curves: one chart for each, but the single lines of several generators under one title share a chart."""
+    charts: dict[tuple[object, ...], list[tuple[str, Series]]] = {}
     for entry in entries:
         for item in entry.extras.get("curves") or ():
-            key = str(item["title"]), str(item["x"]), str(item["y"]), bool(item.get("log_x")), bool(item.get("log_y"))
+            lines = []
             for line in item["series"]:
                 points = tuple((float(a), float(b)) for a, b in line["points"] if a is not None and b is not None)
-                charts.setdefault(key, []).append(Series(str(line["name"]), points))
+                lines.append((entry.name, Series(str(line["name"]), points)))
+            shared = "" if len(lines) == 1 else entry.name
+            axes = str(item["title"]), str(item["x"]), str(item["y"]), bool(item.get("log_x")), bool(item.get("log_y"))
+            charts.setdefault((*axes, shared), []).extend(lines)
     figures = []
-    for (title, x, y, log_x, log_y), series in charts.items():
-        svg = line_chart(series, x, y, title=title, log_x=log_x, log_y=log_y, width=420, height=270, markers=True)
+    for (title, x, y, log_x, log_y, owner), lines in charts.items():
+        title = f"{title}: {owner}" if owner else str(title)
+        names = list(dict.fromkeys(name for name, _ in lines))
+        series = [Series(name, line.points) if len(names) > 1 else line for name, line in lines]
+        markers = all(len(line.points) <= 30 for line in series)
+        svg = line_chart(series, str(x), str(y), title=title, log_x=bool(log_x), log_y=bool(log_y), width=420, height=270, markers=markers)
         if svg:
-            figures.append({"title": title, "svg": svg, "legend": [(marker_svg(i), line.name) for i, line in enumerate(series)]})
+            legend = [(marker_svg(i), line.name) for i, line in enumerate(series)] if len(series) > 1 or names[0] != series[0].name else []
+            figures.append({"title": title, "svg": svg, "legend": legend})
     return figures
 
 

@@ -153,7 +153,7 @@ def _family(
         "tables": [_board(table) for table in tables if table.family == family],
         "leftover": [_plain(row, schema) for row in rest if row.record.family == family],
         "gallery": gallery(entries, best),
-        "texts": _texts(entries),
+        "texts": _texts(entries, best),
         "strips": [
             {**item, "picture": picture(item["png"], str(item.get("alt") or item["title"]), 900)} for item in extras_of(entries, "strips")
         ],
@@ -183,11 +183,12 @@ def _plain(row: Row, schema: Mapping[str, Any]) -> dict[str, Any]:
     return {"record": record, "title": style.title, "value": value, "interval": interval}
 
 
-def _texts(entries: Sequence[Entry]) -> list[dict[str, Any]]:
-    """Text samples by generator."""
+def _texts(entries: Sequence[Entry], best: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Text samples by generator, those of its best setting first."""
     found = []
     for entry in entries:
         items = [{"title": "", "variant": "", "prompt": "", **item} for item in entry.extras.get("texts") or ()]
+        items.sort(key=lambda item: item["variant"] != best.get(entry.name))
         if items:
             found.append({"generator": entry.name, "role_title": ROLE_TITLES[entry.role], "items": items})
     return found

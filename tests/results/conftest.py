@@ -64,15 +64,34 @@ class Writer:
         self.rows: Rows = []
 
     def add(
-        self, metric: str, value: float | None, half: float | None, protocol: str, *, higher: bool | None = False, variant: str = "", part: str = ""
+        self,
+        metric: str,
+        value: float | None,
+        half: float | None,
+        protocol: str,
+        *,
+        higher: bool | None = False,
+        variant: str = "",
+        part: str = "",
     ) -> None:
         interval = None if value is None or half is None else (value - half, value + half)
         self.rows.append(
             Record(
-                self.name, self.system, self.family, self.dataset, metric, protocol, value, variant, slice=part, ci95=interval, n=2000,
-                higher_is_better=higher, role=self.role,
+                self.name,
+                self.system,
+                self.family,
+                self.dataset,
+                metric,
+                protocol,
+                value,
+                variant,
+                slice=part,
+                ci95=interval,
+                n=2000,
+                higher_is_better=higher,
+                role=self.role,
             ).to_json()
-        )  # fmt: skip
+        )
 
 
 def _words(w: Writer) -> None:
@@ -107,14 +126,25 @@ def _encoders(w: Writer) -> None:
     for templates in ("single", "ensemble"):
         for part, gap in (("", 0.0), ("seen", -0.01), ("unseen-combinations", 0.06)):
             value = 0.013 if w.role == "floor" else 0.93 + 0.015 * (templates == "ensemble") - gap - 0.004 * w.name.endswith("b")
-            w.add("zero_shot_accuracy", value, 0.012, "zero_shot_accuracy/classes=80/v1", higher=True, variant=f"templates={templates}", part=part)
+            w.add(
+                "zero_shot_accuracy",
+                value,
+                0.012,
+                "zero_shot_accuracy/classes=80/v1",
+                higher=True,
+                variant=f"templates={templates}",
+                part=part,
+            )
     w.add("retrieval_at_1", 0.002 if w.role == "floor" else 0.71, 0.02, "retrieval_at_1/n=500/v1", higher=True)
 
 
 def _codecs(w: Writer) -> None:
     psnr, ssim, usage = {
-        "vqvae-gradient": (20.3, 0.84, 0.19), "vqvae-ema": (21.6, 0.87, 0.07), "vqvae-restart": (23.1, 0.92, 1.0), "dummy-codec": (9.9, 0.12, 0.5),
-    }[w.name]  # fmt: skip
+        "vqvae-gradient": (20.3, 0.84, 0.19),
+        "vqvae-ema": (21.6, 0.87, 0.07),
+        "vqvae-restart": (23.1, 0.92, 1.0),
+        "dummy-codec": (9.9, 0.12, 0.5),
+    }[w.name]
     w.add("psnr", psnr, 0.1, "psnr/test/v1", higher=True)
     w.add("ssim", ssim, 0.004, "ssim/test/v1", higher=True)
     w.add("codebook_usage", usage, 0.004, "codebook_usage/test/k=256/v1", higher=True)
@@ -122,7 +152,11 @@ def _codecs(w: Writer) -> None:
 
 def _images(w: Writer) -> None:
     fid, kid = "fid/resnet-digits/n=2000/ref=test/v1", "kid/resnet-digits/n=2000/v1"
-    steps = {1: 2457.0, 3: 61.5, 10: 15.1, 50: 14.0} if w.role == "generator" else {0: {"ceiling": 3.9, "memoriser": 4.2, "floor": 27000.0}[w.role]}
+    steps = (
+        {1: 2457.0, 3: 61.5, 10: 15.1, 50: 14.0}
+        if w.role == "generator"
+        else {0: {"ceiling": 3.9, "memoriser": 4.2, "floor": 27000.0}[w.role]}
+    )
     for step, value in steps.items():
         variant = f"sampler=ddim,steps={step}" if step else ""
         w.add("fid", value, 0.06 * value, fid, variant=variant)
@@ -145,8 +179,13 @@ def _text_to_image(w: Writer) -> None:
 
 
 MAKERS: dict[str, Callable[[Writer], None]] = {
-    "words": _words, "by_example": _by_example, "encoders": _encoders, "codecs": _codecs, "images": _images, "text_to_image": _text_to_image,
-}  # fmt: skip
+    "words": _words,
+    "by_example": _by_example,
+    "encoders": _encoders,
+    "codecs": _codecs,
+    "images": _images,
+    "text_to_image": _text_to_image,
+}
 
 
 def _blobs(seed: int, n: int = 20, size: int = 28, channels: int = 1) -> np.ndarray:
@@ -169,16 +208,36 @@ def _extras(w: Writer) -> dict[str, Any]:
     channels = 3 if w.dataset == "scenes" else 1
     size = 32 if w.dataset == "scenes" else 28
     item = {
-        "title": "DDIM, 50 steps", "variant": "", "alt": f"Twenty pictures by {w.name}", "columns": 10, "captions": [f"a red {i}" for i in range(20)],
+        "title": "DDIM, 50 steps",
+        "variant": "",
+        "alt": f"Twenty pictures by {w.name}",
+        "columns": 10,
+        "captions": [f"a red {i}" for i in range(20)],
         "png": png_data_uri(grid(_blobs(seed, size=size, channels=channels))),
         "neighbours_png": png_data_uri(grid(_blobs(seed + 1, size=size, channels=channels))),
-    }  # fmt: skip
+    }
     extras: dict[str, Any] = {"gallery": [item], "notes": ["Invented for the tests."]}
     if w.name == "ddpm-mnist":
         extras["strips"] = [{"title": "Noise to digit", "png": item["png"], "alt": "Noise becoming digits", "captions": ["t=999", "t=0"]}]
         points = [[1, 2457.0], [3, 61.5], [10, 15.1], [50, 14.0]]
-        extras["curves"] = [{"title": "FID against steps", "x": "steps", "y": "FID", "log_x": True, "log_y": True, "series": [{"name": "ddim", "points": points}]}]
-        extras["tables"] = [{"title": "Ladder of known degradations", "columns": ["what", "FID"], "rows": [["blur 1.0", 355.0], ["noise 0.2", 493.0]], "note": "n"}]
+        extras["curves"] = [
+            {
+                "title": "FID against steps",
+                "x": "steps",
+                "y": "FID",
+                "log_x": True,
+                "log_y": True,
+                "series": [{"name": "ddim", "points": points}],
+            }
+        ]
+        extras["tables"] = [
+            {
+                "title": "Ladder of known degradations",
+                "columns": ["what", "FID"],
+                "rows": [["blur 1.0", 355.0], ["noise 0.2", 493.0]],
+                "note": "n",
+            }
+        ]
     return extras
 
 
@@ -188,7 +247,14 @@ def make_workspace(root: Path) -> Path:
     lock: dict[str, Any] = {"schema": "2.0", "stages": {}}
     for dataset in ("shakespeare", "textures", "mnist", "scenes"):
         params["datasets"][dataset] = {"card": f"datasets/{dataset}.yaml"}
-        meta = {"name": dataset, "kind": "text", "splits": {"train": 9, "test": 2}, "licence": f"licence of {dataset}", "attribution": f"made by {dataset}", "digest": "ab" * 32}
+        meta = {
+            "name": dataset,
+            "kind": "text",
+            "splits": {"train": 9, "test": 2},
+            "licence": f"licence of {dataset}",
+            "attribution": f"made by {dataset}",
+            "digest": "ab" * 32,
+        }
         write_json(root / "data/prepared" / dataset / "meta.json", meta)
     for family, members in SYSTEMS.items():
         params[family] = {}
@@ -198,18 +264,33 @@ def make_workspace(root: Path) -> Path:
             MAKERS[family](writer)
             write_json(root / "evaluations" / f"{name}.json", {"generator": name, "records": writer.rows, "extras": _extras(writer)})
             seed = sum(map(ord, name))
-            cost = {"seconds": 10.0 + seed % 200, "train_flops": 1e11 * (1 + seed % 97), "parameters": 1000 * (1 + seed % 50), "peak_memory_bytes": 4e8}
+            cost = {
+                "seconds": 10.0 + seed % 200,
+                "train_flops": 1e11 * (1 + seed % 97),
+                "parameters": 1000 * (1 + seed % 50),
+                "peak_memory_bytes": 4e8,
+            }
             write_json(root / f"runs/{name}/train.json", {**cost, "machine": {"device": "cpu", "threads": 2, "name": "Test CPU"}})
             variants = dict.fromkeys(row["variant"] for row in writer.rows)
-            write_json(root / f"runs/{name}/sample.json", {"seconds": 1.0, "variants": {v: {"seconds_per_item": 0.01 + 0.001 * len(v)} for v in variants}})
+            write_json(
+                root / f"runs/{name}/sample.json",
+                {"seconds": 1.0, "variants": {v: {"seconds_per_item": 0.01 + 0.001 * len(v)} for v in variants}},
+            )
             if role == "generator":
                 steps = np.arange(1, 400)
                 loss = 0.1 + 2.0 / np.sqrt(steps) + 0.02 * np.random.default_rng(seed).normal(size=len(steps))
                 lines = [f"{s}\t{0.05 * s}\t{1e9 * s}\t{value:.5f}" for s, value in zip(steps, loss, strict=True)]
                 write_text(root / f"runs/{name}/history.tsv", "\n".join(["step\tseconds\tflops\tloss", *lines]) + "\n")
             for kind, folder in (("train", f"models/{name}"), ("evaluate", f"evaluations/{name}.json")):
-                deps = [{"path": f"data/prepared/{dataset}", "md5": "cd" * 16}, {"path": f"build/plan/{kind}-{name}.json", "md5": "ef" * 16}]
-                lock["stages"][f"{kind}-{family}@{name}"] = {"cmd": f"python stages/{kind}.py {name}", "deps": deps, "outs": [{"path": folder}]}
+                deps = [
+                    {"path": f"data/prepared/{dataset}", "md5": "cd" * 16},
+                    {"path": f"build/plan/{kind}-{name}.json", "md5": "ef" * 16},
+                ]
+                lock["stages"][f"{kind}-{family}@{name}"] = {
+                    "cmd": f"python stages/{kind}.py {name}",
+                    "deps": deps,
+                    "outs": [{"path": folder}],
+                }
     write_text(root / "params.yaml", yaml.safe_dump(params, sort_keys=False))
     write_text(root / "dvc.lock", yaml.safe_dump(lock))
     return root
@@ -227,7 +308,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_workspace(tmp_path_factory.mktemp("workspace"))
 
 
-@pytest.fixture()
+@pytest.fixture
 def fresh_workspace(tmp_path: Path) -> Path:
     """A made-up workspace of one's own."""
     return make_workspace(tmp_path)

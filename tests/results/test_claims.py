@@ -1,0 +1,294 @@
+"""Claims: every kind can hold, fail and stay open; two protocols are never compared; the shipped claims can fail."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from bench.errors import BenchError
+from bench.results.claims import FAILS, HOLDS, UNCLEAR, Claim, claims_json, load_claims
+from bench.results.judging import judge
+from bench.results.records import Record
+
+
+def row(name: str, value: float | None, half: float | None = 0.1, variant: str = "", **changes: Any) -> Record:
+    interval = None if value is None or half is None else (value - half, value + half)
+    plain: dict[str, Any] = {"generator": name, "system": "s", "family": "images", "dataset": "d", "metric": "m", "protocol": "m/v1"}
+    return Record(**{**plain, "value": value, "variant": variant, "ci95": interval, "higher_is_better": False, **changes})
+
+
+def verdict(test: dict[str, Any], rows: list[Record]) -> str:
+    return outcome(test, rows).verdict
+
+
+def outcome(test: dict[str, Any], rows: list[Record]) -> Any:
+    entry = {"id": "c", "title": "t", "statement": "s", "source": "x", "family": "images", "test": {"metric": "m", **test}}
+    return judge(load_claims({"claims": [entry]})[0], rows)
+
+
+AB: dict[str, Any] = {"left": {"generator": "a"}, "right": {"generator": "b"}}
+
+
+@pytest.mark.parametrize(
+    ("kind", "more", "a", "b", "expected"),
+    [
+        ("less", {}, (1.0, 0.1), (2.0, 0.1), HOLDS),
+        ("less", {}, (2.0, 0.1), (1.0, 0.1), FAILS),
+        ("less", {}, (1.0, 0.5), (1.2, 0.5), UNCLEAR),
+        ("less", {"margin": 2.0}, (1.0, 0.1), (2.0, 0.1), FAILS),
+        ("less", {"margin": 1.0}, (1.0, 0.1), (2.0, 0.1), UNCLEAR),
+        ("greater", {}, (2.0, 0.1), (1.0, 0.1), HOLDS),
+        ("greater", {}, (1.0, 0.1), (2.0, 0.1), FAILS),
+        ("greater", {"margin": -0.5}, (1.0, 0.1), (1.2, 0.1), HOLDS),
+        ("greater", {"margin": -0.5}, (1.0, 0.1), (1.9, 0.1), FAILS),
+        ("greater", {"margin": -0.5}, (1.0, 0.3), (1.4, 0.3), UNCLEAR),
+        ("within", {"margin": 0.5}, (1.0, 0.1), (1.1, 0.1), HOLDS),
+        ("within", {"margin": 0.5}, (1.0, 0.1), (2.0, 0.1), FAILS),
+        ("within", {"margin": 0.5}, (1.0, 0.4), (1.2, 0.4), UNCLEAR),
+        ("within", {"relative": 0.25}, (10.0, 0.2), (11.0, 0.2), HOLDS),
+        ("within", {"relative": 0.25}, (10.0, 0.2), (20.0, 0.2), FAILS),
+        ("ratio", {"at_least": 2}, (10.0, 0.5), (2.0, 0.1), HOLDS),
+        ("ratio", {"at_least": 2}, (3.0, 0.1), (2.0, 0.1), FAILS),
+        ("ratio", {"at_least": 2}, (4.1, 0.5), (2.0, 0.3), UNCLEAR),
+        ("ratio", {"at_most": 0.5}, (1.0, 0.1), (10.0, 0.5), HOLDS),
+        ("ratio", {"at_most": 0.5}, (9.0, 0.1), (10.0, 0.5), FAILS),
+        ("ratio", {"at_most": 0.5}, (0.0, 0.3), (10.0, 0.5), HOLDS),
+        ("ratio", {"at_most": 0.5}, (5.0, 1.0), (10.0, 0.5), UNCLEAR),
+    ],
+)
+def test_every_kind_holds_fails_and_stays_open(
+    kind: str, more: dict[str, float], a: tuple[float, float], b: tuple[float, float], expected: str
+) -> None:
+    assert verdict({"kind": kind, **more, **AB}, [row("a", *a), row("b", *b)]) == expected
+
+
+@pytest.mark.parametrize(
+    ("values", "half", "expected"),
+    [([1.0, 2.0, 3.0], 0.1, HOLDS), ([3.0, 2.0, 1.0], 0.1, FAILS), ([1.0, 3.0, 2.0], 0.1, FAILS), ([1.0, 1.1, 1.2], 0.5, UNCLEAR)],
+)
+def test_monotone_looks_at_the_ends_and_at_every_step(values: list[float], half: float, expected: str) -> None:
+    rows = [row("a", value, half, f"n={n},smoothing=x") for n, value in zip((1, 2, 10), values, strict=True)]
+    test = {"kind": "monotone", "left": {"generator": "a"}, "along": "n", "direction": "up"}
+    assert verdict(test, rows) == expected
+    assert verdict({**test, "direction": "down"}, [row("a", -r.value, half, r.variant) for r in rows if r.value is not None]) == expected
+
+
+def test_monotone_orders_numbers_as_numbers() -> None:
+    rows = [row("a", value, 0.1, f"n={n}") for n, value in ((2, 1.0), (10, 3.0), (9, 2.0))]
+    assert verdict({"kind": "monotone", "left": {"generator": "a"}, "along": "n"}, rows) == HOLDS
+
+
+@pytest.mark.parametrize(("other", "expected"), [([10.0, 20.0, 30.0], HOLDS), ([30.0, 20.0, 10.0], FAILS), ([10.0, 10.1, 10.2], UNCLEAR)])
+def test_agree_compares_the_order_of_two_columns(other: list[float], expected: str) -> None:
+    left = [row(f"g{i}", value, 0.1) for i, value in enumerate((1.0, 2.0, 3.0))]
+    right = [row(f"g{i}", value, 1.0, slice="second") for i, value in enumerate(other)]
+    test = {"kind": "agree", "left": {"family": "images"}, "right": {"family": "images", "slice": "second"}, "match": "generator"}
+    assert verdict(test, left + right) == expected
+
+
+def test_one_refuted_pair_refutes_and_one_open_pair_leaves_open() -> None:
+    test = {"kind": "less", "left": {"generator": "a"}, "right": {"generator": ["b", "c"]}}
+    assert verdict(test, [row("a", 1.0), row("b", 2.0), row("c", 3.0)]) == HOLDS
+    assert verdict(test, [row("a", 1.0), row("b", 2.0), row("c", 0.2)]) == FAILS
+    found = outcome(test, [row("a", 1.0), row("b", 2.0), row("c", 1.05)])
+    assert found.verdict == UNCLEAR
+    assert found.reason == "the intervals of 1 of 2 comparisons allow both"
+
+
+def test_a_floor_must_lie_below_every_generator() -> None:
+    test = {"kind": "less", "left": {"role": "ceiling"}, "right": {"role": "generator"}}
+    rows = [row("real", 4.0, role="ceiling"), row("a", 14.0), row("b", 9.0)]
+    assert verdict(test, rows) == HOLDS
+    assert verdict(test, [*rows, row("too-good", 3.0)]) == FAILS
+
+
+@pytest.mark.parametrize("change", [{"protocol": "m/v2"}, {"dataset": "e"}, {"split": "validation"}], ids=str)
+def test_two_protocols_are_never_compared(change: dict[str, Any]) -> None:
+    found = outcome({"kind": "less", **AB}, [row("a", 1.0), row("b", 2.0, **change)])
+    assert (found.verdict, found.reason) == (UNCLEAR, "no rows that could be compared")
+    across = {"kind": "less", **AB, "across": list(change)}
+    assert verdict(across, [row("a", 1.0), row("b", 2.0, **change)]) == HOLDS
+
+
+def test_match_pairs_rows_of_equal_setting() -> None:
+    test = {"kind": "less", "left": {"variant": {"s": "kn"}}, "right": {"variant": {"s": "mle"}}, "match": ["generator", "n"]}
+    rows = [
+        row("g", 1.0, 0.1, "n=1,s=kn"),
+        row("g", 2.0, 0.1, "n=1,s=mle"),
+        row("g", 5.0, 0.1, "n=2,s=kn"),
+        row("g", 6.0, 0.1, "n=2,s=mle"),
+    ]
+    found = outcome(test, rows)
+    assert (found.verdict, len(found.comparisons)) == (HOLDS, 2)
+    assert verdict({**test, "match": []}, rows) == FAILS, "unmatched, n=2 against n=1 refutes it"
+
+
+def test_slices_are_all_of_the_split_unless_named() -> None:
+    rows = [row("a", 1.0), row("a", 9.0, slice="unseen"), row("b", 2.0), row("b", 0.5, slice="unseen")]
+    assert verdict({"kind": "less", **AB}, rows) == HOLDS
+    assert verdict({"kind": "less", **AB, "slice": "*"}, rows) == FAILS
+    assert verdict({"kind": "less", "left": {"generator": "a"}, "right": {"generator": "a", "slice": "unseen"}}, rows) == HOLDS
+
+
+def test_missing_rows_are_no_evidence() -> None:
+    found = outcome({"kind": "less", **AB}, [row("a", 1.0)])
+    assert (found.verdict, found.reason) == (UNCLEAR, "no measured rows on the right side")
+
+
+def test_a_number_without_interval_is_no_evidence_unless_it_is_exact() -> None:
+    rows = [row("a", 1.0, None), row("b", 2.0, None)]
+    found = outcome({"kind": "less", **AB}, rows)
+    assert found.verdict == UNCLEAR
+    assert "a value has no interval" in found.reason
+    assert verdict({"kind": "less", **AB, "exact": True}, rows) == HOLDS
+
+
+def test_infinity_loses_to_every_number_and_two_infinities_stay_open() -> None:
+    assert verdict({"kind": "less", **AB}, [row("a", 1.0), row("b", None)]) == HOLDS
+    assert verdict({"kind": "less", **AB}, [row("a", None), row("b", 1.0)]) == FAILS
+    assert verdict({"kind": "less", **AB}, [row("a", None), row("b", None)]) == UNCLEAR
+    assert verdict({"kind": "greater", **AB}, [row("a", 1.0, higher_is_better=True), row("b", None, higher_is_better=True)]) == UNCLEAR
+
+
+def test_best_picks_the_best_row_only() -> None:
+    test = {"kind": "less", "left": {"generator": "a", "pick": "best"}, "right": {"generator": "b", "pick": "best"}}
+    rows = [row("a", 1.0, variant="n=1"), row("a", 9.0, variant="n=2"), row("b", 2.0), row("b", None, variant="n=9")]
+    found = outcome(test, rows)
+    assert (found.verdict, len(found.comparisons)) == (HOLDS, 1)
+
+
+def test_constants_stand_on_the_right() -> None:
+    test = {"kind": "greater", "left": {"role": "memoriser"}, "right": {"value": 0.1}}
+    assert verdict(test, [row("copier", 0.9, 0.05, role="memoriser")]) == HOLDS
+    assert verdict(test, [row("copier", 0.01, 0.005, role="memoriser")]) == FAILS
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"kind": "lesser"}, r"lesser.*Did you mean 'less'"),
+        ({"lefft": {}}, r"unknown key 'lefft'.*Did you mean 'left'"),
+        ({"left": {"genrator": "a"}}, r"unknown key 'genrator'.*Did you mean 'generator'"),
+        ({"left": None}, "test.left must say which rows"),
+        ({"kind": "ratio"}, "needs at_least or at_most"),
+        ({"kind": "within"}, "needs margin or relative"),
+        ({"kind": "monotone"}, "needs along"),
+    ],
+)
+def test_a_wrong_claim_is_named(change: dict[str, Any], message: str) -> None:
+    entry = {"id": "c", "title": "t", "statement": "s", "source": "x", "family": "f", "test": {"kind": "less", **AB, **change}}
+    with pytest.raises(BenchError, match=message):
+        load_claims({"claims": [entry]})
+
+
+def test_an_id_stands_for_one_claim() -> None:
+    entry = {"id": "c", "title": "t", "statement": "s", "source": "x", "family": "f", "test": {"kind": "less", **AB}}
+    with pytest.raises(BenchError, match="used twice"):
+        load_claims({"claims": [entry, entry]})
+
+
+# The shipped claims
+
+
+@pytest.fixture(scope="module")
+def shipped(reports: Path) -> list[Claim]:
+    return load_claims(yaml.safe_load((reports / "claims.yaml").read_text()))
+
+
+def test_the_claims_of_the_spine_are_there(shipped: list[Claim]) -> None:
+    wanted = {
+        "kneser-ney-over-add-k",
+        "add-k-over-maximum-likelihood",
+        "copying-grows-with-n",
+        "few-ddim-steps-fail",
+        "fifty-steps-near-the-full-chain",
+        "latent-step-cheaper",
+        "restarts-use-the-codebook",
+        "template-ensemble",
+        "guidance-raises-fidelity",
+        "negative-prompt-removes",
+        "real-below-every-generator",
+        "transformer-over-ngram",
+        "larger-windows-copy-more",
+        "clips-agree",
+        "copier-flagged",
+        "no-generator-flagged",
+    }
+    assert wanted <= {claim.id for claim in shipped}
+
+
+def test_every_shipped_claim_names_metrics_generators_and_systems_that_exist(shipped: list[Claim], reports: Path) -> None:
+    from bench.metrics.catalogue import CATALOGUE
+    from bench.registry import systems
+
+    blocks = yaml.safe_load((reports.parent / "params.yaml").read_text())
+    names = {name for family in ("words", "by_example", "encoders", "codecs", "images", "text_to_image") for name in blocks[family]}
+    for claim in shipped:
+        for side in ("left", "right"):
+            selector = claim.test.get(side) or {}
+            assert selector.get("metric", claim.test["metric"]) in CATALOGUE, claim.id
+            for key, known in (("generator", names), ("system", set(systems()))):
+                values = selector.get(key, [])
+                assert set([values] if isinstance(values, str) else values) <= known, claim.id
+
+
+def test_every_shipped_claim_can_fail(shipped: list[Claim]) -> None:
+    """For each claim there are rows that refute it: a claim that cannot fail says nothing."""
+    for claim in shipped:
+        assert any(judge(claim, rows).verdict == FAILS for rows in _adversaries(claim)), claim.id
+
+
+def _adversaries(claim: Claim) -> list[list[Record]]:
+    """Rows that fit the claim's selectors, with values that speak against it one way or the other."""
+    test = claim.test
+
+    def fitting(side: str, value: float, along: float | None = None, name: str = "") -> Record:
+        selector = test[side]
+        settings = selector.get("variant")
+        fixed = dict(settings) if isinstance(settings, dict) else {}
+        picked = {key: (item[0] if isinstance(item, list) else str(item)).replace("*", "") for key, item in fixed.items()}
+        for key in [test["match"]] if isinstance(test.get("match"), str) else test.get("match", []):
+            if key not in ("generator", "slice", "variant", "dataset", "system"):
+                picked.setdefault(key, "3")
+        if along is not None:
+            picked[str(test["along"])] = f"{along:g}"
+        variant = settings if isinstance(settings, str) else ",".join(f"{key}={item}" for key, item in picked.items())
+        first = {key: (item[0] if isinstance(item, list) else item) for key, item in selector.items()}
+        part = str(first.get("slice", test.get("slice", ""))).replace("*", "")
+        return row(
+            name or str(first.get("generator", "one")),
+            value,
+            1e-9,
+            variant,
+            metric=test["metric"],
+            system=str(first.get("system", "s")),
+            family=str(first.get("family", "images")),
+            role=str(first.get("role", "generator")),
+            slice=part,
+            higher_is_better=None,
+        )
+
+    if test["kind"] == "monotone":
+        return [[fitting("left", a, 1), fitting("left", b, 2)] for a, b in ((1.0, 2.0), (2.0, 1.0))]
+    if test["kind"] == "agree":
+        pairs = [
+            [fitting(side, value, name=name) for name, value in values.items()]
+            for side, values in (("left", {"x": 1.0, "y": 2.0}), ("right", {"x": 2.0, "y": 1.0}))
+        ]
+        return [[*pairs[0], *pairs[1]]]
+    if "value" in test["right"]:
+        return [[fitting("left", float(test["right"]["value"]) + off)] for off in (-0.01, 0.5)]
+    return [[fitting("left", a), fitting("right", b)] for a, b in ((1.0, 5.0), (5.0, 1.0), (1.0, 1.0))]
+
+
+def test_claims_json_is_plain_and_counts_add_up(shipped: list[Claim]) -> None:
+    verdicts = [judge(claim, _adversaries(claim)[0]) for claim in shipped]
+    document = json.loads(json.dumps(claims_json(verdicts), allow_nan=False))
+    assert sum(document["summary"].values()) == len(shipped) == len(document["claims"])
+    assert {claim["verdict"] for claim in document["claims"]} <= {HOLDS, FAILS, UNCLEAR}
+    first = next(claim for claim in document["claims"] if claim["comparisons"])
+    assert {"left", "right", "estimate", "interval", "verdict"} <= set(first["comparisons"][0])

@@ -1,0 +1,331 @@
+"""The one table: schema, order, ranks with ties, parity of json, csv and markdown, costs from the runs."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from bench.errors import BenchError
+from bench.files import read_json, write_json
+from bench.results.display import MetricStyle, format_interval, format_value, metric_style, parse_variant
+from bench.results.leaderboard import COST_METRICS, build_rows, column_key, from_csv, rows_from_json, to_csv, to_json
+from bench.results.overview import BEGIN, END, Scale, headlines, insert_block, readme_block
+from bench.results.records import Record
+from bench.results.sources import Sources, cost_records, gather
+from bench.results.tables import build_tables, leftover, tables_markdown
+
+Declared = Callable[[Path], dict[str, dict[str, Any]]]
+
+
+@pytest.fixture(scope="module")
+def sources(workspace: Path, declared: Declared) -> Sources:
+    return gather(workspace, declared(workspace))
+
+
+@pytest.fixture(scope="module")
+def schema(reports: Path) -> dict[str, Any]:
+    return dict(yaml.safe_load((reports / "schema.yaml").read_text()))
+
+
+@pytest.fixture(scope="module")
+def validator(reports: Path) -> Any:
+    document = json.loads((reports / "leaderboard.schema.json").read_text())
+    jsonschema.Draft202012Validator.check_schema(document)
+    return jsonschema.Draft202012Validator(document)
+
+
+def record(name: str, value: float | None, half: float | None = 0.1, **changes: Any) -> Record:
+    interval = None if value is None or half is None else (value - half, value + half)
+    plain: dict[str, Any] = {
+        "generator": name,
+        "system": "s",
+        "family": "images",
+        "dataset": "d",
+        "metric": "fid",
+        "protocol": "fid/net/v1",
+    }
+    return Record(**{**plain, "value": value, "ci95": interval, "n": 10, "higher_is_better": False, **changes})
+
+
+# Schema
+
+
+def test_every_row_fits_the_shipped_schema(sources: Sources, validator: Any) -> None:
+    document = json.loads(json.dumps(to_json(build_rows(sources.records)), allow_nan=False))
+    assert len(document["rows"]) > 300
+    validator.validate(document)
+    assert {row["family"] for row in document["rows"]} == {"words", "by_example", "encoders", "codecs", "images", "text_to_image"}
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"protocol": ""},
+        {"family": "poems"},
+        {"value": "12"},
+        {"ci95": [1.0]},
+        {"split": "dev"},
+        {"role": "hero"},
+        {"rank": 0},
+        {"surprise": 1},
+        {"variant": "=5"},
+        {"run_key": ""},
+    ],
+)
+def test_schema_refuses_a_wrong_row(sources: Sources, validator: Any, broken: dict[str, Any]) -> None:
+    document = to_json(build_rows(sources.records))
+    document["rows"][0] = {**document["rows"][0], **broken}
+    assert not validator.is_valid(json.loads(json.dumps(document)))
+
+
+# Order and ranks
+
+
+def test_rows_come_in_a_fixed_order_whatever_the_order_of_reading(sources: Sources) -> None:
+    forward = [row.to_json() for row in build_rows(sources.records)]
+    families = list(dict.fromkeys(row["family"] for row in forward))
+    assert families == ["words", "by_example", "encoders", "codecs", "images", "text_to_image"]
+    metrics = [row["metric"] in COST_METRICS for row in forward if row["generator"] == "ddpm-mnist"]
+    assert metrics == sorted(metrics), "costs come after quality"
+
+
+def test_overlapping_values_tie_and_the_next_rank_is_skipped() -> None:
+    rows = build_rows([record("a", 9.0, 1.0), record("b", 9.1, 1.0), record("c", 20.0, 1.0)])
+    assert [(row.record.generator, row.rank, row.tied) for row in rows] == [("a", 1, True), ("b", 1, True), ("c", 3, False)]
+
+
+def test_direction_decides_who_is_first() -> None:
+    lower = build_rows([record("a", 1.0), record("b", 5.0)])
+    higher = build_rows([record("a", 1.0, higher_is_better=True), record("b", 5.0, higher_is_better=True)])
+    assert [row.rank for row in lower] == [1, 2]
+    assert [row.rank for row in higher] == [2, 1]
+
+
+@pytest.mark.parametrize("role", ["floor", "ceiling", "memoriser"])
+def test_references_are_shown_but_never_ranked(role: str) -> None:
+    rows = build_rows([record("best", 0.1, role=role), record("a", 5.0), record("b", 9.0)])
+    assert [row.rank for row in rows] == [None, 1, 2]
+
+
+@pytest.mark.parametrize(
+    "change", [{"protocol": "fid/net/v2"}, {"slice": "unseen"}, {"split": "validation"}, {"dataset": "e"}, {"metric": "kid"}], ids=str
+)
+def test_two_protocols_share_neither_rank_nor_column(change: dict[str, Any]) -> None:
+    rows = build_rows([record("a", 1.0), record("b", 5.0, **change)])
+    assert {row.rank for row in rows} == {1}
+    assert column_key(rows[0].record) != column_key(rows[1].record)
+
+
+def test_infinite_and_neutral_values_have_no_rank() -> None:
+    rows = build_rows(
+        [record("a", math.inf, None), record("b", 3.0), record("c", 1.0, metric="nearest_train_ratio", higher_is_better=None)]
+    )
+    assert {row.record.generator: row.rank for row in rows} == {"a": None, "b": 1, "c": None}
+    assert rows[0].record.value is None
+
+
+def test_the_same_number_twice_is_refused() -> None:
+    with pytest.raises(BenchError, match="fid twice under fid/net/v1"):
+        build_rows([record("a", 1.0), record("a", 2.0)])
+
+
+def test_a_column_of_two_directions_is_refused() -> None:
+    with pytest.raises(BenchError, match="some rows say higher"):
+        build_rows([record("a", 1.0), record("b", 2.0, higher_is_better=True)])
+
+
+# Forms
+
+
+def test_csv_and_json_hold_the_same_rows(sources: Sources) -> None:
+    rows = build_rows(sources.records)
+    assert from_csv(to_csv(rows)) == rows
+    assert rows_from_json(json.loads(json.dumps(to_json(rows)))) == rows
+
+
+def test_another_schema_version_is_refused() -> None:
+    with pytest.raises(BenchError, match="schema version 99"):
+        rows_from_json({"schema_version": 99, "rows": []})
+
+
+def test_markdown_shows_every_number_of_every_table(sources: Sources, schema: dict[str, Any]) -> None:
+    tables = build_tables(build_rows(sources.records), schema)
+    lines = tables_markdown(tables, schema).splitlines()
+    body = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in lines
+        if line.startswith("| ") and "model" not in line and ":--" not in line
+    ]
+    expected = [
+        [line.place, line.variant, *(f"{cell.text} ({cell.interval})" if cell.interval else cell.text for cell in line.cells)]
+        for table in tables
+        for line in table.lines
+    ]
+    assert [[row[0], *row[2:]] for row in body] == expected
+    for table in tables:
+        for _, protocol in table.protocols:
+            assert any(protocol in line for line in lines)
+
+
+def test_ties_are_written_with_an_equals_sign(schema: dict[str, Any]) -> None:
+    same: dict[str, Any] = {"family": "words", "metric": "bits_per_byte", "protocol": "bits_per_byte/test/v1"}
+    table = build_tables(build_rows([record("a", 2.0, **same), record("b", 2.01, **same), record("c", 5.0, **same)]), schema)[0]
+    assert [(line.generator, line.place) for line in table.lines] == [("a", "1="), ("b", "1="), ("c", "3")]
+
+
+def test_lines_are_ordered_real_first_then_best_then_copier_then_floor(sources: Sources, schema: dict[str, Any]) -> None:
+    table = next(table for table in build_tables(build_rows(sources.records), schema) if table.id == "images-mnist")
+    assert [line.role for line in table.lines] == ["ceiling", *["generator"] * 4, "memoriser", "floor"]
+    values = [line.cells[0].sort for line in table.lines if line.role == "generator"]
+    assert values == sorted(values)  # type: ignore[type-var]
+    assert all(any(column.cost and line.cells[i].text for i, column in enumerate(table.columns)) for line in table.lines)
+
+
+def test_what_no_table_names_is_left_over_and_nothing_is_lost(schema: dict[str, Any]) -> None:
+    rows = build_rows([record("a", 1.0), record("a", 3.0, metric="brand_new_metric", protocol="new/v1")])
+    assert [row.record.metric for row in leftover(rows, build_tables(rows, schema))] == ["brand_new_metric"]
+
+
+# Costs and sources
+
+
+def test_costs_stand_in_the_same_line_for_every_variant(sources: Sources) -> None:
+    rows = [record for record in sources.records if record.generator == "ddpm-mnist"]
+    variants = {record.variant for record in rows}
+    assert len(variants) == 4
+    for metric in COST_METRICS:
+        assert {record.variant for record in rows if record.metric == metric} == variants
+    assert all(record.protocol.startswith("cost/") for record in rows if record.metric in COST_METRICS)
+
+
+def test_seconds_of_two_machines_never_share_a_column_but_flops_do() -> None:
+    block = {"system": "ddpm", "family": "images", "dataset": "mnist"}
+    found = [
+        {
+            row.metric: row.protocol
+            for row in cost_records("a", block, {"seconds": 1.0, "train_flops": 1e9, "machine": machine}, {}, [""], 0)
+        }
+        for machine in ({"device": "cpu", "threads": 2}, {"device": "cuda:0", "threads": 2})
+    ]
+    assert found[0]["train_seconds"] != found[1]["train_seconds"]
+    assert found[0]["train_flops"] == found[1]["train_flops"]
+
+
+def test_costs_that_the_sample_stage_measured_become_rows(fresh_workspace: Path, declared: Declared) -> None:
+    path = fresh_workspace / "runs/latent-diffusion-scenes/sample.json"
+    cost = {"metric": "step_seconds_per_item", "variant": "space=latents", "value": 0.01, "ci95": [0.009, 0.011], "n": 5, "unit": "s"}
+    facts = read_json(path)
+    first = next(iter(facts["variants"].values()))
+    first["cost"] = [{**cost, "higher_is_better": False, "protocol": "cost/step/v1"}]
+    write_json(path, facts)
+    entry = gather(fresh_workspace, declared(fresh_workspace)).entries["latent-diffusion-scenes"]
+    row = next(record for record in entry.records if record.metric == "step_seconds_per_item")
+    assert (row.value, row.family, row.system, row.run_key) == (0.01, "text_to_image", "latent_diffusion", entry.run_key)
+
+
+def test_only_declared_generators_are_read(fresh_workspace: Path, declared: Declared) -> None:
+    blocks = declared(fresh_workspace)
+    before = gather(fresh_workspace, blocks).records
+    del blocks["ddpm-mnist"]
+    after = gather(fresh_workspace, blocks).records
+    assert any(record.generator == "ddpm-mnist" for record in before)
+    assert [record for record in before if record.generator != "ddpm-mnist"] == after
+    assert (fresh_workspace / "evaluations/ddpm-mnist.json").exists(), "the file stays, the rows go"
+
+
+def test_run_key_changes_with_the_block_and_the_inputs_only(fresh_workspace: Path, declared: Declared) -> None:
+    blocks = declared(fresh_workspace)
+    key = gather(fresh_workspace, blocks).entries["vqvae-ema"].run_key
+    write_json(fresh_workspace / "runs/vqvae-ema/train.json", {"seconds": 99.0})
+    assert gather(fresh_workspace, blocks).entries["vqvae-ema"].run_key == key, "a slower run of the same inputs is the same run"
+    blocks["vqvae-ema"]["model"] = {"width": 3}
+    assert gather(fresh_workspace, blocks).entries["vqvae-ema"].run_key != key
+
+
+def test_provenance_comes_from_the_lock(sources: Sources) -> None:
+    entry = sources.entries["ddpm-mnist"]
+    assert entry.stages == {"train": "train-images@ddpm-mnist", "evaluate": "evaluate-images@ddpm-mnist"}
+    assert entry.data_hash == "cd" * 16
+
+
+def test_a_record_of_another_generator_is_refused(fresh_workspace: Path, declared: Declared) -> None:
+    path = fresh_workspace / "evaluations/ddpm-mnist.json"
+    document = read_json(path)
+    document["records"][0]["generator"] = "someone-else"
+    write_json(path, document)
+    with pytest.raises(BenchError, match=r"ddpm-mnist\.json holds a record of 'someone-else'"):
+        gather(fresh_workspace, declared(fresh_workspace))
+
+
+# Numbers for people
+
+
+@pytest.mark.parametrize(
+    ("value", "style", "unit", "text"),
+    [
+        (0.947, "percent", "", "94.7 %"),
+        (2.1374, "fixed:3", "", "2.137"),
+        (27000.0, "sig:3", "", "27,000"),
+        (123456.0, "sig:3", "", "1.23e5"),
+        (0.000012, "sig:3", "", "1.20e-5"),
+        (0.0123, "seconds", "s", "12.3 ms"),
+        (59.96, "seconds", "s", "60.0 s"),
+        (202.0, "seconds", "s", "3.37 min"),
+        (4.2e8, "bytes", "bytes", "420 MB"),
+        (5.3e12, "count", "FLOP", "5.30 TFLOP"),
+        (638_000.0, "count", "", "638 k"),
+        (None, "sig:3", "", "∞"),
+        (23.1, "fixed:2", "dB", "23.10 dB"),
+    ],
+)
+def test_numbers_are_written_for_people(value: float | None, style: str, unit: str, text: str) -> None:
+    assert format_value(value, MetricStyle("m", "m", style), unit) == text
+
+
+def test_a_share_is_shown_in_percent_because_the_catalogue_says_so(schema: dict[str, Any]) -> None:
+    assert metric_style(schema, "class_accuracy").format == "percent"
+    assert format_interval((0.5, 0.75), metric_style(schema, "class_accuracy")) == "50.0 – 75.0"
+    assert metric_style(schema, "never_heard_of").title == "never heard of"
+
+
+def test_variants_are_parsed() -> None:
+    assert parse_variant("sampler=ddim,steps=50,chance") == {"sampler": "ddim", "steps": "50"}
+
+
+# Overview
+
+
+def test_position_runs_from_floor_to_ceiling() -> None:
+    linear, log = Scale(8.0, 2.0), Scale(10_000.0, 1.0, log=True)
+    assert (linear(8.0), linear(5.0), linear(2.0)) == (0.0, 0.5, 1.0)
+    assert log(100.0) == pytest.approx(0.5)
+    assert linear(9.0) < 0
+
+
+def test_headline_has_the_best_generator_and_not_a_reference(sources: Sources, schema: dict[str, Any]) -> None:
+    found = {headline.family: headline for headline in headlines(build_rows(sources.records), schema)}
+    assert found["images"].best is not None
+    assert found["images"].best.record.generator == "ddpm-mnist"
+    assert found["images"].scale is not None
+    assert (found["images"].scale.floor, found["images"].scale.ceiling) == (27000.0, 3.9)
+    assert found["codecs"].scale is not None
+    assert found["codecs"].scale.ceiling == 1.0
+
+
+def test_readme_block_is_inserted_between_its_markers_and_twice_is_once(sources: Sources, schema: dict[str, Any]) -> None:
+    block = readme_block(build_rows(sources.records), schema)
+    page = f"# Title\n\n{BEGIN}\nold\n{END}\n\nThe end.\n"
+    once = insert_block(page, block)
+    assert "old" not in once
+    assert once.startswith("# Title")
+    assert once.endswith("The end.\n")
+    assert insert_block(once, block) == once
+    assert "ddpm-mnist" in once
+    assert insert_block("# No markers\n", block).count(BEGIN) == 1

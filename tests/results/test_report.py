@@ -1,0 +1,285 @@
+"""The page: self-contained, deterministic, accessible, complete; and the other products of the report stage."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench.errors import BenchError
+from bench.files import read_json, write_json
+from bench.results.build import Products, build
+from bench.results.charts import Point, Series, line_chart, micro_interval, scatter, ticks
+from bench.results.figures import bucket_means
+from bench.results.pictures import data_uri_size, grid, png_bytes, png_data_uri
+from bench.results.sources import gather
+
+Declared = Callable[[Path], dict[str, dict[str, Any]]]
+VOID = {"meta", "link", "img", "br", "input", "hr", "rect", "line", "circle", "path", "polygon"}
+
+
+class Page(HTMLParser):
+    """Elements with attributes, text, and whether every tag is closed."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self.open: list[str] = []
+        self.faults: list[str] = []
+        self.text = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {key: value or "" for key, value in attrs}))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {key: value or "" for key, value in attrs}))
+
+    def handle_endtag(self, tag: str) -> None:
+        if not self.open or self.open.pop() != tag:
+            self.faults.append(f"</{tag}> at {self.getpos()}")
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+    def all(self, tag: str) -> list[dict[str, str]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+def make(root: Path, declared: Declared, reports: Path) -> Products:
+    return build(gather(root, declared(root)), reports)
+
+
+@pytest.fixture(scope="module")
+def products(workspace: Path, declared: Declared, reports: Path) -> Products:
+    return make(workspace, declared, reports)
+
+
+@pytest.fixture(scope="module")
+def page(products: Products) -> Page:
+    return Page(products.html)
+
+
+def test_two_builds_are_byte_for_byte_equal(workspace: Path, declared: Declared, reports: Path, products: Products) -> None:
+    again = make(workspace, declared, reports)
+    assert (again.html, again.csv, again.markdown, again.preview, again.readme) == (
+        products.html,
+        products.csv,
+        products.markdown,
+        products.preview,
+        products.readme,
+    )
+    assert again.leaderboard == products.leaderboard
+    assert again.claims == products.claims
+
+
+def test_the_page_loads_nothing(products: Products, page: Page) -> None:
+    for tag, attributes in page.elements:
+        for key in ("src", "srcset", "poster", "data", "action", "xlink:href"):
+            assert attributes.get(key, "data:image/png;base64,").startswith("data:image/png;base64,"), (tag, attributes)
+        if "href" in attributes:
+            assert attributes["href"].startswith("#"), attributes
+    assert not page.all("link")
+    style = re.search(r"<style>(.*?)</style>", products.html, re.S)
+    assert style is not None
+    assert "url(" not in style.group(1)
+    assert "@import" not in style.group(1)
+    assert not re.search(r"fetch\(|XMLHttpRequest|import\(|https?://|//[a-z]+\.[a-z]", re.sub(r"base64,[^\"]*", "", products.html))
+
+
+def test_every_picture_has_an_alternative_text_and_a_size(page: Page) -> None:
+    images = page.all("img")
+    assert len(images) > 20
+    for attributes in images:
+        assert len(attributes["alt"]) > 10
+        width, height = data_uri_size(attributes["src"])
+        assert int(attributes["width"]) * height == int(attributes["height"]) * width
+    for attributes in page.all("svg"):
+        assert attributes.get("aria-hidden") == "true" or (attributes["role"] == "img" and attributes["aria-label"])
+
+
+def test_tags_are_closed_and_links_lead_somewhere(page: Page) -> None:
+    assert not page.faults
+    assert not page.open
+    identifiers = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+    assert len(identifiers) == len(set(identifiers))
+    for attributes in page.all("a"):
+        assert attributes["href"][1:] in identifiers, attributes
+
+
+def test_the_page_can_be_used_without_a_mouse(page: Page) -> None:
+    for tag, attributes in page.elements:
+        if attributes.get("class") == "scroll" or tag == "blockquote":
+            assert attributes["tabindex"] == "0", attributes
+            assert attributes["aria-label"]
+    assert page.all("html")[0]["lang"] == "en"
+    headings = [int(tag[1]) for tag, _ in page.elements if re.fullmatch(r"h[1-6]", tag)]
+    assert headings[0] == 1
+    assert all(after - before <= 1 for before, after in pairwise(headings)), "no level of heading is skipped"
+    for attributes in page.all("th"):
+        assert attributes["scope"] in ("row", "col")
+    for index, (tag, _) in enumerate(page.elements):
+        if tag == "table" and "leader" in page.elements[index][1].get("class", ""):
+            assert page.elements[index + 1][0] == "caption"
+
+
+def test_light_dark_phone_and_print_are_styled(products: Products) -> None:
+    for query in ("prefers-color-scheme: dark", "max-width: 700px", "@media print", "prefers-reduced-motion"):
+        assert query in products.html
+    assert 'name="viewport"' in products.html
+
+
+def test_every_ranked_number_stands_on_the_page(products: Products, page: Page) -> None:
+    for generator in {row.record.generator for row in products.rows}:
+        assert any(attributes.get("id") == generator for attributes in page.all("details")), f"{generator} has no provenance"
+    for verdict in products.verdicts:
+        assert verdict.claim.title in page.text
+        assert verdict.claim.source in page.text
+    for protocol in {row.record.protocol for row in products.rows}:
+        assert protocol in page.text, protocol
+
+
+def test_ties_floors_directions_and_intervals_are_shown(page: Page) -> None:
+    assert "2=" in page.text
+    for word in ("floor", "real data", "planted copier", "↓", "↑", "2.117 – 2.157", "∞"):
+        assert word in page.text
+
+
+def test_the_real_row_comes_first_and_neighbours_lie_under_each_grid(products: Products) -> None:
+    section = products.html[products.html.index('<section id="images"') : products.html.index('<section id="text_to_image"')]
+    figures = re.findall(r'<figure class="sample (\w+)">', section)
+    assert figures[:2] == ["ceiling", "generator"]
+    assert section.count("nearest training items") >= 4
+
+
+def test_provenance_names_stage_data_parameters_and_command(page: Page) -> None:
+    assert "dvc repro -s train-images@ddpm-mnist evaluate-images@ddpm-mnist" in page.text
+    assert "mnist " + "cd" * 16 in page.text
+    assert "system: ddpm" in page.text
+
+
+def test_licences_and_attribution_are_shown(page: Page) -> None:
+    for dataset in ("shakespeare", "mnist", "textures", "scenes"):
+        assert f"licence of {dataset}" in page.text
+        assert f"made by {dataset}" in page.text
+
+
+def test_removing_a_generator_removes_it_from_every_product(fresh_workspace: Path, declared: Declared, reports: Path) -> None:
+    blocks = declared(fresh_workspace)
+    del blocks["latent-diffusion-scenes"]
+    products = build(gather(fresh_workspace, blocks), reports)
+    claims_free = re.sub(r'<section id="claims".*?</section>', "", products.html, flags=re.S)
+    for text in (claims_free, products.csv, products.markdown, products.readme, str(products.leaderboard)):
+        assert "latent-diffusion-scenes" not in text
+        assert "ddpm-mnist" in text or "images" not in text
+
+
+def test_a_declared_generator_without_evaluation_is_named(fresh_workspace: Path, declared: Declared, reports: Path) -> None:
+    (fresh_workspace / "evaluations/vqvae-ema.json").unlink()
+    assert "not evaluated yet: vqvae-ema." in make(fresh_workspace, declared, reports).html
+
+
+def test_an_empty_workspace_still_gives_a_page(tmp_path: Path, declared: Declared, reports: Path) -> None:
+    products = build(gather(tmp_path, {}), reports)
+    assert products.rows == ()
+    assert not Page(products.html).faults
+    assert products.preview.startswith(b"\x89PNG")
+
+
+def test_text_from_a_model_cannot_become_markup(fresh_workspace: Path, declared: Declared, reports: Path) -> None:
+    path = fresh_workspace / "evaluations/transformer-char.json"
+    document = read_json(path)
+    hostile = "</blockquote><script>alert(1)</script><img src=x onerror=alert(1)>"
+    document["extras"]["texts"] = [{"title": hostile, "variant": hostile, "prompt": hostile, "text": hostile}]
+    document["extras"]["curves"] = [
+        {"title": hostile, "x": hostile, "y": hostile, "series": [{"name": hostile, "points": [[1, 2], [2, 3]]}]}
+    ]
+    write_json(path, document)
+    html = make(fresh_workspace, declared, reports).html
+    assert "<script>alert" not in html
+    assert "<img src=x" not in html
+    assert html.count("<script>") == 1
+
+
+def test_a_missing_template_folder_is_an_error_that_helps(workspace: Path, declared: Declared, tmp_path: Path) -> None:
+    with pytest.raises(BenchError, match=r"schema\.yaml is missing"):
+        make(workspace, declared, tmp_path)
+
+
+def test_the_preview_is_a_picture_of_reasonable_size(products: Products) -> None:
+    from PIL import Image
+
+    picture = Image.open(io.BytesIO(products.preview))
+    assert picture.width == 1280
+    assert len(products.preview) < 400_000
+    assert np.asarray(picture).std() > 5
+
+
+# Charts and pictures
+
+
+def test_png_round_trip_and_determinism() -> None:
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    for shape in ((5, 7), (5, 7, 1), (5, 7, 3)):
+        image = rng.integers(0, 256, shape, dtype=np.uint8)
+        assert png_bytes(image) == png_bytes(image.copy())
+        assert np.array_equal(np.asarray(Image.open(io.BytesIO(png_bytes(image)))), image.squeeze())
+    assert data_uri_size(png_data_uri(np.zeros((5, 7), np.uint8))) == (7, 5)
+    with pytest.raises(ValueError, match="got"):
+        png_bytes(np.zeros((2, 2, 2), np.uint8))
+    with pytest.raises(ValueError, match="not a PNG"):
+        data_uri_size("data:image/png;base64," + base64.b64encode(b"GIF89a, no picture at all here").decode())
+
+
+def test_grid_puts_pictures_in_reading_order() -> None:
+    images = np.arange(1, 6, dtype=np.uint8)[:, None, None, None] * np.ones((1, 2, 2, 1), np.uint8)
+    sheet = grid(images, columns=3, gap=1, background=0)
+    assert sheet.shape == (5, 8, 1)
+    assert [int(sheet[y, x, 0]) for y, x in ((0, 0), (0, 3), (0, 6), (3, 0), (3, 3), (3, 6))] == [1, 2, 3, 4, 5, 0]
+    assert grid(images, columns=3, scale=2).shape == (10, 16, 1)
+    with pytest.raises(ValueError, match="N > 0"):
+        grid(np.zeros((0, 2, 2, 1), np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "log"), [(0, 1, False), (-3.2, 17, False), (1e-5, 3e-5, False), (1, 1e6, True), (2, 7, True), (0.01, 90, True)]
+)
+def test_ticks_lie_inside_and_are_few(low: float, high: float, log: bool) -> None:
+    found = ticks(low, high, log)
+    assert 2 <= len(found) <= 9
+    assert all(low * 0.99 - 1e-9 <= value <= high * 1.01 for value in found)
+    assert found == sorted(found)
+
+
+def test_charts_skip_what_they_cannot_show_and_escape_names() -> None:
+    nan = float("nan")
+    svg = line_chart([Series("a <b>", ((1.0, 2.0), (2.0, nan), (3.0, 1.0)))], "x", "y", title="t")
+    assert "nan" not in svg
+    assert "a &lt;b&gt;" in svg
+    assert line_chart([Series("a", ((0.0, 1.0),))], "x", "y", title="t", log_x=True) == ""
+    assert line_chart([], "x", "y", title="t") == ""
+    assert scatter([], "x", "y", title="t") == ""
+    one = scatter([Point("only", 1e9, 0.5, 0.4, 0.6, 0, "only: 0.5")], "x", "y", title="t")
+    assert "only" in one
+    assert "nan" not in micro_interval(1.0, 0.5, 2.0, (0.0, 3.0), log=True)
+
+
+def test_learning_curves_keep_their_mean_when_thinned() -> None:
+    steps = np.arange(1000.0)
+    values = np.sin(steps / 50)
+    thin = bucket_means(steps.tolist(), values.tolist(), buckets=100)
+    assert len(thin) == 100
+    assert np.mean([y for _, y in thin]) == pytest.approx(values.mean())
+    assert bucket_means([1.0, 2.0], [float("nan"), 3.0]) == ((2.0, 3.0),)
