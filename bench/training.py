@@ -214,7 +214,8 @@ class _State:
             tensors |= {f"optimizer.{index}.{key}": torch.as_tensor(value).cpu() for key, value in entry.items()}
         facts = {"step": self.step, "seconds": self.seconds, "flops_per_step": self.flops_per_step, "curve": self.curve}
         with atomic(path) as temporary:
-            save_file({key: value.clone() for key, value in tensors.items()}, temporary, metadata={"facts": json.dumps(facts)})
+            plain = {key: value.clone(memory_format=torch.contiguous_format) for key, value in tensors.items()}
+            save_file(plain, temporary, metadata={"facts": json.dumps(facts)})
 
     def load(self, path: Path) -> None:
         with safe_open(path, framework="pt") as file:
@@ -228,6 +229,13 @@ class _State:
             if key.startswith("optimizer."):
                 _, index, name = key.split(".", 2)
                 state.setdefault(int(index), {})[name] = value
+        # The fused optimiser walks raw memory: its state must lie in memory as the parameters do (channels last).
+        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        for index, entry in state.items():
+            like = parameters[index].detach()
+            for name, value in entry.items():
+                if value.shape == like.shape:
+                    entry[name] = torch.empty_like(like, dtype=value.dtype).copy_(value)
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
         self.step, self.seconds = int(facts["step"]), float(facts["seconds"])
         self.flops_per_step = float(facts["flops_per_step"])

@@ -39,6 +39,8 @@ class UNetConfig:
         patch: space-to-depth factor at the entrance and depth-to-space at the exit.
         groups: groups of the normalisation.
         skips: connect the way down with the way up; False is an ablation.
+        coordinates: two more input channels that say where a pixel lies, y and x from -1 to 1 (Liu et al. 2018, CoordConv): attention
+            itself does not know left from right.
         steps: number of diffusion steps (rows of the time table).
         form: form of attention, see :class:`bench.nn.attention.Attention`.
     """
@@ -55,6 +57,7 @@ class UNetConfig:
     patch: int = 1
     groups: int = 1
     skips: bool = True
+    coordinates: bool = False
     steps: int = 1000
     form: Form = "explicit"
 
@@ -64,6 +67,13 @@ def _zeroed(layer: nn.Conv2d | nn.Linear) -> nn.Conv2d | nn.Linear:
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
     return layer
+
+
+def _coordinates(x: Tensor) -> Tensor:
+    """``(B, 2, H, W)``: y and x of each place, from -1 to 1."""
+    batch, _, height, width = x.shape
+    y, z = (torch.linspace(-1, 1, n, device=x.device, dtype=x.dtype) for n in (height, width))
+    return torch.stack(torch.meshgrid(y, z, indexing="ij")).expand(batch, 2, height, width)
 
 
 class ResBlock(nn.Module):
@@ -144,7 +154,7 @@ class UNet(nn.Module):
         self.label = nn.Embedding(c.classes, c.embedding) if c.classes else None
         self.vector = nn.Linear(c.vector_dim, c.embedding) if c.vector_dim else None
 
-        self.stem = nn.Conv2d(inner, widths[0], 3, padding=1)
+        self.stem = nn.Conv2d(inner + 2 * c.coordinates, widths[0], 3, padding=1)
         self.down, self.shrink = nn.ModuleList(), nn.ModuleList()
         channels, skips = widths[0], [widths[0]]
         for level, width in enumerate(widths):
@@ -197,7 +207,8 @@ class UNet(nn.Module):
             emb = emb + self.vector(vector)
         emb = F.silu(emb)
 
-        h = self.stem(F.pixel_unshuffle(x, self.config.patch))
+        h = F.pixel_unshuffle(x, self.config.patch)
+        h = self.stem(torch.cat([h, _coordinates(h)], dim=1) if self.config.coordinates else h)
         skips = [h]
         for level, stages in enumerate(self.down):
             for stage in cast(nn.ModuleList, stages):

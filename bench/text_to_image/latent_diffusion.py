@@ -56,6 +56,7 @@ class LatentDiffusionConfig:
         embedding: width of the time vector.
         attention: levels with self- and cross-attention.
         heads: attention heads.
+        coordinates: tell the U-Net where a place lies (two more input channels).
         text_width: width of the adapted text states.
         adapter_layers: non-causal transformer layers over the frozen text states; 0 leaves a linear map.
         pooled: also add the mean of the adapted states to the time vector.
@@ -75,8 +76,9 @@ class LatentDiffusionConfig:
     embedding: int = 256
     attention: tuple[int, ...] = (0, 1)
     heads: int = 4
-    text_width: int = 96
-    adapter_layers: int = 1
+    coordinates: bool = True
+    text_width: int = 128
+    adapter_layers: int = 2
     pooled: bool = True
     dropout: float = 0.1
     relation_share: float = 0.0
@@ -108,7 +110,7 @@ class TextToLatent(nn.Module):
         self.unet = UNet(
             UNetConfig(
                 channels=channels, widths=c.widths, blocks=c.blocks, embedding=c.embedding, context_dim=c.text_width, attention=c.attention,
-                heads=c.heads, vector_dim=c.text_width if c.pooled else 0, steps=c.steps,
+                heads=c.heads, coordinates=c.coordinates, vector_dim=c.text_width if c.pooled else 0, steps=c.steps,
             )
         )  # fmt: skip
 

@@ -141,3 +141,25 @@ def test_unconditional():
     system = DDPM(config)
     system.fit({"train": SimpleNamespace(images=stripes().images, labels=None)}, RunContext(train={"steps": 2, "batch_size": 4}))
     assert system.sample(2, 0, steps=2).shape == (2, 8, 8, 1)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_killed_run_resumes_to_the_same_weights(tmp_path: Path, precision: str):
+    """Channels last with a moving average: state that does not lie in memory as it is written."""
+    settings = {"steps": 9, "batch_size": 16, "warmup": 2, "ema": 0.9, "channels_last": True, "checkpoint_every": 3, "precision": precision}
+
+    def weights(stop_at: int = 0, checkpoints: Path | None = None) -> dict[str, torch.Tensor]:
+        def curve(step: int, values: object) -> None:
+            if step == stop_at:
+                raise KeyboardInterrupt
+
+        system = DDPM(TINY)
+        system.fit({"train": stripes()}, RunContext(seed=1, train={**settings, "log_every": 1}, checkpoints=checkpoints, curve=curve))
+        assert system.network is not None
+        return system.network.state_dict()
+
+    unbroken = weights()
+    with pytest.raises(KeyboardInterrupt):
+        weights(stop_at=5, checkpoints=tmp_path)
+    resumed = weights(checkpoints=tmp_path)
+    assert all(torch.equal(unbroken[key], resumed[key]) for key in unbroken)

@@ -52,6 +52,14 @@ def test_every_condition_changes_the_answer():
     assert not torch.allclose(classed(x, t, labels=torch.tensor([0])), classed(x, t, labels=torch.tensor([2])))
 
 
+@pytest.mark.parametrize("coordinates", [False, True])
+def test_coordinates_tell_places_apart(coordinates: bool):
+    """A constant picture, read where no padding is near: without coordinates every place looks alike."""
+    net = wake(UNet(UNetConfig(channels=1, widths=(8,), attention=(), coordinates=coordinates, embedding=16)))
+    out = net(torch.zeros(1, 1, 40, 40), torch.tensor([5]))[0, 0, 15:25, 15:25]
+    assert (out.std().item() > 1e-3) is coordinates
+
+
 def test_masked_text_has_no_influence():
     net, given = wake(UNet(TEXT)), inputs()
     garbage = torch.where(given["mask"][..., None], given["context"], torch.full_like(given["context"], 99.0))
