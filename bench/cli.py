@@ -1,0 +1,177 @@
+"""The command line: ``bench ls | validate | sample | compare | track | report | verify | doctor | profile | where``.
+
+Only Typer is imported here; every command imports what it needs when it runs, so that ``bench --help`` stays quick.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.errors import BenchError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="bench",
+    help="Words & Pixels: the history of generative models as one reproducible benchmark.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
+
+
+@app.command("ls")
+def list_(
+    systems: Annotated[bool, typer.Option("--systems", help="The systems instead: names for `system:` in params.yaml.")] = False,
+    datasets: Annotated[bool, typer.Option("--datasets", help="The data sets instead.")] = False,
+    family: Annotated[str | None, typer.Option(help="Only this family.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the generators: family, system, data set, role, and what is trained and evaluated."""
+    from bench.commands.listing import run
+
+    run(Path.cwd(), "systems" if systems else "datasets" if datasets else "generators", family, as_json)
+
+
+@app.command()
+def validate(params: Annotated[Path, typer.Argument(help="The file to check.")] = Path("params.yaml")) -> None:
+    """Check params.yaml to the last key, with the systems' own settings and the data set cards."""
+    from bench.commands.listing import validate as check
+
+    check(params)
+
+
+@app.command()
+def sample(
+    name: Annotated[
+        str, typer.Argument(help="A generator, a unique beginning of its name, or NAME-VALUE for a swept setting (ngram-word-3).")
+    ],
+    prompt: Annotated[list[str] | None, typer.Option("--prompt", "-p", help="Caption, or beginning of a text; may be repeated.")] = None,
+    negative_prompt: Annotated[str | None, typer.Option(help="What the picture shall not show.")] = None,
+    label: Annotated[list[int] | None, typer.Option("--label", "-l", help="Asked class of a picture; may be repeated.")] = None,
+    n: Annotated[int, typer.Option("--n", "-n", min=1, help="Number of samples.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same sample.")] = 0,
+    guidance: Annotated[float | None, typer.Option(help="Scale of classifier-free guidance.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Denoising steps.")] = None,
+    chars: Annotated[int, typer.Option(min=1, help="Characters of a text.")] = 400,
+    exemplar: Annotated[str | None, typer.Option(help="Texture or picture to start from: a file, or a name in the prepared data.")] = None,
+    size: Annotated[str, typer.Option(help="Height and width of a texture.")] = "96x96",
+    window: Annotated[int | None, typer.Option(min=3, help="Side of the texture's search window, odd.")] = None,
+    option: Annotated[
+        list[str] | None, typer.Option("--option", "-o", help="Further setting of the system, KEY=VALUE; may be repeated.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="File to write: .png for pictures, text else. Texts are printed without it.")] = None,
+    scale: Annotated[int, typer.Option(min=1, max=32, help="Whole-number enlargement of pictures.")] = 1,
+) -> None:
+    """Sample from a trained generator: a text, a picture, a texture, or a codec's reconstructions."""
+    from bench.commands.sampling import run
+
+    settings = {"guidance": guidance, "steps": steps, "window": window}
+    run(
+        Path.cwd(),
+        name,
+        prompts=prompt or [],
+        negative_prompt=negative_prompt,
+        labels=label or [],
+        n=n,
+        seed=seed,
+        chars=chars,
+        exemplar=exemplar,
+        size=size,
+        settings={key: value for key, value in settings.items() if value is not None},
+        options=option or [],
+        out=out,
+        scale=scale,
+    )
+
+
+@app.command()
+def compare(
+    first: Annotated[str, typer.Argument(help="A generator.")],
+    second: Annotated[str, typer.Argument(help="Another one.")],
+    metric: Annotated[str | None, typer.Option(help="Only this metric.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Two generators side by side: values, intervals, difference, and whether the data can tell them apart."""
+    from bench.commands.comparing import run
+
+    run(Path.cwd(), first, second, metric, as_json)
+
+
+@app.command()
+def track(
+    uri: Annotated[str | None, typer.Option(help="The store; default MLFLOW_TRACKING_URI, else mlflow.db.")] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Log every evaluated generator to MLflow that is not there yet."""
+    from bench.config import load_params
+    from bench.results.tracking import sync
+
+    params = load_params()
+    done = sync(Path.cwd(), params.generators(), profile=params.profile, seed=params.seed, uri=uri, quiet=quiet)
+    typer.echo(done.sentence())
+
+
+@app.command()
+def report() -> None:
+    """Write the leaderboard and the page from what is evaluated (the pipeline's last stage, by itself)."""
+    from bench.commands.stages import run
+
+    raise typer.Exit(run(Path.cwd(), "report"))
+
+
+@app.command()
+def verify(
+    cache: Annotated[bool, typer.Option("--cache", help="Check every object in DVC's cache too.")] = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Recompute the hash of every output: DVC does not notice a flipped bit. Exit status 1 if anything is wrong."""
+    from bench.verify import run
+
+    raise typer.Exit(run(Path.cwd(), cache, as_json, quiet))
+
+
+@app.command()
+def doctor(as_json: AsJson = False) -> None:
+    """Check this machine: Python, packages, npm, disk, memory, processor, threads, GPU, the stores. Exit status 1 on an error."""
+    from bench.doctor import run
+
+    raise typer.Exit(run(Path.cwd(), as_json))
+
+
+@app.command()
+def profile(name: Annotated[str | None, typer.Argument(help="smoke, cpu or gpu; without it the one in force is printed.")] = None) -> None:
+    """Choose the profile: the one word `profile:` of params.yaml."""
+    from bench.config import load_params, set_profile
+
+    if name is not None and set_profile(Path("params.yaml"), name):
+        typer.echo(f"profile: {name}")
+    else:
+        typer.echo(f"profile: {load_params().profile}")
+
+
+@app.command()
+def where() -> None:
+    """Say where the report is and how to open the MLflow UI."""
+    from bench.commands.stages import where as text
+
+    typer.echo(text(Path.cwd()))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """The console script. A :class:`BenchError` is one red message and exit status 1; a traceback is a defect."""
+    try:
+        app(args=arguments)
+    except BenchError as error:
+        typer.secho("error: ", fg=typer.colors.RED, bold=True, nl=False, err=True)
+        typer.secho(str(error), fg=typer.colors.RED, err=True)
+        sys.exit(1)

@@ -1,0 +1,1 @@
+"""The commands behind bench.cli, each imported only when it is called."""

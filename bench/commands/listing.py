@@ -1,0 +1,90 @@
+"""``bench ls`` and ``bench validate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from bench.commands.printing import print_json, print_table
+from bench.config import load_params
+from bench.errors import BenchError, did_you_mean
+from bench.registry import FAMILIES, systems
+
+__all__ = ["dataset_rows", "generator_rows", "run", "system_rows", "validate"]
+
+
+def generator_rows(root: Path) -> list[dict[str, str]]:
+    """One row for each block of params.yaml."""
+    params = load_params(root / "params.yaml")
+    return [
+        {
+            "name": name,
+            "family": block["family"],
+            "system": block["system"],
+            "dataset": block["dataset"],
+            "role": block["role"],
+            "trained": "yes" if (root / "models" / name / "model.json").is_file() else "-",
+            "evaluated": "yes" if (root / "evaluations" / f"{name}.json").is_file() else "-",
+        }
+        for name, block in params.generators().items()
+    ]
+
+
+def system_rows() -> list[dict[str, str]]:
+    """One row for each registered system."""
+    rows = []
+    for name, target in systems().items():
+        family = target.split(".")[1] if target.startswith("bench.") else "plug-in"
+        rows.append({"name": name, "family": family, "contract": FAMILIES.get(family, ""), "class": target})
+    return rows
+
+
+def dataset_rows(root: Path) -> list[dict[str, str]]:
+    """One row for each data set of params.yaml."""
+    params = load_params(root / "params.yaml")
+    users: dict[str, int] = {}
+    for block in params.generators().values():
+        users[block["dataset"]] = users.get(block["dataset"], 0) + 1
+    return [
+        {
+            "name": name,
+            "card": str(block.get("card", "")),
+            "made from": str(block.get("source", "")),
+            "prepared": "yes" if (root / "data" / "prepared" / name / "meta.json").is_file() else "-",
+            "generators": str(users.get(name, 0)),
+        }
+        for name, block in params.datasets().items()
+    ]
+
+
+def run(root: Path, what: str, family: str | None, as_json: bool) -> None:
+    """Print generators, systems or datasets."""
+    rows = system_rows() if what == "systems" else dataset_rows(root) if what == "datasets" else generator_rows(root)
+    if family is not None:
+        if family not in FAMILIES:
+            raise BenchError(f"no family {family!r}.{did_you_mean(family, FAMILIES)}")
+        rows = [row for row in rows if row.get("family") == family]
+    if as_json:
+        print_json(rows)
+    else:
+        print_table(list(rows[0]) if rows else ["name"], rows)
+
+
+def validate(path: Path) -> None:
+    """Everything that can be checked before a stage runs, in every profile.
+
+    Raises:
+        BenchError: file, key, what is allowed.
+    """
+    from bench.config import PROFILES
+    from bench.data.cards import card_of_block
+
+    root = path.resolve().parent
+    for profile in PROFILES:
+        params = load_params(path, profile)
+        params.validate()
+        blocks: dict[str, dict[str, Any]] = params.datasets()
+        for name, block in blocks.items():
+            card_of_block(name, block, f"{path}: datasets", root)
+    count = len(params.generators())
+    print(f"{path}: {count} generators and {len(blocks)} data sets are sound in the profiles {', '.join(PROFILES)}")

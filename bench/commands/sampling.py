@@ -1,0 +1,221 @@
+"""``bench sample``: one command for every contract."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from bench.asking import Request, answer
+from bench.config import Params, load_params
+from bench.errors import BenchError, did_you_mean
+
+__all__ = ["find", "parse_size", "read_picture", "run"]
+
+
+def _swept(block: Mapping[str, Any]) -> dict[str, tuple[str, Any]]:
+    """Text of a value -> (setting, value), over the variants that a block sweeps; the first setting that has the value wins."""
+    found: dict[str, tuple[str, Any]] = {}
+    for options in (block.get("sample") or {}).get("variants") or ():
+        for key, value in options.items():
+            found.setdefault(str(value), (str(key), value))
+    return found
+
+
+def find(params: Params, name: str) -> tuple[str, dict[str, Any]]:
+    """The generator that ``name`` means, and the setting that it selects.
+
+    A block's name; or the unique beginning of one (``latent-diffusion``); or either with ``-VALUE`` behind, where VALUE is one
+    of the values that the block sweeps (``ngram-word-3`` is ``ngram-word`` with ``n: 3``).
+
+    Raises:
+        BenchError: no such generator, or several.
+    """
+    known = list(params.generators())
+
+    def block_of(text: str) -> str | None:
+        if text in known:
+            return text
+        matches = [candidate for candidate in known if candidate.startswith(text)]
+        if len(matches) > 1:
+            raise BenchError(f"{name!r} may be {', '.join(matches)}: give more of the name")
+        return matches[0] if matches else None
+
+    if name in known:
+        return name, {}
+    stem, dash, value = name.rpartition("-")
+    if dash and stem:
+        found = stem if stem in known else None
+        if found is None and sum(candidate.startswith(stem) for candidate in known) == 1 and not any(k.startswith(name) for k in known):
+            found = block_of(stem)
+        if found is not None:
+            swept = _swept(params.generator(found))
+            if value in swept:
+                key, setting = swept[value]
+                return found, {key: setting}
+            if not any(candidate.startswith(name) for candidate in known):
+                hint = f"it sweeps {', '.join(sorted(swept))}" if swept else "it sweeps nothing"
+                near = did_you_mean(name, known)
+                raise BenchError(f"no generator {name!r}, and {found!r} has no setting {value!r}: {hint}.{near}")
+    match = block_of(name) if name else None
+    if match is None:
+        raise BenchError(f"no generator {name!r}.{did_you_mean(name, known)}")
+    return match, {}
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """``"96x128"`` -> (96, 128); one number is a square.
+
+    Raises:
+        BenchError: not HxW.
+    """
+    parts = text.lower().split("x")
+    try:
+        height, width = (int(part) for part in (parts if len(parts) == 2 else parts * 2))
+    except ValueError:
+        raise BenchError(f"--size {text!r}: give height and width, as in 96x128") from None
+    if min(height, width) < 1 or max(height, width) > 4096:
+        raise BenchError(f"--size {text!r}: each side from 1 to 4096")
+    return height, width
+
+
+def read_picture(path: Path) -> NDArray[np.uint8]:
+    """``(H, W)`` or ``(H, W, 3)`` uint8 of a picture file.
+
+    Raises:
+        BenchError: no such file, or not a picture.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as image:
+            return np.asarray(image.convert("L" if image.mode in ("1", "L", "I", "I;16") else "RGB"))
+    except (OSError, UnidentifiedImageError) as error:
+        raise BenchError(f"cannot read the picture {path}: {error}") from error
+
+
+def _options(texts: Sequence[str]) -> dict[str, Any]:
+    options = {}
+    for text in texts:
+        key, sign, value = text.partition("=")
+        if not sign or not key:
+            raise BenchError(f"--option {text!r}: give KEY=VALUE, as in temperature=0.8")
+        options[key] = yaml.safe_load(value)
+    return options
+
+
+def _exemplar(root: Path, family: str, dataset: str, given: str | None, n: int) -> NDArray[np.uint8] | None:
+    """The picture that a texture or a codec starts from: a file, a name in the prepared data, or the first of it."""
+    if family not in ("by_example", "codecs", "encoders"):
+        return None
+    if given is not None and Path(given).is_file():
+        picture = read_picture(Path(given))
+        return picture if family == "by_example" else (picture if picture.ndim == 3 else picture[..., None])[None]
+    folder = root / "data" / "prepared" / dataset
+    if not folder.is_dir():
+        raise BenchError(f"no prepared data in {folder}: run `dvc repro prepare@{dataset}`, or give --exemplar FILE")
+    from bench.data.datasets import load_exemplars, load_images
+
+    if family == "by_example":
+        exemplars = load_exemplars(folder)
+        name = given or next(iter(exemplars))
+        if name not in exemplars:
+            raise BenchError(f"--exemplar {name!r} is no file and no texture of {dataset}.{did_you_mean(name, exemplars)}")
+        return exemplars[name]
+    if given is not None:
+        raise BenchError(f"--exemplar {given!r}: no such file")
+    return load_images(folder)["test"].images[:n]
+
+
+def run(
+    root: Path,
+    name: str,
+    *,
+    prompts: Sequence[str],
+    negative_prompt: str | None,
+    labels: Sequence[int],
+    n: int,
+    seed: int,
+    chars: int,
+    exemplar: str | None,
+    size: str,
+    settings: Mapping[str, Any],
+    options: Sequence[str],
+    out: Path | None,
+    scale: int,
+) -> None:
+    """Load the model, ask it, print or write the answer.
+
+    Raises:
+        BenchError: unknown name, no trained model, an option that the system does not know, a file that cannot be written.
+    """
+    params = load_params(root / "params.yaml")
+    found, selected = find(params, name)
+    block = params.generator(found)
+    family = block["family"]
+    if family == "encoders":
+        raise BenchError(f"{found!r} is an encoder: it looks at pictures and draws none. Its measurements: `bench compare {found} ...`")
+    from bench.registry import load_model
+
+    height_width = parse_size(size)
+    system = load_model(root / "models" / found)
+    pictures = _exemplar(root, family, block["dataset"], exemplar, n)
+    request = Request(
+        prompts=prompts,
+        negative_prompts=None if negative_prompt is None else [negative_prompt],
+        labels=labels or None,
+        n=n,
+        n_chars=chars,
+        seed=seed,
+        exemplar=pictures,
+        size=height_width,
+        options={**selected, **settings, **_options(options)},
+    )
+    try:
+        items = answer(system, family, request)
+    except TypeError as error:
+        if "unexpected keyword argument" not in str(error):
+            raise
+        option = str(error).rpartition("argument ")[2]
+        raise BenchError(f"{found} ({block['system']}) has no setting {option}: see `sample` in the docs of the system") from error
+    if family == "words":
+        _write_texts([f"{prompt}{text}" for prompt, text in zip(_all(prompts, n), items, strict=True)], out)
+    else:
+        arrays = [np.asarray(item) for item in items]
+        if family == "codecs" and pictures is not None:
+            arrays = [np.concatenate([pictures[i], item], axis=0) for i, item in enumerate(arrays)]
+        _write_pictures(arrays, out or Path(f"{found}.png"), scale)
+
+
+def _all(prompts: Sequence[str], n: int) -> list[str]:
+    given = list(prompts) or [""]
+    return given * n if len(given) == 1 else given
+
+
+def _write_texts(texts: Sequence[str], out: Path | None) -> None:
+    text = "\n\n---\n\n".join(texts) + "\n"
+    if out is None:
+        sys.stdout.write(text)
+    else:
+        from bench.files import write_text
+
+        write_text(out, text)
+        print(f"wrote {out}")
+
+
+def _write_pictures(arrays: Sequence[NDArray[Any]], out: Path, scale: int) -> None:
+    from bench.files import atomic
+    from bench.results.pictures import grid, png_bytes
+
+    if out.suffix.lower() != ".png":
+        raise BenchError(f"--out {out}: pictures are written as .png")
+    columns = max(1, round(len(arrays) ** 0.5 + 0.49))
+    picture = grid(np.stack(arrays), columns=columns, scale=scale)
+    with atomic(out) as temporary:
+        temporary.write_bytes(png_bytes(picture))
+    print(f"wrote {out}: {len(arrays)} of {arrays[0].shape[1]}x{arrays[0].shape[0]} pixels")

@@ -1,0 +1,32 @@
+"""Running one stage script, and saying where its results lie."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from bench.errors import BenchError
+
+__all__ = ["run", "where"]
+
+
+def run(root: Path, stage: str) -> int:
+    """Exit status of ``stages/<stage>.py``.
+
+    Raises:
+        BenchError: ``root`` is not the project's folder.
+    """
+    script = root / "stages" / f"{stage}.py"
+    if not script.is_file():
+        raise BenchError(f"no {script}: run the command in the project's root folder")
+    return subprocess.run([sys.executable, str(script)], cwd=root, check=False).returncode
+
+
+def where(root: Path) -> str:
+    """Where the report is, and how to open it and MLflow."""
+    report = root / "reports" / "index.html"
+    lines = [f"report:  {report.as_uri()}" if report.is_file() else "report:  not written yet: run `dvc repro`"]
+    lines += [f"tables:  {root / 'reports' / 'leaderboard.md'} (also .csv, .json)"] if report.is_file() else []
+    lines += ["MLflow:  `make ui`, then http://127.0.0.1:5000/#/experiments"] if (root / "mlflow.db").is_file() else []
+    return "\n".join(lines)
