@@ -164,7 +164,8 @@ def _pipeline(root: Path, lock: Mapping[str, Any]) -> Iterator[_Pipeline]:
     os.environ.setdefault("DVC_NO_ANALYTICS", "1")
     try:
         repo = Repo(str(root))
-        found = [(stage.addressing, list(stage.outs)) for stage in repo.index.stages]
+        main = [stage for stage in repo.index.stages if Path(stage.path).resolve() == (root / "dvc.yaml").resolve()]
+        found = [(str(stage.name), list(stage.outs)) for stage in main]
     except DvcException as error:
         raise BenchError(f"dvc cannot read the pipeline: {error}") from error
     with repo:
@@ -209,7 +210,7 @@ def verify(root: Path, *, cache: bool = False, quiet: bool = True) -> list[Findi
         findings = [
             Finding("stale", ", ".join(outs), name, "never run", f"dvc repro {name}")
             for name, outs in pipeline.stages.items()
-            if name not in lock and not name.endswith(".dvc")
+            if name not in lock
         ]
         current = {name: entry for name, entry in lock.items() if name in pipeline.stages}
         entries = [item for stage in current.values() for key in ("deps", "outs") for item in stage.get(key) or ()]
