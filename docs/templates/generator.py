@@ -1,7 +1,7 @@
 """Letter frequencies: one sentence on the idea, the paper with its year, and what the system must reproduce.
 
 A template to copy. It is a language model, complete and small: each character is drawn by itself, as often as in the
-training text (Shannon 1948, first-order approximation). Replace what is specific to it; keep the five methods.
+training text (Shannon 1948, first-order approximation). Replace what is specific to it; keep the methods.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.contracts import Floats, RunContext
 from bench.files import read_json, write_json
@@ -40,6 +41,8 @@ class Generator:
     """A :class:`bench.contracts.LanguageModel`."""
 
     Config = GeneratorConfig
+    SCORING: tuple[str, ...] = ()
+    """The options of ``sample`` that change ``log_prob`` too."""
 
     def __init__(self, config: GeneratorConfig) -> None:
         self.config = config
@@ -55,12 +58,21 @@ class Generator:
         total = sum(self.counts.values()) + self.config.add * (len(self.counts) + 1)
         if character in self.counts:
             return (self.counts[character] + self.config.add) / total
-        return self.config.add / total * 256.0 ** -len(character.encode("utf-8", "surrogatepass"))
+        return self.config.add / total * 256.0 ** -len(character.encode())
 
     def log_prob(self, text: str) -> Floats:
         """Natural log-probability of each character."""
         table = {character: np.log(self._probability(character)) for character in set(text)}
         return np.array([table[character] for character in text], dtype=np.float64)
+
+    def token_bytes(self, text: str) -> NDArray[np.int64]:
+        """Bytes behind each entry of :meth:`log_prob`: bits per byte count them all."""
+        return np.array([len(character.encode()) for character in text], dtype=np.int64)
+
+    @property
+    def vocabulary_name(self) -> str:
+        """Perplexities are compared within one vocabulary only; the name goes into their protocol id."""
+        return f"characters-{len(self.counts)}"
 
     def sample(self, n_chars: int, seed: int, prompt: str = "", **options: Any) -> str:
         """``n_chars`` characters; all randomness comes from ``seed``."""
