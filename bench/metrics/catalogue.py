@@ -99,7 +99,7 @@ _ENTRIES = (
     _cost("sample_seconds_per_item", "Sampling time", "s", "Wall time for one sample"),
     _cost("sample_flops_per_item", "Sampling compute", "FLOP", "Floating point operations for one sample"),
     _cost("step_seconds_per_item", "Denoising step", "s", "Wall time of one denoising step for one picture, decoder included"),
-    _cost("step_flops_per_item", "Denoising step", "FLOP", "Operations of one denoising step for one picture, decoder included"),
+    _cost("step_flops_per_item", "Denoising step, compute", "FLOP", "Operations of one denoising step for one picture, decoder included"),
     _cost("latent_speedup", "Latent speed-up", "", "Time of a denoising step in pixels over that in latents, same network", higher=True),
     _cost("peak_memory_bytes", "Peak memory", "bytes", "Largest resident memory while training"),
     _cost("parameters", "Parameters", "", "Numbers that training sets"),

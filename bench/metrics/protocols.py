@@ -19,7 +19,9 @@ _PART = re.compile(r"[a-z0-9][a-z0-9._+-]*")
 
 
 def protocol_id(metric: str, *parts: str, version: int = 1, minimum_n: int = MINIMUM_N, **settings: int | float | str | None) -> str:
-    """``metric/part/key=value/v1``; settings keep the given order and those that are None are left out.
+    """``metric/part/key=value/v1``: ``n`` and ``ref`` first, other settings by name, those that are None left out.
+
+    The order is fixed so that equal settings give equal ids however a caller lists them.
 
     A ``minimum_n`` below the standard one is written into the id (``min=64``), so that a quick profile's figure can never
     share a column with a real one.
@@ -33,7 +35,8 @@ def protocol_id(metric: str, *parts: str, version: int = 1, minimum_n: int = MIN
         BenchError: a part that is not lower case letters, digits and ``._+-``.
     """
     pieces = [metric.replace("_", "-"), *parts]
-    pieces += [f"{key.replace('_', '-')}={value}" for key, value in settings.items() if value is not None]
+    order = sorted(settings, key=lambda key: (key != "n", key != "ref", key))
+    pieces += [f"{key.replace('_', '-')}={settings[key]}" for key in order if settings[key] is not None]
     if minimum_n != MINIMUM_N:
         pieces.append(f"min={minimum_n}")
     for piece in pieces:

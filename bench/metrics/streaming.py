@@ -208,7 +208,7 @@ class PrecisionRecallDensityCoverage(_Pooled):
     """
 
     metric = "precision"
-    protocol = "precision/{feature_net}/k={k}/n={n}/ref={ref}/v1"
+    protocol = "precision/{feature_net}/n={n}/ref={ref}/k={k}/v1"
     higher_is_better: bool = True
 
     def __init__(self, k: int = 5, minimum_n: int = 2, **kwargs: Any) -> None:
@@ -237,7 +237,7 @@ class RetrievalAtK(_Pooled):
     """
 
     metric = "retrieval_at_1"
-    protocol = "retrieval_at_1/{encoder}/{direction}/n={n}/v1"
+    protocol = "retrieval_at_1/{split}/n={n}/v1"
     higher_is_better: bool = True
 
     def __init__(self, k: int = 1, **kwargs: Any) -> None:
@@ -266,7 +266,7 @@ class BitsPerByte(_Ratio):
     """
 
     metric = "bits_per_byte"
-    protocol = "bits_per_byte/all-bytes/v1"
+    protocol = "bits_per_byte/{split}/{part}/v1"
     higher_is_better: bool = False
 
     def update(self, log_probs: Arrays, n_bytes: int) -> None:
@@ -288,7 +288,7 @@ class Perplexity(_Ratio):
     """
 
     metric = "perplexity"
-    protocol = "perplexity/{vocabulary}/v1"
+    protocol = "perplexity/{split}/{vocabulary}/{part}/v1"
     higher_is_better: bool = False
 
     def update(self, log_probs: Arrays) -> None:
@@ -312,7 +312,7 @@ class CodebookUsage(_Streaming):
     """
 
     metric = "codebook_usage"
-    protocol = "codebook_usage/size={size}/n={n}/v1"
+    protocol = "codebook_usage/{split}/n={n}/size={size}/v1"
     higher_is_better: bool = True
     counts: Tensor
 
@@ -340,7 +340,7 @@ class PeakSignalToNoise(_Ratio):
     """
 
     metric = "psnr"
-    protocol = "psnr/mean-of-images/n={n}/v1"
+    protocol = "psnr/{split}/mean-over-pictures/n={n}/v1"
     higher_is_better: bool = True
 
     def __init__(self, data_range: float = 255.0, **kwargs: Any) -> None:
@@ -364,7 +364,7 @@ class StructuralSimilarity(_Ratio):
     """
 
     metric = "ssim"
-    protocol = "ssim/gaussian-1.5/n={n}/v1"
+    protocol = "ssim/{split}/mean-over-pictures/n={n}/v1"
     higher_is_better: bool = True
 
     def __init__(self, data_range: float = 255.0, **kwargs: Any) -> None:
@@ -388,7 +388,7 @@ class ClipScore(_Ratio):
     """
 
     metric = "clip_score"
-    protocol = "clip_score/{scorer}/n={n}/v1"
+    protocol = "clip_score/{scorer}/n={n}/prompts={prompts}/v1"
     higher_is_better: bool = True
 
     def update(self, image_emb: Arrays, text_emb: Arrays) -> None:
@@ -407,7 +407,7 @@ class ClassAccuracy(_Ratio):
     """
 
     metric = "class_accuracy"
-    protocol = "class_accuracy/{classifier}/n={n}/v1"
+    protocol = "class_accuracy/{classifier}/v1"
     higher_is_better: bool = True
 
     def update(self, logits: Arrays, labels: Arrays) -> None:
@@ -426,7 +426,7 @@ class ZeroShotAccuracy(_Streaming):
     """
 
     metric = "zero_shot_accuracy"
-    protocol = "zero_shot_accuracy/{encoder}/templates={templates}/classes={k}/v1"
+    protocol = "zero_shot_accuracy/{split}/classes={k}/templates={templates}/v1"
     higher_is_better: bool = True
     right: Tensor
     seen: Tensor
@@ -465,7 +465,7 @@ class CompositionalAccuracy(_Streaming):
     """
 
     metric = "both_accuracy"
-    protocol = "both_accuracy/{detector}/prompts={prompts}/n={n}/v1"
+    protocol = "both_accuracy/{detector}/prompts={prompts}/v1"
     higher_is_better: bool = True
     names: ClassVar[tuple[str, ...]] = tuple(item.name for item in fields(Composition))
     total: Tensor
@@ -499,7 +499,7 @@ class NearestTrainRatio(_Ratio):
     """
 
     metric = "nearest_train_ratio"
-    protocol = "nearest_train_ratio/{space}/n={n}/train={train}/v1"
+    protocol = "nearest_train_ratio/{space}/n={n}/ref=train{m}/heldout={heldout}/v1"
     higher_is_better: None = None
 
     def __init__(self, train: Arrays, heldout: Arrays, **kwargs: Any) -> None:
@@ -528,7 +528,7 @@ class VerbatimCopyRate(_Ratio):
     """
 
     metric = "verbatim_copy_rate"
-    protocol = "verbatim_copy_rate/chars={n}/v1"
+    protocol = "verbatim_copy_rate/characters={n}/v1"
     higher_is_better: bool = False
 
     def __init__(self, train_text: str, n: int, **kwargs: Any) -> None:
@@ -553,7 +553,7 @@ class StructureError(_Ratio):
     """
 
     metric = "structure_error"
-    protocol = "structure_error/patches={sizes}/v1"
+    protocol = "structure_error/patches={sizes}/size={size}/v1"
     higher_is_better: bool = False
 
     def __init__(self, sizes: Sequence[int] = (5, 9, 17), **kwargs: Any) -> None:
@@ -577,7 +577,7 @@ class CopiedShare(_Ratio):
     """
 
     metric = "copied_share"
-    protocol = "copied_share/patch={size}/v1"
+    protocol = "copied_share/patch={patch}/size={size}/v1"
     higher_is_better: bool = False
 
     def __init__(self, size: int = 15, **kwargs: Any) -> None:

@@ -111,7 +111,7 @@ def test_records_are_complete_and_deterministic(root: Path, monkeypatch: pytest.
     assert {r.metric for r in first.records} >= {"fid", "fid_ratio", "kid", "precision", "recall", "density", "coverage", "class_accuracy"}
     assert all(r.n > 0 and r.family == "images" and r.role == "memoriser" for r in first.records)
     fid = next(r for r in first.records if r.metric == "fid")
-    assert fid.protocol == "fid/net/ref=test1500/n=1000/v1"
+    assert fid.protocol == "fid/net/n=1000/ref=test1500/v1"
     assert len([r for r in first.records if r.metric == "kid"]) == 2  # all pictures, and the first hundred as a protocol of its own
     counts = np.bincount(sets[0].labels)
     np.testing.assert_allclose(counts / 1000, np.bincount(bars(1500, 2).labels) / 1500, atol=0.001)
