@@ -218,9 +218,9 @@ def build_context(
         "tiles": [tile for tile in (_tile(headline, schema) for headline in found) if tile],
         "claims": [_claim(verdict, schema) for verdict in verdicts],
         "verdicts": [(name, _BADGES[name], sum(v.verdict == name for v in verdicts)) for name in (HOLDS, FAILS, UNCLEAR)],
-        "main_plot": position_chart(found, rows, schema, "train_flops", "training FLOP", 1140, 430),
+        "main_plot": position_chart(found, rows, schema, "train_seconds", "training seconds", 1140, 430),
         "plots": [
-            position_chart(found, rows, schema, "train_seconds", "training seconds"),
+            position_chart(found, rows, schema, "train_flops", "training FLOP"),
             position_chart(found, rows, schema, "sample_seconds_per_item", "seconds for one sample"),
         ],
         "scales": [(schema["families"][h.family]["title"], h) for h in found if h.scale is not None],

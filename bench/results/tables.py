@@ -30,11 +30,18 @@ class Column:
     higher_is_better: bool | None
     ranking: bool = False
     note: str = ""
+    qualifier: str = ""
 
     @property
     def cost(self) -> bool:
         """A cost column."""
         return self.metric in COST_METRICS
+
+    @property
+    def label(self) -> str:
+        """Slice, split (unless test) and what sets this protocol apart from the others of the metric in the table."""
+        split = self.split if self.split not in ("", "test") else ""
+        return ", ".join(part for part in (self.slice, split, self.qualifier) if part)
 
     @property
     def arrow(self) -> str:
@@ -135,8 +142,17 @@ def _columns(rows: Sequence[Row], spec: Mapping[str, Any], schema: Mapping[str, 
         note = notes.setdefault(record.protocol, _letter(len(notes)))
         style = metric_style(schema, record.metric)
         place = record.metric, record.protocol, record.split, record.slice
-        columns.append(Column(*place, record.unit, style, record.higher_is_better, key == chosen, note))
+        alike = [k[2] for k in picked if (k[1], *k[3:]) == (key[1], *key[3:])]
+        columns.append(Column(*place, record.unit, style, record.higher_is_better, key == chosen, note, _apart(record.protocol, alike)))
     return columns
+
+
+def _apart(protocol: str, alike: Sequence[str]) -> str:
+    """The parts of a protocol id that the other protocols of the same metric do not share; ``""`` if it is the only one."""
+    if len(alike) < 2:
+        return ""
+    common = set.intersection(*(set(other.split("/")) for other in alike))
+    return " ".join(part.replace("=", " ") for part in protocol.split("/") if part not in common)
 
 
 def _cell(row: Row, column: Column) -> Cell:
@@ -227,7 +243,7 @@ def leftover(rows: Iterable[Row], tables: Iterable[Table]) -> list[Row]:
 
 def _markdown_table(table: Table) -> str:
     def heading(column: Column) -> str:
-        words = [column.style.title, *((f"({column.slice})",) if column.slice else ()), column.arrow]
+        words = [column.style.title, *((f"({column.label})",) if column.label else ()), column.arrow]
         return " ".join(word for word in words if word) + f" [{column.note}]"
 
     head = ["", "model", "variant", *(heading(column) for column in table.columns)]
