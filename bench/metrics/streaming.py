@@ -1,7 +1,7 @@
-"""Streaming classes over the functional cores, for evaluation in batches and over several processes (torchmetrics; imported only by need).
+"""Streaming classes over the functional cores, one for each metric (hence above 350 lines), for batches and several processes.
 
-Each class states its direction, the template of its protocol id and its minimum N, keeps states that add up or concatenate across
-processes, and lets the functional core of its own file compute the number. (Above 350 lines for one reason: one class for each metric.)
+Apart from the cores because importing torchmetrics costs seconds. Each class states its direction, the template of its protocol id and
+its minimum N, keeps states that add up or concatenate across processes, and lets the core in the metric's own file compute the number.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Intervals, tests and ranks: how sure a number is, and which numbers the data can tell apart.
+"""Intervals, tests and ranks (above 350 lines, mostly reasons): how sure a number is, and which numbers the data can tell apart.
 
 Every function is pure: arrays in, numbers out, seeds explicit. What is claimed of them (coverage, false positives) is checked by
 simulation in ``tests/results/test_statistics.py``.
