@@ -231,7 +231,8 @@ class Attention(nn.Module):
             scores = (q * (1 / math.sqrt(self.head_dim))) @ k.transpose(-2, -1)  # (B, H, T, S)
             allowed = self._allowed(queries, k.shape[2], mask, x.device)
             if allowed is not None:
-                scores = scores.masked_fill(~allowed, -math.inf)
+                # Adding a small (1, 1, T, S) bias costs a quarter of filling the scores, and nothing on the way back.
+                scores = scores + torch.zeros_like(allowed, dtype=scores.dtype).masked_fill(~allowed, -math.inf)
             weights = scores.softmax(-1)
             mixed = weights.to(v.dtype) @ v  # autocast's softmax is float32
         result: Tensor = self.out(mixed.transpose(1, 2).reshape(batch, queries, dim))  # (B, T, D)
