@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from bench.errors import BenchError
 
-__all__ = ["PREDICT_PARAMS", "Request", "answer", "default_options", "request_of"]
+__all__ = ["PREDICT_PARAMS", "Request", "answer", "request_of"]
 
 PREDICT_PARAMS: dict[str, Any] = {"seed": 0, "n_chars": 400, "height": 96, "width": 96, "guidance": -1.0, "options": ""}
 """Params of ``predict``; a negative guidance means the generator's own."""
@@ -48,12 +48,6 @@ class Request:
     exemplar: NDArray[np.uint8] | None = None
     size: tuple[int, int] = (96, 96)
     options: Mapping[str, Any] = field(default_factory=dict)
-
-
-def default_options(block: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of the first variant that a block sweeps, or none."""
-    variants = (block.get("sample") or {}).get("variants") or [{}]
-    return dict(variants[0])
 
 
 def answer(system: Any, family: str, request: Request) -> list[str] | list[NDArray[Any]]:
@@ -103,20 +97,19 @@ def answer(system: Any, family: str, request: Request) -> list[str] | list[NDArr
     return list(system.embed_images(pictures))
 
 
-def request_of(family: str, model_input: Any, params: dict[str, Any], options: dict[str, Any]) -> Request:
+def request_of(family: str, model_input: Any, params: Mapping[str, Any]) -> Request:
     """The request that a ``predict`` call stands for.
 
     Raises:
         ValueError: the input is none of the forms of :mod:`bench.results.pyfunc`.
     """
     given = {**PREDICT_PARAMS, **params}
-    merged = {**options, **(json.loads(given["options"]) if given["options"] else {})}
     common: dict[str, Any] = {
         "seed": int(given["seed"]),
         "n_chars": int(given["n_chars"]),
         "size": (int(given["height"]), int(given["width"])),
         "guidance": float(given["guidance"]) if given["guidance"] >= 0 else None,
-        "options": merged,
+        "options": json.loads(given["options"]) if given["options"] else {},
     }
     if hasattr(model_input, "columns"):  # a data frame
         columns = {str(name): list(model_input[name]) for name in model_input.columns}

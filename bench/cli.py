@@ -169,6 +169,9 @@ def where() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """The console script. A :class:`BenchError` is one red message and exit status 1; a traceback is a defect."""
+    given = sys.argv[1:] if arguments is None else arguments
+    if not given or {"-h", "--help"} & set(given):
+        app.rich_markup_mode = None  # plain help takes half the time
     try:
         app(args=arguments)
     except BenchError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from bench.commands.printing import print_json, print_table
 from bench.config import load_params
@@ -77,14 +76,10 @@ def validate(path: Path) -> None:
         BenchError: file, key, what is allowed.
     """
     from bench.config import PROFILES
-    from bench.data.cards import card_of_block
+    from bench.validation import validate as check
 
-    root = path.resolve().parent
     for profile in PROFILES:
         params = load_params(path, profile)
-        params.validate()
-        blocks: dict[str, dict[str, Any]] = params.datasets()
-        for name, block in blocks.items():
-            card_of_block(name, block, f"{path}: datasets", root)
+        check(params, path.resolve().parent)
     count = len(params.generators())
-    print(f"{path}: {count} generators and {len(blocks)} data sets are sound in the profiles {', '.join(PROFILES)}")
+    print(f"{path}: {count} generators and {len(params.datasets())} data sets are sound in the profiles {', '.join(PROFILES)}")

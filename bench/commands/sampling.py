@@ -117,8 +117,8 @@ def _exemplar(root: Path, family: str, dataset: str, given: str | None, n: int) 
         picture = read_picture(Path(given))
         return picture if family == "by_example" else (picture if picture.ndim == 3 else picture[..., None])[None]
     folder = root / "data" / "prepared" / dataset
-    if not folder.is_dir():
-        raise BenchError(f"no prepared data in {folder}: run `dvc repro prepare@{dataset}`, or give --exemplar FILE")
+    if not any(folder.glob("*.npz")):
+        raise BenchError(f"no prepared pictures in {folder}: run `dvc repro prepare@{dataset}`, or give --exemplar FILE")
     from bench.data.datasets import load_exemplars, load_images
 
     if family == "by_example":

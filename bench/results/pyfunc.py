@@ -33,17 +33,16 @@ class _Answering:
     """Apart from :class:`Generator`, whose own ``predict`` MLflow would tie to one type of input."""
 
     def load_context(self, context: Any) -> None:
-        """``artifacts["model"]`` is a copy of ``models/<name>``, what it uses lies beside it; ``request`` holds the defaults."""
+        """``artifacts["model"]`` is a copy of ``models/<name>``, what it uses lies beside it; ``facts`` names its family."""
         from bench.registry import load_model
 
-        facts = read_json(Path(context.artifacts["request"]))
+        facts = read_json(Path(context.artifacts["facts"]))
         self.family = str(facts["family"])
-        self.options = dict(facts["options"])
         self.system = load_model(Path(context.artifacts["model"]), "cpu")
 
     def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]  # MLflow infers schemas of type hints
         """A list of texts, or one array of pictures (or features)."""
-        found = answer(self.system, self.family, request_of(self.family, model_input, params or {}, self.options))
+        found = answer(self.system, self.family, request_of(self.family, model_input, params or {}))
         return found if self.family == "words" else np.stack(found)
 
 

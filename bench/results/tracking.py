@@ -22,7 +22,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from bench.asking import PREDICT_PARAMS, default_options
+from bench.asking import PREDICT_PARAMS
 from bench.errors import BenchError
 from bench.files import hash_json, read_json, write_json
 from bench.progress import Progress
@@ -348,13 +348,13 @@ class _Store:
             params=ParamSchema([ParamSpec(name, kinds[type(value)], value) for name, value in PREDICT_PARAMS.items()])
         )
         with self._fluent(), self.mlflow.start_run(run_id=run_id), tempfile.TemporaryDirectory() as scratch:
-            request = Path(scratch) / "request.json"
-            write_json(request, {"family": entry.family, "options": default_options(entry.block)})
+            facts = Path(scratch) / "facts.json"
+            write_json(facts, {"name": entry.name, "family": entry.family, "system": entry.system})
             others = {folder.name: str(folder) for folder in folders[1:]}
             self.mlflow.pyfunc.log_model(
                 name="model",
                 python_model=str(Path(__file__).with_name("pyfunc.py")),
-                artifacts={"model": str(folders[0]), "request": str(request), **others},
+                artifacts={"model": str(folders[0]), "facts": str(facts), **others},
                 code_paths=[str(Path(__file__).resolve().parents[1])],
                 pip_requirements=model_requirements(),
                 signature=signature,

@@ -24,10 +24,6 @@ from bench.results.sources import gather
 from bench.results.tracking import SyncResult, local_uri, same_store, store_state, sync
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-STANZA = {
-    "deps": ["build/plan/track.json", "evaluations", "runs", "samples", "models", "data/prepared"],
-    "outs": [{"mlflow.db": {"cache": False, "persist": True}}],
-}
 ALL = ["ngram-char", "ngram-word", "dummy-images"]
 
 
@@ -219,15 +215,15 @@ class TestRequests:
     def test_forms_of_input(self) -> None:
         import pandas
 
-        assert request_of("words", ["a", "b"], {}, {}).prompts == ["a", "b"]
-        assert request_of("images", 7, {}, {}).n == 7
-        assert request_of("images", [1, 2], {}, {}).labels == [1, 2]
+        assert request_of("words", ["a", "b"], {}).prompts == ["a", "b"]
+        assert request_of("images", 7, {}).n == 7
+        assert request_of("images", [1, 2], {}).labels == [1, 2]
         table = pandas.DataFrame({"prompt": ["x"], "negative_prompt": ["y"]})
-        assert request_of("text_to_image", table, {"guidance": 3.0}, {"steps": 5}) == Request(
+        assert request_of("text_to_image", table, {"guidance": 3.0, "options": '{"steps": 5}'}) == Request(
             prompts=["x"], negative_prompts=["y"], guidance=3.0, options={"steps": 5}
         )
         with pytest.raises(ValueError, match="prompt, label or count"):
-            request_of("images", pandas.DataFrame({"a": [1], "b": [2]}), {}, {})
+            request_of("images", pandas.DataFrame({"a": [1], "b": [2]}), {})
 
     def test_what_is_missing_is_said(self) -> None:
         with pytest.raises(BenchError, match="--prompt"):
@@ -244,7 +240,7 @@ class TestPipeline:
         shutil.copytree(small_project, small_project.parent / "made")  # what the stand-ins of the stages copy
         for folder in ("models", "runs", "samples", "evaluations"):
             shutil.rmtree(small_project / folder)
-        stage = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text(encoding="utf-8"))["stages"].get("track", STANZA)
+        stage = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text(encoding="utf-8"))["stages"]["track"]
         make = (
             "sh -c 'echo ${item} >> made.log; for d in models runs; do mkdir -p $d; cp -r ../made/$d/${item} $d/${item}; done; "
             "mkdir -p samples evaluations; cp ../made/samples/${item}.* samples/; cp ../made/evaluations/${item}.json evaluations/'"
