@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import base64
+import html
 import io
+import json
 import re
+import shutil
+import subprocess
 from collections.abc import Callable
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -29,13 +33,13 @@ VOID = {"meta", "link", "img", "br", "input", "hr", "rect", "line", "circle", "p
 class Page(HTMLParser):
     """Elements with attributes, text, and whether every tag is closed."""
 
-    def __init__(self, html: str) -> None:
+    def __init__(self, text: str) -> None:
         super().__init__()
         self.elements: list[tuple[str, dict[str, str]]] = []
         self.open: list[str] = []
         self.faults: list[str] = []
         self.text = ""
-        self.feed(html)
+        self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.elements.append((tag, {key: value or "" for key, value in attrs}))
@@ -205,10 +209,10 @@ def test_text_from_a_model_cannot_become_markup(fresh_workspace: Path, declared:
         {"title": hostile, "x": hostile, "y": hostile, "series": [{"name": hostile, "points": [[1, 2], [2, 3]]}]}
     ]
     write_json(path, document)
-    html = make(fresh_workspace, declared, reports).html
-    assert "<script>alert" not in html
-    assert "<img src=x" not in html
-    assert html.count("<script>") == 1
+    text = make(fresh_workspace, declared, reports).html
+    assert "<script>alert" not in text
+    assert "<img src=x" not in text
+    assert text.count("<script>") == 1
 
 
 def test_a_missing_template_folder_is_an_error_that_helps(workspace: Path, declared: Declared, tmp_path: Path) -> None:
@@ -223,6 +227,46 @@ def test_the_preview_is_a_picture_of_reasonable_size(products: Products) -> None
     assert picture.width == 1280
     assert len(products.preview) < 400_000
     assert np.asarray(picture).std() > 5
+
+
+_CLICKS = """<script>
+var table = document.getElementById("images-mnist-t"), said = [];
+function shown() {
+  var rows = Array.from(table.tBodies[0].rows).filter(function (r) { return !r.hidden; });
+  return rows.map(function (r) { return r.cells[2].dataset.sort; });
+}
+function set(selector, change) {
+  var e = document.querySelector(selector); change(e); e.dispatchEvent(new Event("input")); said.push(shown());
+}
+var button = table.querySelectorAll("thead th[data-kind]")[2].querySelector("button");
+button.click(); said.push(shown()); button.click(); said.push(shown());
+set("[data-filter='images-mnist-t']", function (e) { e.value = "ddim steps=1"; });
+set("[data-filter='images-mnist-t']", function (e) { e.value = ""; });
+set("input[data-best='images-mnist-t']", function (e) { e.checked = true; });
+set("[data-refs='images-mnist-t']", function (e) { e.checked = false; });
+location.hash = "#ddpm-mnist"; window.dispatchEvent(new Event("hashchange"));
+said.push(document.getElementById("ddpm-mnist").open); document.title = JSON.stringify(said);
+</script></body>"""
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs a browser")
+def test_sorting_filtering_and_jumping_work_in_a_browser(products: Products, tmp_path: Path) -> None:
+    (tmp_path / "page.html").write_text(products.html.replace("</body>", _CLICKS), encoding="utf-8")
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+    flags += ["--disable-component-update", "--disable-sync", f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=3000"]
+    command = ["chromium", *flags, "--dump-dom", f"file://{tmp_path / 'page.html'}"]
+    dom = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+    title = re.search(r"<title>(.*?)</title>", dom)
+    assert title is not None
+    up, down, filtered, unfiltered, best, generators, opened = json.loads(html.unescape(title.group(1)))
+    every = ["3.9", "4.2", "14.0", "15.1", "61.5", "2457.0", "27000.0"]
+    assert up == every
+    assert down == every[::-1]
+    assert filtered == ["2457.0", "15.1"]
+    assert unfiltered == every[::-1]
+    assert best == ["27000.0", "14.0", "4.2", "3.9"]
+    assert generators == ["14.0"]
+    assert opened is True
 
 
 # Charts and pictures
