@@ -156,7 +156,9 @@ class _Judges:
         self.config, self.splits = config, splits
         self.detector = context.load_other("detector")
         self.detector_name = context.models["detector"].name
-        self.scorers = {role: (context.models[role].name, context.load_other(role)) for role in ("scorer", "text_encoder")}
+        # Floors and ceilings are conditioned by nothing: only a generator has a conditioning CLIP to be compared with.
+        roles = ("scorer", "text_encoder") if context.block.get("role", "generator") == "generator" else ("scorer",)
+        self.scorers = {role: (context.models[role].name, context.load_other(role)) for role in roles}
         self.features = self.detector.embed_images(splits["test"].images)
         self.statistics = feature_statistics(self.features, min(config.minimum_n, len(self.features)))
         self.seed = derive(context.seed, "text_to_image", str(context.block["dataset"]), "reference")
@@ -204,7 +206,7 @@ def evaluate(context: StageContext) -> Evaluation:
         copies, neighbours = _copy_records(context, judges, suite, samples)
         rows += copies
         records += rows
-        curve.append((samples.info, rows))
+        curve.append(({**samples.info, "variant": samples.variant}, rows))
         extras["gallery"].append(_picture(context, suite, samples, neighbours))
         if "strip" in samples.extra:
             extras["strips"].append(_strip(suite, samples))
@@ -213,6 +215,8 @@ def evaluate(context: StageContext) -> Evaluation:
         records += more
         extras["tables"].append(table)
     records += _ranking_records(context, judges, scores)
+    if "text_encoder" in judges.scorers:
+        extras["tables"].append(_bias_table(judges, [str(row[0].get("variant", "")) for row in curve], scores))
     extras["curves"] += _guidance_curves(curve)
     extras["notes"] += [
         f"{judges.detector_name} reads the pictures; its own error on real test scenes stands in its own table and bounds all accuracies.",
@@ -288,6 +292,24 @@ def _ranking_records(context: StageContext, judges: _Judges, scores: Mapping[str
     names = "+".join(sorted(name for name, _ in judges.scorers.values()))
     protocol = protocol_id("agreement", "spearman", names, over="variants")
     return [context.record("agreement", rho, protocol, n=len(a), higher_is_better=True, slice="clip-rankings")]
+
+
+def _bias_table(judges: _Judges, variants: Sequence[str], scores: Mapping[str, Sequence[float]]) -> dict[str, Any]:
+    """Both CLIPs on real test scenes and on every variant: a generator's excess with the CLIP that conditions it is bias."""
+    test = judges.splits["test"].take(np.arange(min(1000, len(judges.splits["test"]))))
+    roles = ("scorer", "text_encoder")
+    names = [judges.scorers[role][0] for role in roles]
+    real = [
+        float(clip_score(m.embed_images(test.images), m.embed_texts(test.captions)).mean()) for _, m in (judges.scorers[r] for r in roles)
+    ]
+    rows: list[list[Any]] = [["real test scenes, own captions", *(round(value, 1) for value in real)]]
+    rows += [[variant, *(round(scores[role][i], 1) for role in roles)] for i, variant in enumerate(variants)]
+    return {
+        "title": "CLIP scores by an independent and by the conditioning CLIP",
+        "columns": ["pictures", f"{names[0]} (independent)", f"{names[1]} (conditions the generator)"],
+        "rows": rows,
+        "note": "Only the first column ranks. Real scenes stand beside it because two CLIPs differ in scale.",
+    }
 
 
 def _distance_records(context: StageContext, judges: _Judges, suite: Suite, samples: SampleSet) -> list[Record]:

@@ -167,11 +167,16 @@ def test_guidance_sweep_and_negative_prompts(root: Path, monkeypatch: pytest.Mon
 
 
 def test_conditioning_clip_has_a_protocol_of_its_own_and_no_rank(root: Path, monkeypatch: pytest.MonkeyPatch):
-    evaluation, _ = run(root, "real-scenes", monkeypatch)
+    evaluation, _ = run(root, "painter", monkeypatch)
     scores = {r.slice: r for r in evaluation.records if r.metric == "clip_score"}
     assert scores[""].protocol.startswith("clip_score/clip-b/") and scores[""].higher_is_better is True
     biased = scores["conditioning-clip"]
     assert biased.protocol.startswith("clip_score/clip-a/") and "role=conditions" in biased.protocol and biased.higher_is_better is None
+    table = next(t for t in evaluation.extras["tables"] if t["title"].startswith("CLIP scores"))
+    real, drawn = table["rows"][0][1:], table["rows"][1][1:]
+    assert real[0] == real[1] > max(drawn)  # one in eight real captions names no colour, all others fit exactly
+    floor, _ = run(root, "dummy-scenes", monkeypatch)
+    assert {r.slice for r in floor.records if r.metric == "clip_score"} == {""}
 
 
 def test_every_record_has_an_interval_around_its_value(root: Path, monkeypatch: pytest.MonkeyPatch):
