@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any
 
 from bench.results.display import MetricStyle, format_interval, format_value, metric_style, short_variant
@@ -84,24 +85,27 @@ def _scale(rows: Sequence[Row], spec: Mapping[str, Any]) -> Scale | None:
 
 
 def headlines(rows: Sequence[Row], schema: Mapping[str, Any]) -> list[Headline]:
-    """One for each family and data set that has the family's headline metric (its first protocol, all of the split)."""
+    """One for each headline metric of a family and each data set that has it.
+
+    The column is the one that most rows share among those that hold a generator's row of the described slice and variant.
+    """
     found = []
     for family, description in schema["families"].items():
-        spec = description["headline"]
-        columns: dict[str, tuple[int, ColumnKey]] = {}
-        mine = [row for row in rows if row.record.family == family and row.record.metric == spec["metric"]]
-        for row in mine:
-            if row.record.slice == spec.get("slice", "") and row.record.role == "generator":
-                key = column_key(row.record)
-                count = sum(column_key(other.record) == key for other in mine)
-                best = columns.get(row.record.dataset)
-                if best is None or count > best[0]:  # the protocol that most rows share
-                    columns[row.record.dataset] = (count, key)
-        for dataset, (_, key) in columns.items():
-            members = [row for row in mine if column_key(row.record) == key]
-            sign = -1.0 if members[0].record.higher_is_better else 1.0
-            members.sort(key=lambda row: sign * row.record.value if row.record.value is not None else math.inf)
-            found.append(Headline(family, dataset, key, metric_style(schema, spec["metric"]), tuple(members), _scale(members, spec)))
+        for spec in description["headline"]:
+            mine = [row for row in rows if row.record.family == family and row.record.metric == spec["metric"]]
+            columns: dict[str, dict[ColumnKey, int]] = {}
+            for row in mine:
+                record = row.record
+                fits = record.slice == spec.get("slice", "") and fnmatchcase(record.variant, str(spec.get("variant", "*")))
+                if fits and record.role == "generator":
+                    key = column_key(record)
+                    columns.setdefault(record.dataset, {})[key] = sum(column_key(other.record) == key for other in mine)
+            for dataset, counts in columns.items():
+                key = max(counts, key=lambda key: counts[key])
+                members = [row for row in mine if column_key(row.record) == key]
+                sign = -1.0 if members[0].record.higher_is_better else 1.0
+                members.sort(key=lambda row: sign * row.record.value if row.record.value is not None else math.inf)
+                found.append(Headline(family, dataset, key, metric_style(schema, spec["metric"]), tuple(members), _scale(members, spec)))
     return found
 
 

@@ -116,7 +116,7 @@ def preview_png(context: Mapping[str, Any]) -> bytes:
     """PNG of the overview, from the report's context; equal contexts give equal bytes."""
     from PIL import Image, ImageDraw
 
-    tiles = context["tiles"]
+    tiles = list({tile["family"]: tile for tile in reversed(context["tiles"])}.values())[::-1]  # the first of each family
     rows = -(-len(tiles) // COLUMNS)
     image = Image.new("RGB", (WIDTH, 176 + rows * (CARD_HEIGHT + GAP) + MARGIN - GAP), _PAPER)
     draw = ImageDraw.Draw(image)
