@@ -182,13 +182,13 @@ def position_chart(
                 legend[group] = str(schema["families"][family]["title"])
     if not points:
         return None
-    lowest = min(0.0, *(point.y for point in points))
+    lowest, highest = min(0.0, *(point.y for point in points)), max(1.0, *(point.y for point in points))
     svg = scatter(
         points,
         x_title,
         "position between floor (0) and ceiling (1)",
         title=f"Quality against {x_title}",
-        y_range=(max(-0.25, lowest) - 0.03, 1.06),
+        y_range=(max(-0.25, lowest) - 0.03, min(1.5, highest) + 0.06),
         width=width,
         height=height,
     )

@@ -206,7 +206,8 @@ def build_tables(rows: Sequence[Row], schema: Mapping[str, Any]) -> list[Table]:
         mine = [row for row in rows if row.record.family == family]
         for spec in description["tables"]:
             for dataset in dict.fromkeys(row.record.dataset for row in mine):
-                here = [row for row in mine if row.record.dataset == dataset]
+                without = [_selector(item) for item in spec.get("without") or ()]
+                here = [row for row in mine if row.record.dataset == dataset and not any(_matches(row.record, item) for item in without)]
                 columns = _columns(here, spec, schema)
                 if all(column.cost for column in columns):
                     continue
