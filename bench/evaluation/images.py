@@ -1,10 +1,9 @@
 """Pictures of asked classes: what is drawn, and how near it comes to the test set without copying the training set.
 
-Every distance is bound to the trained feature network, to N and to the test split, and stands beside its real-versus-real floor at
-the same N (``fid_ratio`` is the multiple of it). Classes are asked for in the test set's own proportions: equal counts alone cost
-several points of FID. Below N = 1,000 a Frechet distance cannot rank, so sets that are too dear for that (the chain of all steps) are
-scored on the asked class and, like every other variant beside them, by the unbiased kernel distance of their first few hundred
-pictures: a protocol of its own.
+Distances to the test set and to the training set are in :mod:`bench.evaluation.distances`. Classes are asked for in the test set's own
+proportions: equal counts alone cost several points of FID. Below N = 1,000 a Frechet distance cannot rank, so sets that are too dear for
+that (the chain of all steps) are scored on the asked class and, like every other variant beside them, by the unbiased kernel distance
+of their first few hundred pictures: a protocol of its own.
 """
 
 from __future__ import annotations
@@ -21,23 +20,20 @@ from numpy.typing import NDArray
 from bench.contracts import Images, Ints
 from bench.data.datasets import ImageSplit, load_images
 from bench.evaluation.base import Evaluation, StageContext
+from bench.evaluation.distances import DistanceConfig, Reference, copy_records
 from bench.files import SampleSet, read_image_samples
-from bench.metrics.fid import feature_statistics, frechet_from_statistics, frechet_leave_group_out
-from bench.metrics.kid import kernel_distance, kernel_leave_group_out
-from bench.metrics.memorisation import nearest_train_ratio
-from bench.metrics.prdc import manifold_items
-from bench.metrics.protocols import MINIMUM_N, protocol_id
+from bench.metrics.neighbours import nearest
+from bench.metrics.protocols import protocol_id
 from bench.progress import Progress
 from bench.registry import build_config
 from bench.results.pictures import grid, png_data_uri
 from bench.results.records import Record, variant_id
-from bench.results.statistics import bootstrap_mean_ci, jackknife_ci, wilson_interval
+from bench.results.statistics import wilson_interval
 from bench.seeds import derive, generator
 from bench.training import gather, shard, world_size
 
-__all__ = ["DrawConfig", "Reference", "ScoreConfig", "degradations", "draw", "evaluate", "proportional_labels"]
+__all__ = ["DrawConfig", "ScoreConfig", "degradations", "draw", "evaluate", "proportional_labels"]
 
-Features = NDArray[np.float32]
 _ROWS = 4  # of the gallery, ten pictures each
 
 
@@ -57,26 +53,10 @@ class DrawConfig:
 
 
 @dataclass(frozen=True)
-class ScoreConfig:
-    """Keys under ``evaluate:``.
+class ScoreConfig(DistanceConfig):
+    """Keys under ``evaluate:``; see :class:`bench.evaluation.distances.DistanceConfig`."""
 
-    Attributes:
-        minimum_n: fewest pictures for FID and KID; another than 1,000 is written into the protocol.
-        small_n: first pictures of every variant that the small kernel distance looks at; 0 for none.
-        groups: left out in turn for the jackknife intervals.
-        floor_draws: draws of real training pictures whose mean distance is the floor.
-        manifold_k: neighbours of precision, recall, density and coverage.
-        manifold_n: pictures on each side of those.
-        neighbours: pictures whose nearest training neighbour is looked up.
-    """
-
-    minimum_n: int = MINIMUM_N
     small_n: int = 250
-    groups: int = 20
-    floor_draws: int = 5
-    manifold_k: int = 5
-    manifold_n: int = 2000
-    neighbours: int = 500
 
 
 def _configs(context: StageContext) -> tuple[DrawConfig, ScoreConfig]:
@@ -138,36 +118,20 @@ def _sample(system: Any, n: int, seed: int, labels: Ints | None, options: Mappin
     return gather(system.sample(count, seed, labels=part, first=first, **options))
 
 
-class Reference:
-    """The test set as the feature network sees it, the training set to look copies up in, and the floor at each N."""
+class _Stock:
+    """The data, the feature network and the reference: all that the generators of a data set are measured with."""
 
     def __init__(self, context: StageContext, config: ScoreConfig) -> None:
-        self.config = config
         self.splits: dict[str, ImageSplit] = load_images(context.data)
-        self.network = context.load_other("feature_net")
-        self.network_name = context.models["feature_net"].name
-        self.features: Features = self.network.embed_images(self.splits["test"].images)
-        self.statistics = feature_statistics(self.features, min(config.minimum_n, len(self.features)))
+        self.test, self.train = self.splits["test"], self.splits["train"]
+        self.network, self.network_name = context.load_other("feature_net"), context.models["feature_net"].name
         self.seed = derive(context.seed, "images", str(context.block["dataset"]), "reference")
-        self._floors: dict[int, float] = {}
+        draw = lambda n, number: self.real(n, number)[0]  # noqa: E731
+        self.reference = Reference(self.network, self.network_name, self.test.images, draw, config, self.seed)
 
-    @property
-    def test(self) -> ImageSplit:
-        """The test split."""
-        return self.splits["test"]
-
-    def fid(self, features: Features) -> float:
-        """Frechet distance to the whole test set."""
-        return frechet_from_statistics(*feature_statistics(features, self.config.minimum_n), *self.statistics)
-
-    def protocol(self, metric: str, **settings: Any) -> str:
-        """Protocol id with the feature network and the reference named."""
-        return protocol_id(metric, self.network_name, ref=f"test{len(self.features)}", **settings)
-
-    def real(self, n: int, draw_number: int) -> tuple[Images, Ints | None]:
+    def real(self, n: int, number: int) -> tuple[Images, Ints | None]:
         """``n`` random training pictures in the test set's proportions of classes."""
-        train = self.splits["train"]
-        rng = generator(self.seed, "floor", draw_number)
+        train, rng = self.train, generator(self.seed, "floor", number)
         labels = proportional_labels(self.test.labels, n, self.seed)
         if labels is None or train.labels is None:
             return train.images[rng.permutation(len(train.images))[:n]], None
@@ -178,18 +142,11 @@ class Reference:
             chosen[where] = rng.permutation(pool)[np.arange(len(where)) % len(pool)]
         return train.images[chosen], train.labels[chosen]
 
-    def floor(self, n: int) -> float:
-        """Mean FID of ``floor_draws`` draws of ``n`` real training pictures."""
-        if n not in self._floors:
-            draws = [self.fid(self.network.embed_images(self.real(n, i)[0])) for i in range(self.config.floor_draws)]
-            self._floors[n] = float(np.mean(draws))
-        return self._floors[n]
-
 
 def evaluate(context: StageContext) -> Evaluation:
     """FID, KID, precision and recall, density and coverage, asked class, nearest training neighbours; the gallery and the curves."""
     _, config = _configs(context)
-    reference = Reference(context, config)
+    stock = _Stock(context, config)
     assert context.samples is not None
     records: list[Record] = []
     gallery: list[dict[str, Any]] = []
@@ -197,68 +154,33 @@ def evaluate(context: StageContext) -> Evaluation:
     scored: list[tuple[SampleSet, float | None, float | None]] = []
     for samples in read_image_samples(context.samples):
         assert samples.images is not None
-        features = reference.network.embed_images(samples.images)
-        distances = _distance_records(context, config, reference, samples.variant, features)
-        classes = _class_records(context, reference, samples, extras)
-        copies, neighbours = _copy_records(context, config, reference, samples)
+        distances = stock.reference.records(context, samples.images, samples.variant)
+        classes = _class_records(context, stock, samples, extras)
+        # The gallery's pictures, all classes alike, come first and would tilt the mean distance: the others are looked up.
+        others = samples.images[10 * _ROWS :] if len(samples.images) > 20 * _ROWS else samples.images
+        copies = copy_records(context, config, others, stock.train.images, stock.test.images, stock.seed, samples.variant)
         records += [*distances, *classes, *copies]
-        gallery.append(_picture(context, reference, samples, neighbours))
+        gallery.append(_picture(context, stock, samples))
         fid = next((r.value for r in distances if r.metric == "fid"), None)
         scored.append((samples, fid, classes[0].value if classes else None))
         if "strip" in samples.extra:
             extras["strips"].append(_strip(samples))
     extras["curves"] += _step_curves(scored)
-    if context.block.get("role") == "ceiling":
-        extras["tables"].append(_ladder(reference, len(scored[0][0].images if scored[0][0].images is not None else ())))
+    first = scored[0][0].images
+    if context.block.get("role") == "ceiling" and first is not None and len(first) >= config.minimum_n:
+        extras["tables"].append(_ladder(stock, len(first)))
     extras["notes"].append(
-        f"FID and KID use the features of {reference.network_name}, trained on this data: their scale belongs to it. Multiples of the "
-        f"real-versus-real floor are comparable; {len(reference.features):,} test pictures are the reference."
+        f"FID and KID use the features of {stock.network_name}, trained on this data: their scale belongs to it. Multiples of the "
+        f"real-versus-real floor are comparable; {len(stock.test.images):,} test pictures are the reference."
     )
     return Evaluation(records, {"gallery": gallery, **{key: value for key, value in extras.items() if value}})
 
 
-def _distance_records(context: StageContext, config: ScoreConfig, reference: Reference, variant: str, features: Features) -> list[Record]:
-    n = len(features)
-    rows: list[Record] = []
-    minimum = config.minimum_n
-
-    def add(metric: str, value: float, protocol: str, ci95: tuple[float, float] | None, count: int, higher: bool) -> None:
-        rows.append(context.record(metric, value, protocol, ci95=ci95, n=count, higher_is_better=higher, variant=variant))
-
-    def kernel(part: Features, least: int) -> tuple[float, tuple[float, float]]:
-        value = kernel_distance(part, reference.features, minimum_n=least)
-        left_out = kernel_leave_group_out(part, reference.features, config.groups, reference.seed, minimum_n=min(least, len(part)))
-        return value, jackknife_ci(value, left_out)
-
-    if n >= minimum:
-        fid = reference.fid(features)
-        left_out = frechet_leave_group_out(features, reference.statistics, config.groups, reference.seed, minimum_n=minimum)
-        ci = jackknife_ci(fid, left_out, lower=0.0)
-        floor = reference.floor(n)
-        add("fid", fid, reference.protocol("fid", n=n, minimum_n=minimum), ci, n, False)
-        ratio = reference.protocol("fid_ratio", n=n, floor=f"train-x{config.floor_draws}", minimum_n=minimum)
-        add("fid_ratio", fid / floor, ratio, (ci[0] / floor, ci[1] / floor), n, False)
-        value, ci = kernel(features, minimum)
-        add("kid", value, reference.protocol("kid", n=n, minimum_n=minimum), ci, n, False)
-        size = min(config.manifold_n, n, len(reference.features))
-        real = reference.features[generator(reference.seed, "manifold").permutation(len(reference.features))[:size]]
-        items = manifold_items(real, features[:size], config.manifold_k)
-        for metric in ("precision", "recall", "density", "coverage"):
-            values = getattr(items, metric)
-            protocol = protocol_id(metric, reference.network_name, n=size, k=config.manifold_k, ref="test")
-            ci = bootstrap_mean_ci(values, reference.seed) if metric == "density" else wilson_interval(float(values.sum()), size)
-            add(metric, float(values.mean()), protocol, ci, size, True)
-    if config.small_n and n >= config.small_n:
-        value, ci = kernel(features[: config.small_n], config.small_n)
-        add("kid", value, reference.protocol("kid", n=config.small_n, minimum_n=config.small_n), ci, config.small_n, False)
-    return rows
-
-
-def _class_records(context: StageContext, reference: Reference, samples: SampleSet, extras: dict[str, Any]) -> list[Record]:
+def _class_records(context: StageContext, stock: _Stock, samples: SampleSet, extras: dict[str, Any]) -> list[Record]:
     if samples.labels is None or samples.images is None:
         return []
-    right = reference.network.logits(samples.images).argmax(1) == samples.labels
-    protocol = protocol_id("class_accuracy", reference.network_name)
+    right = stock.network.logits(samples.images).argmax(1) == samples.labels
+    protocol = protocol_id("class_accuracy", stock.network_name)
     ci = wilson_interval(int(right.sum()), len(right))
     rows = [context.record("class_accuracy", right.mean(), protocol, ci95=ci, n=len(right), higher_is_better=True, variant=samples.variant)]
     if not extras["tables"]:
@@ -268,66 +190,23 @@ def _class_records(context: StageContext, reference: Reference, samples: SampleS
     return rows
 
 
-def _copy_records(
-    context: StageContext, config: ScoreConfig, reference: Reference, samples: SampleSet
-) -> tuple[list[Record], NDArray[np.uint8] | None]:
-    """How near the samples lie to the training set, in pixels; and the nearest neighbours of the gallery's pictures."""
-    assert samples.images is not None
-    train = reference.splits["train"].images
-    n = min(config.neighbours, len(samples.images))
-    heldout = generator(reference.seed, "heldout").permutation(len(reference.test.images))[: config.neighbours]
-    # The gallery's pictures come first; balanced classes there would tilt the mean, so the rest are taken.
-    rows = np.arange(len(samples.images))[-n:]
-    shown = np.arange(min(10 * _ROWS, len(samples.images)))
-    every = np.union1d(rows, shown)
-    found = nearest_train_ratio(samples.images[every], train, reference.test.images[heldout])
-    pick = np.searchsorted(every, rows)
-    distances, baseline = found["distances"][pick], found["heldout_distances"]
-    ratio = float(distances.mean() / baseline.mean())
-    threshold = np.quantile(baseline, 0.01, method="lower")
-    near = distances < threshold
-    spread = bootstrap_mean_ci(distances, reference.seed)
-    where: dict[str, Any] = {"heldout": len(heldout), "ref": f"train{len(train)}"}
-    common: dict[str, Any] = {"n": n, "variant": samples.variant}
-    records = [
-        context.record(
-            "nearest_train_ratio",
-            ratio,
-            protocol_id("nearest_train_ratio", "pixels", n=n, **where),
-            ci95=(spread[0] / baseline.mean(), spread[1] / baseline.mean()),
-            **common,
-        ),
-        context.record(
-            "near_copy_share",
-            near.mean(),
-            protocol_id("near_copy_share", "pixels", n=n, quantile=0.01, **where),
-            ci95=wilson_interval(int(near.sum()), n),
-            higher_is_better=False,
-            **common,
-        ),
-    ]
-    return records, train[found["indices"][np.searchsorted(every, shown)]]
-
-
-def _picture(context: StageContext, reference: Reference, samples: SampleSet, neighbours: NDArray[np.uint8] | None) -> dict[str, Any]:
+def _picture(context: StageContext, stock: _Stock, samples: SampleSet) -> dict[str, Any]:
     assert samples.images is not None
     shown = samples.images[: 10 * _ROWS]
-    real, _ = reference.real(max(10 * _ROWS, len(shown)), 0)
+    real, _ = stock.real(max(10 * _ROWS, len(shown)), 0)
+    neighbours = stock.train.images[nearest(shown, stock.train.images)[1][:, 0]]
     labels = None if samples.labels is None else [str(label) for label in samples.labels[: len(shown)]]
     what = "one column for each asked class" if labels else "no class asked"
-    entry = {
+    entry: dict[str, Any] = {
         "title": samples.variant.replace("=", " ").replace(",", ", ") or context.name,
         "variant": samples.variant,
         "png": png_data_uri(grid(shown, columns=10)),
         "alt": f"{len(shown)} pictures of {context.name}, {what}",
         "columns": 10,
         "real_png": png_data_uri(grid(real[: len(shown)], columns=10)),
+        "neighbours_png": png_data_uri(grid(neighbours, columns=10)),
     }
-    if labels:
-        entry["captions"] = labels
-    if neighbours is not None:
-        entry["neighbours_png"] = png_data_uri(grid(neighbours, columns=10))
-    return entry
+    return {**entry, "captions": labels} if labels else entry
 
 
 def _strip(samples: SampleSet) -> dict[str, Any]:
@@ -388,15 +267,12 @@ def degradations(images: Images, labels: Ints | None, seed: int) -> dict[str, tu
     return ladder
 
 
-def _ladder(reference: Reference, n: int) -> dict[str, Any]:
-    images, labels = reference.real(n, 0)
-    rows = []
-    floor = reference.floor(n) if n >= reference.config.minimum_n else None
-    if floor is None:
-        return {"title": "Ladder of known degradations", "columns": ["what"], "rows": [], "note": "too few pictures"}
-    for name, (spoilt, asked) in degradations(images, labels, reference.seed).items():
-        fid = reference.fid(reference.network.embed_images(spoilt))
-        right = "" if asked is None else round(100 * float((reference.network.logits(spoilt).argmax(1) == asked).mean()), 1)
+def _ladder(stock: _Stock, n: int) -> dict[str, Any]:
+    images, labels = stock.real(n, 0)
+    rows, floor = [], stock.reference.floor(n)
+    for name, (spoilt, asked) in degradations(images, labels, stock.seed).items():
+        fid = stock.reference.fid(spoilt)
+        right = "" if asked is None else round(100 * float((stock.network.logits(spoilt).argmax(1) == asked).mean()), 1)
         rows.append([name, round(fid, 2), round(fid / floor, 1), right])
     return {
         "title": "Ladder of known degradations",
