@@ -210,6 +210,8 @@ def _judge_agree(left: Sequence[Record], right: Sequence[Record], test: Mapping[
     one, two = ({tuple(_setting(row, key) for key in keys): row for row in rows} for rows in (left, right))
     comparisons = []
     for first, second in combinations([key for key in one if key in two], 2):
+        if any(column[first].protocol != column[second].protocol for column in (one, two)):
+            continue
         ordering = {"kind": "greater", "exact": test.get("exact", False)}
         a, b = _compare(one[first], one[second], ordering), _compare(two[first], two[second], ordering)
         if UNCLEAR in (a.verdict, b.verdict):

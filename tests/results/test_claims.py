@@ -90,6 +90,14 @@ def test_agree_compares_the_order_of_two_columns(other: list[float], expected: s
     assert verdict(test, left + right) == expected
 
 
+def test_agree_never_orders_two_protocols() -> None:
+    left = [row("x", 1.0), row("y", 2.0)]
+    right = [row("x", 2.0, slice="second"), row("y", 1.0, slice="second", protocol="m/another-judge/v1")]
+    test = {"kind": "agree", "left": {"slice": ""}, "right": {"slice": "second"}, "match": "generator"}
+    found = outcome(test, left + right)
+    assert (found.verdict, found.reason) == (UNCLEAR, "no two models are told apart by both columns")
+
+
 def test_one_refuted_pair_refutes_and_one_open_pair_leaves_open() -> None:
     test = {"kind": "less", "left": {"generator": "a"}, "right": {"generator": ["b", "c"]}}
     assert verdict(test, [row("a", 1.0), row("b", 2.0), row("c", 3.0)]) == HOLDS

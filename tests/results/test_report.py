@@ -9,6 +9,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -227,6 +228,25 @@ def test_the_preview_is_a_picture_of_reasonable_size(products: Products) -> None
     assert picture.width == 1280
     assert len(products.preview) < 400_000
     assert np.asarray(picture).std() > 5
+
+
+def test_the_stage_writes_every_product_and_again_the_same_bytes(small_project: Path, reports: Path) -> None:
+    shutil.copytree(
+        reports, small_project / "reports", ignore=shutil.ignore_patterns("*.html", "*.png", "*.csv", "*.md", "leaderboard.json")
+    )
+    (small_project / "README.md").write_text("# A project\n\n<!-- leaderboard:begin -->\n<!-- leaderboard:end -->\n\nMore.\n")
+    names = ("leaderboard.json", "leaderboard.csv", "leaderboard.md", "claims.json", "index.html", "preview.png")
+    contents = []
+    for _ in range(2):
+        command = [sys.executable, str(reports.parent / "stages/report.py"), "--readme"]
+        done = subprocess.run(command, cwd=small_project, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, done.stderr
+        contents.append([(small_project / "reports" / name).read_bytes() for name in names] + [(small_project / "README.md").read_bytes()])
+    assert contents[0] == contents[1]
+    assert "rows; claims: " in done.stdout
+    readme = contents[0][-1].decode()
+    assert "**ngram-char** n 3" in readme
+    assert readme.endswith("More.\n")
 
 
 _CLICKS = """<script>
