@@ -36,7 +36,10 @@ from bench.errors import BenchError, did_you_mean
 __all__ = ["Growth", "Search", "TextureConfig", "TextureSynthesis", "gaussian_weights", "grow"]
 
 WEIGHT_SCALE = 2**20
-BLOCK_BYTES = 2**28
+BLOCK_BYTES = 2**30
+"""Largest table of candidates kept in memory; a larger one is rebuilt piece by piece for every search, which is slow."""
+ANSWER_BYTES = 2**27
+"""Largest matrix of distances of one picture."""
 ORDERS = ("onion", "raster")
 
 _Question = tuple[NDArray[np.float64], NDArray[np.float64]]
@@ -291,14 +294,15 @@ def _grow_one(
     source_pixels = exemplar.reshape(-1, channels)
     everywhere = np.arange(height * width)
     threshold, passes = config.max_error_threshold * 255.0**2 * channels, 0
+    batch = max(1, min(config.batch, ANSWER_BYTES // (8 * len(search.centres))))
     while not filled.all():
         passes += 1
         draws, ties = _uniform(seed, 2 * passes, everywhere), _uniform(seed, 2 * passes + 1, everywhere)
         todo = _frontier(filled, radius, ties) if config.order == "onion" else np.flatnonzero(~filled)
         advanced = False
         for level in _levels(todo, (height, width), radius):
-            for start in range(0, len(level), config.batch):
-                pixels = level[start : start + config.batch]
+            for start in range(0, len(level), batch):
+                pixels = level[start : start + batch]
                 rows, columns = np.divmod(pixels, width)
                 places = (rows * stride + columns)[:, None] + offsets  # (B, K)
                 weights = gaussian * mask[places]
