@@ -12,11 +12,14 @@ from bench.config import load_params
 from bench.data.cards import card_of_block
 from bench.data.fetching import fetch_card
 from bench.errors import BenchError, friendly
+from bench.plan import leave_empty
 
 
 def main(root: Path, name: str) -> None:
     """Fetch the data set ``name`` of params.yaml."""
     params = load_params(root / "params.yaml")
+    if leave_empty(params, name, root / "data" / "raw" / name):
+        return
     card = card_of_block(name, params.dataset(name), f"{params.path}: datasets", root)
     if card.kind == "scenes":
         raise BenchError(f"{name} is rendered from {card.source}: fetch that, then run `python stages/prepare.py {name}`")

@@ -10,12 +10,13 @@ from pathlib import Path
 from bench.config import load_params
 from bench.errors import friendly
 from bench.plan import write_plan
+from bench.validation import validate
 
 
 def main() -> None:
     """Validate and write ``build/plan``."""
     params = load_params()
-    params.validate()
+    validate(params, Path.cwd())
     count = write_plan(Path.cwd(), params)
     print(f"plan: profile {params.profile}, {len(params.generators())} generators, {count} files in build/plan")
 

@@ -13,11 +13,14 @@ from bench.config import load_params
 from bench.data.cards import card_of_block
 from bench.data.prepare import prepare_card
 from bench.errors import friendly
+from bench.plan import leave_empty
 
 
 def main(root: Path, name: str) -> None:
     """Prepare the data set ``name`` of params.yaml."""
     params = load_params(root / "params.yaml")
+    if leave_empty(params, name, root / "data" / "prepared" / name):
+        return
     card = card_of_block(name, params.dataset(name), f"{params.path}: datasets", root)
     data = root / "data"
     raw = data / "prepared" / card.source if card.kind == "scenes" else data / "raw" / name

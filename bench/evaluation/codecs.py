@@ -28,7 +28,7 @@ from bench.results.pictures import grid, png_data_uri
 from bench.results.records import Record
 from bench.results.statistics import bootstrap_mean_ci, jackknife_ci, jackknife_subsets_ci, wilson_interval
 
-__all__ = ["DrawConfig", "EvaluateConfig", "draw", "evaluate", "roundtrip"]
+__all__ = ["DrawConfig", "ScoreConfig", "draw", "evaluate", "roundtrip"]
 
 Bytes = NDArray[np.uint8]
 _VERDICTS = {
@@ -51,7 +51,7 @@ class DrawConfig:
 
 
 @dataclass(frozen=True)
-class EvaluateConfig:
+class ScoreConfig:
     """Keys under ``evaluate:``.
 
     Attributes:
@@ -88,7 +88,7 @@ def draw(context: StageContext) -> list[SampleSet]:
 def evaluate(context: StageContext) -> Evaluation:
     """PSNR, SSIM, use of the codebook, FID and verdicts, over the whole test split."""
     where = f"{context.family}.{context.name}.evaluate"
-    config: EvaluateConfig = build_config(EvaluateConfig, context.block.get("evaluate") or {}, where)
+    config: ScoreConfig = build_config(ScoreConfig, context.block.get("evaluate") or {}, where)
     test, system = load_images(context.data)["test"], context.load()
     codes, pictures = roundtrip(system, test.images)
     values = {"psnr": psnr(test.images, pictures), "ssim": ssim(test.images, pictures)}

@@ -29,14 +29,14 @@ from bench.results.records import Record
 from bench.results.statistics import jackknife_subsets_ci, wilson_interval
 from bench.scene_language import COLOURS, DIGIT_PLURALS, DIGIT_WORDS
 
-__all__ = ["EvaluateConfig", "asked_of", "degradations", "draw", "evaluate"]
+__all__ = ["ScoreConfig", "asked_of", "degradations", "draw", "evaluate"]
 
 Bools = NDArray[np.bool_]
 _UNSEEN = "unseen-combinations"
 
 
 @dataclass(frozen=True)
-class EvaluateConfig:
+class ScoreConfig:
     """Keys under ``evaluate:`` of an encoder's block.
 
     Attributes:
@@ -62,7 +62,7 @@ def draw(context: StageContext) -> list[SampleSet]:
 def evaluate(context: StageContext) -> Evaluation:
     """Everything that the encoder at hand can be asked, on the test split."""
     where = f"{context.family}.{context.name}.evaluate"
-    config: EvaluateConfig = build_config(EvaluateConfig, context.block.get("evaluate") or {}, where)
+    config: ScoreConfig = build_config(ScoreConfig, context.block.get("evaluate") or {}, where)
     data, system = load_images(context.data), context.load()
     test = data["test"]
     if hasattr(system, "detect"):
@@ -189,7 +189,7 @@ def _by_size(seen: Detections, test: ImageSplit) -> dict[str, Any]:
 # ---------------------------------------------------------------------------------------------- pictures with captions
 
 
-def _language(context: StageContext, system: Any, test: ImageSplit, config: EvaluateConfig) -> Evaluation:
+def _language(context: StageContext, system: Any, test: ImageSplit, config: ScoreConfig) -> Evaluation:
     """Naming of single digits from descriptions of the 80 colour-digit pairs, and retrieval among captions and scenes."""
     assert test.scene is not None and test.captions is not None
     scene, dataset = test.scene, str(context.block["dataset"])

@@ -1,0 +1,30 @@
+"""The whole-file check of ``params.yaml`` and the cards: every key under every block, before anything runs."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from pathlib import Path
+
+from bench.config import Params
+from bench.data.cards import card_of_block
+from bench.registry import build_config
+
+__all__ = ["validate"]
+
+
+def validate(params: Params, root: Path) -> None:
+    """Build every configuration that a stage will build: systems, sampling, scoring, data cards. Imports torch.
+
+    Raises:
+        BenchError: file, key, what is allowed.
+    """
+    params.validate()
+    for name, block in params.generators().items():
+        family = importlib.import_module(f"bench.evaluation.{block['family']}")
+        for section, configuration in (("sample", "DrawConfig"), ("evaluate", "ScoreConfig")):
+            values: Mapping[str, object] = block[section]
+            if hasattr(family, configuration):
+                build_config(getattr(family, configuration), values, f"{params.path}: {block['family']}.{name}.{section}")
+    for name, block in params.datasets().items():
+        card_of_block(name, block, f"{params.path}: datasets", root)
