@@ -266,8 +266,8 @@ def evaluate(context: StageContext) -> Evaluation:
         if "sources" in samples.extra:
             scores["copied_run"] = [mean_run(one) for one in samples.extra["sources"]]
         protocols = {
-            "structure_error": protocol_id("structure_error", size=size, patches=patches),
-            "copied_share": protocol_id("copied_share", size=size, patch=scoring.copied),
+            "structure_error": protocol_id("structure_error", patches=patches, size=size),
+            "copied_share": protocol_id("copied_share", patch=scoring.copied, size=size),
             "histogram_distance": protocol_id("histogram_distance", "wasserstein-1", size=size),
             "copied_run": protocol_id("copied_run", "rows", size=size),
         }
