@@ -181,7 +181,7 @@ def _pipeline(root: Path) -> Check:
 
 
 def _store(root: Path) -> Check:
-    from bench.results.tracking import store_state, tracking_uri
+    from bench.results.store import store_state, tracking_uri
 
     uri = tracking_uri(root)
     if not uri.startswith("sqlite:///"):

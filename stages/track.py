@@ -12,7 +12,8 @@ from pathlib import Path
 
 from bench.config import load_params
 from bench.errors import friendly
-from bench.results.tracking import local_uri, same_store, sync, tracking_uri
+from bench.results.store import local_uri, same_store, tracking_uri
+from bench.results.tracking import sync
 
 
 def main() -> None:

@@ -24,9 +24,15 @@ def run(root: Path, stage: str) -> int:
 
 
 def where(root: Path) -> str:
-    """Where the report is, and how to open it and MLflow."""
+    """Where the report is, how to open MLflow, and the page of each family there."""
+    from bench.registry import FAMILIES
+    from bench.results.store import local_uri, ui_link
+
     report = root / "reports" / "index.html"
-    lines = [f"report:  {report.as_uri()}" if report.is_file() else "report:  not written yet: run `dvc repro`"]
-    lines += [f"tables:  {root / 'reports' / 'leaderboard.md'} (also .csv, .json)"] if report.is_file() else []
-    lines += ["MLflow:  `make ui`, then http://127.0.0.1:5000/#/experiments"] if (root / "mlflow.db").is_file() else []
+    lines = [f"report   {report.as_uri()}" if report.is_file() else "report   not written yet: run `dvc repro`"]
+    lines += [f"tables   {root / 'reports' / 'leaderboard.md'} (also .csv, .json)"] if report.is_file() else []
+    if (root / "mlflow.db").is_file():
+        uri = local_uri(root)
+        lines += [f"MLflow   `make ui`, then {ui_link(uri)}"]
+        lines += [f"         {family}: {ui_link(uri, family)}" for family in FAMILIES]
     return "\n".join(lines)

@@ -140,6 +140,8 @@ def tags_of(entry: Entry, key: str, commit: str) -> dict[str, str]:
     if commit:
         tags["mlflow.source.git.commit"] = commit
     for metric, variant in headline_variants(entry.records).items():
+        if metric in (*TRAIN_COSTS, *SAMPLE_COSTS):
+            continue
         protocols = dict.fromkeys(record.protocol for record in entry.records if record.metric == metric)
         tags[f"protocol.{clean_name(metric)}"] = ", ".join(protocols)
         if variant:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import sqlite3
 import tempfile
 import time
 import warnings
@@ -28,10 +27,10 @@ from bench.files import hash_json, read_json, write_json
 from bench.progress import Progress
 from bench.results.run_content import artifacts_of, content_key, curve_of, metrics_of, params_of, tags_of
 from bench.results.sources import Entry, Sources, gather
+from bench.results.store import EXPERIMENT, database_of, store_state, tracking_uri, writer_lock
 
-__all__ = ["EXPERIMENT", "SyncResult", "local_uri", "same_store", "store_state", "sync", "tracking_uri"]
+__all__ = ["SyncResult", "model_folders", "model_requirements", "sync"]
 
-EXPERIMENT = "words-and-pixels"
 SWITCHES = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
@@ -72,63 +71,8 @@ class SyncResult:
         return f"{self.uri}: {'; '.join(parts)}"
 
 
-def local_uri(root: Path) -> str:
-    """The store of a checkout: ``mlflow.db`` in its root."""
-    return f"sqlite:///{root.resolve() / 'mlflow.db'}"
-
-
-def tracking_uri(root: Path) -> str:
-    """``MLFLOW_TRACKING_URI``, or the checkout's own store."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or local_uri(root)
-
-
 def _now() -> int:
     return int(1000 * time.time())
-
-
-def _database(uri: str) -> Path | None:
-    """File of a sqlite store, None for a server."""
-    return Path(uri.removeprefix("sqlite:///")).resolve() if uri.startswith("sqlite:///") else None
-
-
-def same_store(one: str, other: str) -> bool:
-    """Whether two URIs name one store (a relative and an absolute path of one database, say)."""
-    return one == other or (_database(one) is not None and _database(one) == _database(other))
-
-
-@contextmanager
-def _writer_lock(uri: str, root: Path) -> Iterator[None]:
-    from filelock import FileLock
-
-    database = _database(uri)
-    path = Path(f"{database}.lock") if database else root / "build" / f"tracking-{hash_json(uri)[:12]}.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path):
-        yield
-
-
-def store_state(uri: str) -> tuple[set[str], int] | None:
-    """Content keys of the finished runs and the number of unfinished ones, without importing MLflow; None if that cannot tell.
-
-    A sqlite store is read as it is (its tables ``runs`` and ``tags`` are the oldest of MLflow's schema); a server is not asked.
-    """
-    database = _database(uri)
-    if database is None:
-        return None
-    if not database.is_file():
-        return set(), 0
-    query = """SELECT t.value, r.status FROM tags t JOIN runs r ON r.run_uuid = t.run_uuid
-               WHERE t.key = 'bench.key' AND r.lifecycle_stage = 'active'"""
-    try:
-        connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=30)
-        try:
-            rows = connection.execute(query).fetchall()
-        finally:
-            connection.close()
-    except sqlite3.Error:
-        return None
-    finished = {str(key) for key, status in rows if status == "FINISHED"}
-    return finished, sum(status != "FINISHED" for _, status in rows)
 
 
 def _complete(uri: str, keys: Iterable[str]) -> bool:
@@ -168,7 +112,7 @@ def sync(
     nothing = SyncResult(uri, present=list(ready), waiting=waiting)
     if keys and _complete(uri, keys.values()):
         return nothing
-    with _writer_lock(uri, root):
+    with writer_lock(uri, root):
         if keys and _complete(uri, keys.values()):  # another writer was quicker
             return nothing
         store = _Store(uri)
@@ -196,7 +140,7 @@ class _Store:
         for name in ("mlflow", "alembic"):
             logging.getLogger(name).setLevel(logging.ERROR)
         self.mlflow, self.uri = mlflow, uri
-        self.database = _database(uri)
+        self.database = database_of(uri)
         try:
             self.client = mlflow.MlflowClient(tracking_uri=uri)
             found = self.client.get_experiment_by_name(EXPERIMENT)

@@ -21,7 +21,8 @@ from bench.files import read_json, write_json
 from bench.results.records import Record
 from bench.results.run_content import clean_name, content_key, curve_of, metrics_of, params_of
 from bench.results.sources import gather
-from bench.results.tracking import SyncResult, local_uri, same_store, store_state, sync
+from bench.results.store import local_uri, same_store, store_state, ui_link
+from bench.results.tracking import SyncResult, sync
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ALL = ["ngram-char", "ngram-word", "dummy-images"]
@@ -120,8 +121,10 @@ class TestContent:
 
 class TestSync:
     def test_logs_each_result_once_and_a_changed_one_again(self, small_project: Path) -> None:
+        environment = dict(os.environ)
         first = run_sync(small_project)
         assert (first.logged, first.waiting) == (ALL, ["net"])
+        assert os.environ.get("MLFLOW_TRACKING_URI") == environment.get("MLFLOW_TRACKING_URI")  # MLflow's API writes it
         runs = active_runs(small_project)
         assert sorted(name for name, _ in runs)[1:] == sorted(ALL)  # and the parent, cpu-...
         assert {status for _, status in runs} == {"FINISHED"}
@@ -133,6 +136,9 @@ class TestSync:
         grids = list((small_project / "mlruns").rglob("samples/*.png"))
         assert [grid.read_bytes()[:4] for grid in grids] == [b"\x89PNG"]
         assert len(list((small_project / "mlruns").rglob("samples/*.txt"))) == 6
+
+        page = ui_link(local_uri(small_project), "words")
+        assert "/#/experiments/1/runs?searchFilter=tags.family%20%3D%20%27words%27&orderByKey=" in page
 
         second = run_sync(small_project)
         assert (second.logged, second.present) == ([], ALL)
@@ -164,14 +170,10 @@ class TestSync:
         with pytest.raises(BenchError, match=r"delete .*mlflow\.db"):
             run_sync(small_project)
 
-    def test_the_environment_is_left_as_it_was(self, small_project: Path) -> None:
-        before = os.environ.get("MLFLOW_TRACKING_URI")
-        run_sync(small_project)
-        assert os.environ.get("MLFLOW_TRACKING_URI") == before
-
     def test_eight_writers_at_once_neither_corrupt_nor_duplicate(self, small_project: Path) -> None:
         code = (
-            "from pathlib import Path; from bench.config import load_params; from bench.results.tracking import local_uri, sync\n"
+            "from pathlib import Path; from bench.config import load_params\n"
+            "from bench.results.store import local_uri; from bench.results.tracking import sync\n"
             "root = Path.cwd(); print(len(sync(root, load_params().generators(), uri=local_uri(root)).logged))"
         )
         writers = [subprocess.Popen([sys.executable, "-c", code], cwd=small_project, stdout=subprocess.PIPE, text=True) for _ in range(8)]
