@@ -163,7 +163,13 @@ def run(
     from bench.registry import load_model
 
     height_width = parse_size(size)
-    system = load_model(root / "models" / found)
+    device = "cpu"
+    if family in ("codecs", "images", "text_to_image"):
+        from bench.training import resolve_device, set_threads
+
+        device = resolve_device(params.runtime["device"])
+        set_threads(params.runtime["threads"])
+    system = load_model(root / "models" / found, device)
     pictures = _exemplar(root, family, block["dataset"], exemplar, n)
     request = Request(
         prompts=prompts,

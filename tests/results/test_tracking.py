@@ -170,6 +170,11 @@ class TestSync:
         with pytest.raises(BenchError, match=r"delete .*mlflow\.db"):
             run_sync(small_project)
 
+    def test_a_server_that_does_not_answer_is_named_with_the_remedy(self, small_project: Path) -> None:
+        generators = load_params(small_project / "params.yaml").generators()
+        with pytest.raises(BenchError, match="MLFLOW_TRACKING_URI"):
+            sync(small_project, generators, uri="http://127.0.0.1:1")
+
     def test_eight_writers_at_once_neither_corrupt_nor_duplicate(self, small_project: Path) -> None:
         code = (
             "from pathlib import Path; from bench.config import load_params\n"
@@ -185,7 +190,10 @@ class TestSync:
         assert query(small_project, "SELECT count(*) - count(DISTINCT value) FROM tags WHERE key = 'bench.key'") == [(0,)]
 
     def test_the_logged_model_loads_in_a_fresh_process_and_samples(self, small_project: Path, tmp_path: Path) -> None:
+        described = read_json(small_project / "models/dummy-images/model.json")
+        write_json(small_project / "models/dummy-images/model.json", {**described, "uses": {"codec": "ngram-char"}})
         run_sync(small_project)
+        assert len(list((small_project / "mlruns").rglob("artifacts/ngram-char/model.json"))) == 2  # its own, and beside what uses it
         shutil.rmtree(small_project / "models")  # the logged copy must do
         code = f"""
 import json, mlflow, pandas
