@@ -78,7 +78,7 @@ class CLIPConfig:
 def half_of(count: int, half: str) -> NDArray[np.int64]:
     """Indices of one half of ``count`` items: even or odd places of a fixed shuffle, so ``a`` and ``b`` never share an item.
 
-    >>> sorted([*half_of(5, "a"), *half_of(5, "b")])
+    >>> sorted([*half_of(5, "a").tolist(), *half_of(5, "b").tolist()])
     [0, 1, 2, 3, 4]
     """
     if half == "all":
