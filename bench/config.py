@@ -208,11 +208,11 @@ class Params:
 
     def datasets(self) -> dict[str, dict[str, Any]]:
         """The block of every data set of this profile, by name."""
-        return {name: block for name, block in self._datasets.items() if self.active(name)}
+        return {name: self.dataset(name) for name in self._datasets if self.active(name)}
 
     def active(self, name: str) -> bool:
         """Whether the data set or generator is a part of this profile."""
-        block = self._generators.get(name) or self.dataset(name)
+        block = self._generators.get(name) or self._datasets[name]
         return self.profile in block.get("only", PROFILES)
 
     def inactive(self) -> list[str]:
@@ -227,7 +227,7 @@ class Params:
         """
         if name not in self._datasets:
             raise BenchError(f"{self.path}: no dataset {name!r}.{did_you_mean(name, self._datasets)}")
-        return dict(self._datasets[name])
+        return {key: value for key, value in self._datasets[name].items() if key != "only"}
 
     def generators(self) -> dict[str, dict[str, Any]]:
         """The block of every generator of this profile, by name, with ``family`` and ``name`` filled in."""
