@@ -72,11 +72,21 @@ class System(Protocol):
 class LanguageModel(System, Protocol):
     """Probability of text, and text from probability."""
 
+    SCORING: ClassVar[tuple[str, ...]]
+    """Options that change probabilities; ``log_prob`` takes them as keywords."""
+
+    @property
+    def vocabulary_name(self) -> str:
+        """Names what a token is (``characters-92``); perplexities of different vocabularies do not compare."""
+
     def fit(self, corpus: Mapping[str, str], run: RunContext) -> None:
         """Train on ``corpus["train"]``; ``corpus["validation"]`` is for selection only."""
 
     def log_prob(self, text: str) -> Floats:
         """Natural log-probability of each token of ``text``; the sum covers every byte of the text."""
+
+    def token_bytes(self, text: str) -> Ints:
+        """UTF-8 bytes of each token that ``log_prob`` scores; they sum to the bytes of ``text``."""
 
     def sample(self, n_chars: int, seed: int, prompt: str = "", **options: Any) -> str:
         """``n_chars`` characters that continue ``prompt`` (which is not repeated)."""
