@@ -14,7 +14,7 @@ from bench.config import load_params
 from bench.errors import friendly
 from bench.files import write_json
 from bench.plan import context, leave_empty
-from bench.training import resolve_device, set_threads
+from bench.training import distributed, rank, resolve_device, set_threads
 
 
 def main() -> None:
@@ -28,10 +28,13 @@ def main() -> None:
     scores = root / "evaluations" / f"{name}.json"
     if leave_empty(params, name, scores, scores.with_suffix(".metrics.json")):
         return
-    set_threads(params.runtime["threads"])
     ctx = context(root, params, name, "evaluate", resolve_device(params.runtime["device"]))
     start = time.monotonic()
-    result = importlib.import_module(f"bench.evaluation.{ctx.family}").evaluate(ctx)
+    with distributed():
+        set_threads(params.runtime["threads"])
+        result = importlib.import_module(f"bench.evaluation.{ctx.family}").evaluate(ctx)
+        if rank() > 0:
+            return
     rows = [record.to_json() for record in result.records]
     write_json(scores, {"generator": name, "records": rows, "extras": result.extras})
     flat: dict[str, dict[str, float | None]] = {}

@@ -16,7 +16,7 @@ from bench.errors import friendly
 from bench.files import write_image_samples, write_json, write_text_samples
 from bench.hardware import describe, peak_memory_bytes
 from bench.plan import context, leave_empty
-from bench.training import resolve_device, set_threads
+from bench.training import distributed, rank, resolve_device, set_threads
 
 _TIMES = ("seconds", "seconds_per_item", "cost")
 
@@ -29,7 +29,6 @@ def main() -> None:
     root = Path.cwd()
     params = load_params()
     params.generator(name)
-    set_threads(params.runtime["threads"])
     device = resolve_device(params.runtime["device"])
     ctx = context(root, params, name, "sample", device)
     assert ctx.samples is not None
@@ -37,7 +36,11 @@ def main() -> None:
         return
     family = importlib.import_module(f"bench.evaluation.{ctx.family}")
     start = time.monotonic()
-    sets = family.draw(ctx)
+    with distributed():
+        set_threads(params.runtime["threads"])
+        sets = family.draw(ctx)
+        if rank() > 0:
+            return
     variants = {item.variant: {key: item.info[key] for key in _TIMES if key in item.info} for item in sets}
     sets = [dataclasses.replace(item, info={key: value for key, value in item.info.items() if key not in _TIMES}) for item in sets]
     (write_text_samples if ctx.family == "words" else write_image_samples)(ctx.samples, sets)

@@ -23,8 +23,9 @@ from bench.metrics.protocols import MINIMUM_N, protocol_id
 from bench.results.records import Record
 from bench.results.statistics import bootstrap_mean_ci, jackknife_ci, wilson_interval
 from bench.seeds import generator
+from bench.training import gather, shard, world_size
 
-__all__ = ["DistanceConfig", "Reference", "copy_records"]
+__all__ = ["DistanceConfig", "Reference", "copy_records", "features_of"]
 
 Features = NDArray[np.float32]
 
@@ -52,6 +53,14 @@ class DistanceConfig:
     neighbours: int = 500
 
 
+def features_of(network: Any, images: Images) -> Features:
+    """``network.embed_images``; under torchrun each process embeds its part and all get the whole."""
+    if world_size() == 1:
+        return np.asarray(network.embed_images(images))
+    first, count = shard(len(images))
+    return gather(network.embed_images(images[first : first + count]))
+
+
 class Reference:
     """The test set as a feature network sees it, and the floor at each N.
 
@@ -68,13 +77,13 @@ class Reference:
         self, network: Any, name: str, test: Images, real: Callable[[int, int], Images], config: DistanceConfig, seed: int
     ) -> None:
         self.network, self.name, self.real, self.config, self.seed = network, name, real, config, seed
-        self.features: Features = network.embed_images(test)
+        self.features: Features = features_of(network, test)
         self.statistics = feature_statistics(self.features, min(config.minimum_n, len(self.features)))
         self._floors: dict[int, float] = {}
 
     def fid(self, images: Images) -> float:
         """Frechet distance of pictures to the whole test set."""
-        return self._fid(self.network.embed_images(images))
+        return self._fid(features_of(self.network, images))
 
     def _fid(self, features: Features) -> float:
         return frechet_from_statistics(*feature_statistics(features, self.config.minimum_n), *self.statistics)
@@ -90,7 +99,7 @@ class Reference:
         config, n = self.config, len(images)
         if n < min(config.minimum_n, config.small_n or config.minimum_n):
             return []
-        features = self.network.embed_images(images)
+        features = features_of(self.network, images)
         rows: list[Record] = []
 
         def add(metric: str, value: float, ci: tuple[float, float], count: int, higher: bool, **settings: Any) -> None:
