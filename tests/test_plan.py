@@ -143,7 +143,8 @@ def test_what_python_really_imports_is_in_the_plan() -> None:
                 continue
             target = content["settings"]["system"].partition(":")[0]
             modules = [stage, target] + ([f"bench.evaluation.{block['family']}"] if stage != "train" else [])
-            done = subprocess.run([sys.executable, "-c", PROBE.format(modules=modules)], cwd=ROOT, capture_output=True, text=True, check=True)
+            probe = [sys.executable, "-c", PROBE.format(modules=modules)]
+            done = subprocess.run(probe, cwd=ROOT, capture_output=True, text=True, check=True)
             imported = {str(Path(file).relative_to(ROOT)) for file in json.loads(done.stdout.splitlines()[-1])}
             assert imported - set(content["code"]["files"]) <= {"bench/systems.py"}, f"{stage} {name}"
 

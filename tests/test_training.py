@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -79,7 +80,7 @@ def test_nan_stops_names_the_step_and_keeps_the_checkpoint(tmp_path: Path) -> No
         return {"loss": net(batch).sum() * (float("nan") if next(steps) == 6 else 1.0)}
 
     run = RunContext(name="broken", train={**TRAIN, "checkpoint_every": 2}, checkpoints=tmp_path)
-    with pytest.raises(BenchError, match="broken: the loss is nan at step 6.*last good checkpoint"):
+    with pytest.raises(BenchError, match=r"broken: the loss is nan at step 6.*last good checkpoint"):
         fit(net, loss, lambda rng, n: np.ones((n, 1), np.float32), run)
     assert (tmp_path / "last.safetensors").is_file()
     fresh = nn.Linear(1, 1)
@@ -117,7 +118,7 @@ def test_schedules(schedule: str) -> None:
     assert max(rates) <= 1.0
     assert rates[50] == pytest.approx({"constant": 1.0, "cosine": 0.5, "linear_tail": 1.0}[schedule], abs=0.02)
     assert rates[99] == pytest.approx({"constant": 1.0, "cosine": 0.0, "linear_tail": 0.05}[schedule], abs=0.01)
-    assert all(a >= b - 1e-12 for a, b in zip(rates[12:], rates[13:], strict=False))
+    assert all(a >= b - 1e-12 for a, b in itertools.pairwise(rates[12:]))
 
 
 def test_weights_round_trip_and_a_wrong_file_is_refused(tmp_path: Path) -> None:

@@ -22,7 +22,6 @@ COMPARED = 24
 PROMPTS = ["a red three", "a small blue seven", "two yellow fours", "a green one above a white six"]
 
 
-
 def of(family: str) -> list[str]:
     return [name for name, block in PARAMS.generators().items() if block["family"] == family]
 
@@ -38,7 +37,8 @@ def output(system: Any, tiny: Any, seed: int = 0, n: int = 4) -> Any:
     if family == "words":
         return system.sample(40, seed, prompt="Shall")
     if family == "by_example":
-        return system.synthesize(next(iter(tiny.data.values())), (14, 17), seed, **({"window": 5} if "window" in dir(system.config) else {}))
+        options = {"window": 5} if "window" in dir(system.config) else {}
+        return system.synthesize(next(iter(tiny.data.values())), (14, 17), seed, **options)
     if family == "encoders":
         return system.embed_images(tiny.data["validation"].images[:n])
     if family == "codecs":
