@@ -212,6 +212,8 @@ class Params:
 
     def active(self, name: str) -> bool:
         """Whether the data set or generator is a part of this profile."""
+        if name not in self._generators:
+            self.dataset(name)
         block = self._generators.get(name) or self._datasets[name]
         return self.profile in block.get("only", PROFILES)
 

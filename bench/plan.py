@@ -77,6 +77,8 @@ def _file_of(root: Path, module: str) -> Path | None:
 def closure(root: Path, entries: Iterable[Path]) -> tuple[list[Path], list[str]]:
     """The project's files that ``entries`` import, directly or not, and the top-level names of other packages."""
     todo, seen, outside = [Path(entry) for entry in entries], set[Path](), set[str]()
+    for entry in list(todo):  # importing a module runs the __init__ of its packages first
+        todo += [parent / "__init__.py" for parent in entry.parents if root in parent.parents and (parent / "__init__.py").is_file()]
     while todo:
         path = todo.pop()
         if path in seen:

@@ -35,7 +35,7 @@ def output(system: Any, tiny: Any, seed: int = 0, n: int = 4) -> Any:
     """What a generator makes, as something that == or array_equal compares."""
     family = tiny.block["family"]
     if family == "words":
-        return system.sample(40, seed, prompt="Shall")
+        return system.sample(30, seed) + system.sample(30, seed, prompt="Shall")
     if family == "by_example":
         options = {"window": 5} if "window" in dir(system.config) else {}
         return system.synthesize(next(iter(tiny.data.values())), (14, 17), seed, **options)
@@ -65,7 +65,8 @@ def test_fulfils_its_contract(tiny: Any) -> None:
 def test_same_seed_same_bytes_and_another_seed_others(tiny: Any) -> None:
     first = output(tiny.system, tiny, seed=1)
     assert same(first, output(tiny.system, tiny, seed=1))
-    if tiny.block["family"] not in ("encoders", "codecs"):
+    # An encoder has no seed to sample by, and of a caption there may be one real scene only.
+    if tiny.block["family"] not in ("encoders", "codecs") and tiny.block["role"] != "ceiling":
         others = [output(tiny.system, tiny, seed=seed) for seed in (2, 3, 4)]
         assert not all(same(first, other) for other in others)
 
