@@ -44,6 +44,11 @@ def measured(root: Path) -> dict[str, Any]:
     return found
 
 
+def unshared(text: str) -> dict[str, Any]:
+    """The parsed file with blocks that share an anchor copied apart, so that a change of one stays there."""
+    return json.loads(json.dumps(yaml.safe_load(text)))
+
+
 def test_every_generator_is_trained_scored_and_on_the_leaderboard(smoke: Any) -> None:
     params = load_params(smoke.root / "params.yaml")
     assert params.profile == "smoke"
@@ -62,7 +67,7 @@ def test_second_repro_runs_nothing_and_status_is_calm(smoke: Any) -> None:
 def test_one_hyperparameter_runs_only_what_depends_on_it(smoke: Any) -> None:
     path = smoke.root / "params.yaml"
     before = path.read_text()
-    params = yaml.safe_load(before)
+    params = unshared(before)
     params["codecs"]["vqvae-gradient"]["profiles"]["smoke"].setdefault("train", {})["lr"] = 0.00123
     path.write_text(yaml.safe_dump(params, sort_keys=False))
     ran = smoke.repro()
@@ -84,7 +89,7 @@ def test_editing_the_report_template_retrains_nothing(smoke: Any) -> None:
 def test_removing_a_generator_removes_its_rows(smoke: Any) -> None:
     path = smoke.root / "params.yaml"
     before = path.read_text()
-    params = yaml.safe_load(before)
+    params = unshared(before)
     del params["words"]["memoriser-words"]
     path.write_text(yaml.safe_dump(params, sort_keys=False))
     smoke.repro()
@@ -116,7 +121,7 @@ def test_a_killed_training_resumes_to_the_same_model(smoke: Any) -> None:
     name, stage = "ddpm-mnist", "train-images@ddpm-mnist"
     path = smoke.root / "params.yaml"
     before = path.read_text()
-    params = yaml.safe_load(before)
+    params = unshared(before)
     train = params["images"][name]["profiles"]["smoke"].setdefault("train", {})
     train |= {"steps": 60, "checkpoint_every": 10, "log_every": 10}
     path.write_text(yaml.safe_dump(params, sort_keys=False))
