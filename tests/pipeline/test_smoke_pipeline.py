@@ -37,7 +37,7 @@ def measured(root: Path) -> dict[str, Any]:
     for path in sorted((root / "evaluations").glob("*.json")):
         if path.name.endswith(".metrics.json"):
             continue
-        for row in json.loads(path.read_text())["records"]:
+        for row in json.loads(path.read_text()).get("records", []):  # none: a part of another profile
             if row["unit"] not in COST_UNITS:
                 key = (row["generator"], row["variant"], row["metric"], row["slice"], row["protocol"])
                 found[key] = (row["value"], row["ci95"], row["n"])
