@@ -157,8 +157,9 @@ def negative_records(context: StageContext, judges: Judges, sets: Sequence[Sampl
     for variant, values in ((f"{base},negative=none", plain), (f"{base},negative=colour", pushed)):
         parts = [("", values), *((name, values[k : k + 1]) for k, name in enumerate(colours))]
         for label, part in parts:
-            # The eight colours are judged on the same pictures: a picture counts once, by its mean.
-            ci = wilson_interval(float(part.mean(0).sum()), part.shape[1])
+            # The eight colours are judged on the same pictures: the pooled interval resamples pictures.
+            pooled = len(part) > 1
+            ci = bootstrap_mean_ci(part.mean(0), judges.seed) if pooled else wilson_interval(float(part.sum()), part.size)
             common: dict[str, Any] = {"ci95": ci, "n": part.size, "variant": variant, "slice": label}
             rows.append(context.record("attribute_rate", part.mean(), protocol, **common))
     table = {
