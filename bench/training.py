@@ -1,4 +1,4 @@
-"""The one training loop of every neural system.
+"""The one training loop of every neural system (over 350 lines: loop, checkpoint and process group belong to one resume).
 
 Deterministic by construction: everything random in step ``s`` is drawn from generators seeded by (seed, s), so that a
 run resumed from a checkpoint, or spread over processes by ``torchrun``, walks through the same batches.
