@@ -17,18 +17,28 @@ class Progress:
     """A counter of ``total`` items, written to standard error.
 
     On a terminal a tqdm bar; elsewhere one plain line at the start of work that lasts, every ``interval`` seconds, and at the end.
+    ``initial`` items were done before (a resumed training): they count as done, but not in the rate.
     """
 
-    def __init__(self, label: str, total: int | None = None, unit: str = "it", *, quiet: bool = False, interval: float = 15.0) -> None:
+    def __init__(
+        self,
+        label: str,
+        total: int | None = None,
+        unit: str = "it",
+        *,
+        initial: int = 0,
+        quiet: bool = False,
+        interval: float = 15.0,
+    ) -> None:
         self.label, self.total, self.unit, self.quiet, self.interval = label, total, unit, quiet, interval
-        self.done = 0
+        self.initial = self.done = initial
         self.note = ""
         self._start = self._last = time.monotonic()
         self._bar = None
         if not quiet and sys.stderr.isatty():
             from tqdm import tqdm
 
-            self._bar = tqdm(total=total, desc=label, unit=unit, leave=True, dynamic_ncols=True)
+            self._bar = tqdm(total=total, initial=initial, desc=label, unit=unit, leave=True, dynamic_ncols=True)
 
     def update(self, count: int = 1, note: str = "") -> None:
         """``count`` more items are done; ``note`` (a loss, a score) is shown behind the numbers."""
@@ -46,7 +56,7 @@ class Progress:
 
     def _line(self) -> None:
         seconds = max(time.monotonic() - self._start, 1e-9)
-        rate = self.done / seconds
+        rate = (self.done - self.initial) / seconds
         text = f"{self.label}: {self.done:,}"
         if self.total:
             left = (self.total - self.done) / rate if rate else float("inf")

@@ -299,8 +299,7 @@ def fit(
     device_type = run.device.split(":")[0]
     generator = torch.Generator(device=run.device)
     start = time.monotonic() - state.seconds
-    with Progress(f"train {run.name}", config.steps, "step", quiet=run.quiet or rank() > 0) as progress:
-        progress.update(state.step)
+    with Progress(f"train {run.name}", config.steps, "step", initial=state.step, quiet=run.quiet or rank() > 0) as progress:
         while state.step < config.steps:
             step = state.step
             # 1. Everything random in this step comes from (seed, step).

@@ -2,38 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.by_example.exemplars import ExemplarSystem, NothingToSet, keep_known
 from bench.seeds import generator
 
-__all__ = ["DummyTexture", "DummyTextureConfig"]
+__all__ = ["DummyTexture"]
 
 
-@dataclass(frozen=True)
-class DummyTextureConfig:
-    """Nothing to set."""
-
-
-class DummyTexture:
+class DummyTexture(ExemplarSystem[NothingToSet]):
     """Independent pixels with the exemplar's histogram, as a :class:`bench.contracts.Synthesizer`."""
 
-    Config: ClassVar[type[DummyTextureConfig]] = DummyTextureConfig
-
-    def __init__(self, config: DummyTextureConfig | None = None) -> None:
-        self.config = config or DummyTextureConfig()
-
-    def save(self, folder: Path) -> None:
-        """Nothing to write."""
-
-    @classmethod
-    def load(cls, folder: Path, config: DummyTextureConfig, device: str = "cpu") -> DummyTexture:
-        """The system for ``config``."""
-        return cls(config)
+    Config: ClassVar[type[NothingToSet]] = NothingToSet
 
     def synthesize(
         self,
@@ -48,6 +31,4 @@ class DummyTexture:
         """Random pixels of the exemplar; where ``initial`` is known (``mask`` True, same size), that is kept."""
         pixels = exemplar.reshape(-1, *exemplar.shape[2:])
         picture = pixels[generator(seed, "dummy_texture").integers(0, len(pixels), size)]
-        if initial is not None and mask is not None:
-            picture[mask] = initial[mask]
-        return picture
+        return keep_known(picture, initial, mask)

@@ -2,38 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.by_example.exemplars import ExemplarSystem, NothingToSet, keep_known
 from bench.seeds import generator
 
-__all__ = ["MemoriserTexture", "MemoriserTextureConfig"]
+__all__ = ["MemoriserTexture"]
 
 
-@dataclass(frozen=True)
-class MemoriserTextureConfig:
-    """Nothing to set."""
-
-
-class MemoriserTexture:
+class MemoriserTexture(ExemplarSystem[NothingToSet]):
     """The exemplar repeated, as a :class:`bench.contracts.Synthesizer`."""
 
-    Config: ClassVar[type[MemoriserTextureConfig]] = MemoriserTextureConfig
-
-    def __init__(self, config: MemoriserTextureConfig | None = None) -> None:
-        self.config = config or MemoriserTextureConfig()
-
-    def save(self, folder: Path) -> None:
-        """Nothing to write."""
-
-    @classmethod
-    def load(cls, folder: Path, config: MemoriserTextureConfig, device: str = "cpu") -> MemoriserTexture:
-        """The system for ``config``."""
-        return cls(config)
+    Config: ClassVar[type[NothingToSet]] = NothingToSet
 
     def synthesize(
         self,
@@ -49,6 +32,4 @@ class MemoriserTexture:
         shift = generator(seed, "memoriser_texture").integers(0, exemplar.shape[:2])
         rows, columns = ((np.arange(length) + start) % limit for length, start, limit in zip(size, shift, exemplar.shape, strict=False))
         picture: NDArray[np.uint8] = exemplar[rows[:, None], columns[None, :]]
-        if initial is not None and mask is not None:
-            picture[mask] = initial[mask]
-        return picture
+        return keep_known(picture, initial, mask)

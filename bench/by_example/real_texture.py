@@ -2,39 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.by_example.exemplars import ExemplarSystem, NothingToSet
 from bench.errors import BenchError
 from bench.seeds import generator
 
-__all__ = ["RealTexture", "RealTextureConfig"]
+__all__ = ["RealTexture"]
 
 
-@dataclass(frozen=True)
-class RealTextureConfig:
-    """Nothing to set."""
-
-
-class RealTexture:
+class RealTexture(ExemplarSystem[NothingToSet]):
     """Crops of a held-out piece of the texture, as a :class:`bench.contracts.Synthesizer`."""
 
-    Config: ClassVar[type[RealTextureConfig]] = RealTextureConfig
-
-    def __init__(self, config: RealTextureConfig | None = None) -> None:
-        self.config = config or RealTextureConfig()
-
-    def save(self, folder: Path) -> None:
-        """Nothing to write."""
-
-    @classmethod
-    def load(cls, folder: Path, config: RealTextureConfig, device: str = "cpu") -> RealTexture:
-        """The system for ``config``."""
-        return cls(config)
+    Config: ClassVar[type[NothingToSet]] = NothingToSet
 
     def synthesize(
         self,

@@ -24,13 +24,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from bench.by_example.exemplars import ExemplarSystem
 from bench.errors import BenchError, did_you_mean
 
 __all__ = ["Growth", "Search", "TextureConfig", "TextureSynthesis", "gaussian_weights", "grow"]
@@ -339,21 +339,10 @@ def _as_colour(picture: NDArray[np.uint8], what: str) -> NDArray[np.uint8]:
     return picture
 
 
-class TextureSynthesis:
+class TextureSynthesis(ExemplarSystem[TextureConfig]):
     """Efros & Leung as a :class:`bench.contracts.Synthesizer`. Nothing is trained and nothing stored but the config."""
 
     Config: ClassVar[type[TextureConfig]] = TextureConfig
-
-    def __init__(self, config: TextureConfig | None = None) -> None:
-        self.config = config or TextureConfig()
-
-    def save(self, folder: Path) -> None:
-        """Nothing to write: the config, in ``model.json``, is all there is."""
-
-    @classmethod
-    def load(cls, folder: Path, config: TextureConfig, device: str = "cpu") -> TextureSynthesis:
-        """The system for ``config``."""
-        return cls(config)
 
     def synthesize(
         self,

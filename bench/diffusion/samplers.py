@@ -51,6 +51,25 @@ def _transitions(steps: Sequence[int] | NDArray[np.int64], count: int, device: t
     return [(torch.full((count,), t, device=device), torch.full((count,), s, device=device)) for t, s in itertools.pairwise(levels)]
 
 
+def _walk(
+    move: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor],
+    denoise: Denoise,
+    start: Tensor,
+    steps: Sequence[int] | NDArray[np.int64],
+    clip: float | None,
+    on_step: OnStep | None,
+) -> Tensor:
+    """Down the steps: at each the estimate of ``x_0``, clipped, from which ``move(x_t, x_0, t, s)`` makes ``x_s``."""
+    x = start
+    for i, (t, s) in enumerate(_transitions(steps, len(start), start.device)):
+        x0 = denoise(x, t)
+        x0 = x0 if clip is None else x0.clamp(-clip, clip)
+        if on_step is not None:
+            on_step(i, x, x0)
+        x = move(x, x0, t, s)
+    return x
+
+
 def ancestral(
     denoise: Denoise,
     schedule: Schedule,
@@ -63,17 +82,13 @@ def ancestral(
     on_step: OnStep | None = None,
 ) -> Tensor:
     """Ho et al. 2020, algorithm 2: each step draws from ``q(x_s | x_t, x_0)`` (eq. 6 and 7) at the estimated ``x_0``; no ``eta``."""
-    x = start
-    for i, (t, s) in enumerate(_transitions(steps, len(start), start.device)):
-        x0 = denoise(x, t)
-        x0 = x0 if clip is None else x0.clamp(-clip, clip)
-        if on_step is not None:
-            on_step(i, x, x0)
+
+    def move(x: Tensor, x0: Tensor, t: Tensor, s: Tensor) -> Tensor:
         of_x0, of_xt, variance = schedule.posterior(t, s, x)
         x = of_x0 * x0 + of_xt * x
-        if int(s[0]) >= 0:
-            x = x + variance.sqrt() * noise()
-    return x
+        return x + variance.sqrt() * noise() if int(s[0]) >= 0 else x
+
+    return _walk(move, denoise, start, steps, clip, on_step)
 
 
 def ddim(
@@ -88,18 +103,14 @@ def ddim(
     on_step: OnStep | None = None,
 ) -> Tensor:
     """Song et al. 2021, eq. 12 with sigma of eq. 16: deterministic at eta = 0, the ancestral chain at eta = 1."""
-    x = start
-    for i, (t, s) in enumerate(_transitions(steps, len(start), start.device)):
-        x0 = denoise(x, t)
-        x0 = x0 if clip is None else x0.clamp(-clip, clip)
-        if on_step is not None:
-            on_step(i, x, x0)
+
+    def move(x: Tensor, x0: Tensor, t: Tensor, s: Tensor) -> Tensor:
         eps = schedule.eps_from_x0(x0, x, t)  # of the clipped estimate, so that the two parts belong together
         sigma = eta * schedule.posterior(t, s, x)[2].sqrt()
         x = schedule.signal(s, x) * x0 + (schedule.noise(s, x) ** 2 - sigma**2).clamp(min=0).sqrt() * eps
-        if eta > 0 and int(s[0]) >= 0:
-            x = x + sigma * noise()
-    return x
+        return x + sigma * noise() if eta > 0 and int(s[0]) >= 0 else x
+
+    return _walk(move, denoise, start, steps, clip, on_step)
 
 
 SAMPLERS: dict[str, Sampler] = {"ancestral": ancestral, "ddim": ddim}

@@ -1,1 +1,1 @@
-"""What each family samples and how it is scored: samples in, records out."""
+"""How the samples of each family are scored: samples in, records out."""

@@ -1,73 +1,28 @@
-"""Textures: what is drawn from which piece of which photograph, and how near it comes without copying.
+"""Textures: how near what was drawn comes to its exemplar without copying it.
 
-Each photograph is reduced and cut into the *exemplar*, which the generators see, and a *held-out* piece beside it, which
-only the ceiling row sees. A sample set is one setting of the sweep (``window=9``) over all exemplars; records carry the
-exemplar in ``slice``, and the mean over the exemplars has none.
+Records carry the exemplar in ``slice``, and the mean over the exemplars has none; :mod:`bench.drawing.by_example` cuts the pieces.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.datasets import load_exemplars
-from bench.errors import BenchError, did_you_mean
+from bench.drawing.by_example import DrawConfig, Piece, draw_config, hole_of, pieces_of, with_hole
 from bench.evaluation.base import Evaluation, StageContext
 from bench.files import SampleSet, read_image_samples
 from bench.metrics.protocols import protocol_id
 from bench.metrics.psnr import psnr
 from bench.metrics.structure_error import copied_share, structure_error
-from bench.progress import Progress
 from bench.registry import build_config
 from bench.results.pictures import grid, png_data_uri
-from bench.results.records import Record, variant_id
+from bench.results.records import Record
 
-__all__ = ["Cut", "DrawConfig", "Piece", "ScoreConfig", "cut", "draw", "evaluate", "histogram_distance", "stratified_interval"]
-
-
-@dataclass(frozen=True)
-class Cut:
-    """Where in a photograph the exemplar lies.
-
-    Attributes:
-        downscale: whole-number reduction by means of blocks; the rest is counted in reduced pixels.
-        flatten: sigma in pixels of the Gaussian mean that is divided out, for unevenly lit pages; 0 for none.
-        rows, columns: usable part, ``[first, one past the last]``; null for all.
-        side: height and width of the exemplar, which is the top left corner of that part; null for the block's.
-    """
-
-    downscale: int = 1
-    flatten: float = 0.0
-    rows: tuple[int, int] | None = None
-    columns: tuple[int, int] | None = None
-    side: int | None = None
-
-
-@dataclass(frozen=True)
-class DrawConfig:
-    """Keys under ``sample:`` of a block of this family.
-
-    Attributes:
-        exemplars: name of the photograph -> :class:`Cut`.
-        side: height and width of the exemplars that do not say their own.
-        windows: the sweep; empty for a system without windows.
-        size: height and width of the pictures.
-        pictures: pictures of each exemplar and window, each with a seed of its own.
-        hole: side of the square hole in each held-out piece that is filled from the exemplar, 0 for none.
-    """
-
-    exemplars: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    side: int = 64
-    windows: tuple[int, ...] = ()
-    size: tuple[int, int] = (64, 64)
-    pictures: int = 4
-    hole: int = 0
+__all__ = ["ScoreConfig", "evaluate", "histogram_distance", "mean_run", "stratified_interval"]
 
 
 @dataclass(frozen=True)
@@ -81,123 +36,6 @@ class ScoreConfig:
 
     patches: tuple[int, ...] = (5, 9, 17)
     copied: int = 15
-
-
-@dataclass(frozen=True)
-class Piece:
-    """One photograph, cut: ``exemplar`` and ``held_out`` are ``(H, W, C)`` uint8 and do not overlap."""
-
-    exemplar: NDArray[np.uint8]
-    held_out: NDArray[np.uint8]
-
-
-def cut(picture: NDArray[np.uint8], how: Cut, where: str, side: int = 64) -> Piece:
-    """Reduces and cuts one photograph; the held-out piece lies right of the exemplar, or below where that is larger.
-
-    ``side`` counts where ``how`` has none.
-
-    Raises:
-        BenchError: the usable part is smaller than the exemplar.
-    """
-    image = picture[:, :, None] if picture.ndim == 2 else picture
-    step = how.downscale
-    height, width = image.shape[0] // step, image.shape[1] // step
-    blocks = image[: height * step, : width * step].reshape(height, step, width, step, -1)
-    reduced = blocks.mean(axis=(1, 3))
-    if how.flatten:
-        from scipy.ndimage import gaussian_filter
-
-        reduced = reduced / np.maximum(gaussian_filter(reduced, how.flatten, axes=(0, 1)), 1.0) * reduced.mean()
-    image = np.clip(np.rint(reduced), 0, 255).astype(np.uint8)
-    image = image[slice(*(how.rows or (None,))), slice(*(how.columns or (None,)))]
-    height, width = image.shape[:2]
-    side = how.side or side
-    if min(height, width) < side:
-        raise BenchError(f"{where}: the usable part is {height}x{width} pixels, smaller than the exemplar's side of {side}")
-    right, below = image[:, side:], image[side:]
-    return Piece(image[:side, :side], right if min(right.shape[:2]) >= min(below.shape[:2]) else below)
-
-
-def _pieces(data: Path, config: DrawConfig, where: str) -> dict[str, Piece]:
-    """Exemplar and held-out piece of every photograph of the block; grey ones get three channels if any is in colour."""
-    pictures = load_exemplars(data)
-    pieces = {}
-    for name, values in config.exemplars.items():
-        if name not in pictures:
-            raise BenchError(f"{where}.exemplars: no picture {name!r} in {data}.{did_you_mean(name, pictures)}")
-        how = build_config(Cut, values or {}, f"{where}.exemplars.{name}")
-        pieces[name] = cut(pictures[name], how, f"{where}.exemplars.{name}", config.side)
-    if not pieces:
-        raise BenchError(f"{where}.exemplars: name at least one of {', '.join(sorted(pictures))}")
-    channels = max(piece.exemplar.shape[2] for piece in pieces.values())
-    return {name: Piece(_widen(piece.exemplar, channels), _widen(piece.held_out, channels)) for name, piece in pieces.items()}
-
-
-def _widen(image: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
-    return np.repeat(image, channels // image.shape[2], axis=2)
-
-
-def _configs(context: StageContext) -> tuple[DrawConfig, ScoreConfig, dict[str, Piece]]:
-    where = f"{context.family}.{context.name}"
-    drawing = build_config(DrawConfig, context.block.get("sample") or {}, f"{where}.sample")
-    scoring = build_config(ScoreConfig, context.block.get("evaluate") or {}, f"{where}.evaluate")
-    return drawing, scoring, _pieces(context.data, drawing, f"{where}.sample")
-
-
-def _hole(shape: Sequence[int], side: int) -> tuple[slice, slice]:
-    """Rows and columns of a square hole in the middle."""
-    top, left = (shape[0] - side) // 2, (shape[1] - side) // 2
-    return slice(top, top + side), slice(left, left + side)
-
-
-def _with_hole(piece: Piece, side: int, where: str) -> NDArray[np.uint8]:
-    """The part of the held-out piece, at most as large as the exemplar, whose middle is taken out."""
-    height, width = piece.exemplar.shape[:2]
-    truth = piece.held_out[:height, :width]
-    if min(truth.shape[:2]) < side + 2:
-        raise BenchError(f"{where}: a hole of {side} pixels does not fit the held-out piece of {truth.shape[0]}x{truth.shape[1]}")
-    return truth
-
-
-def draw(context: StageContext) -> list[SampleSet]:
-    """A sample set for each window: ``pictures`` of each exemplar, their sources in the exemplar, and the filled holes."""
-    config, _, pieces = _configs(context)
-    system = context.load()
-    together = hasattr(system, "growths")
-    options: list[dict[str, Any]] = [{"window": window} for window in config.windows] or [{}]
-    height, width = config.size
-    filled = height * width * config.pictures * len(pieces) * len(options)
-    sets = []
-    with Progress(f"sample {context.name}", filled, "pixels", quiet=context.quiet) as progress:
-        for option in options:
-            images, sources, holes, names = [], [], [], []
-            start = time.monotonic()
-            for name, piece in pieces.items():
-                seeds = [context.derive("sample", name, number) for number in range(config.pictures)]
-                if together:
-                    grown = system.growths(piece.exemplar, config.size, seeds, progress=progress.update, **option)
-                    images += [one.picture for one in grown]
-                    sources += [one.sources for one in grown]
-                else:
-                    for seed in seeds:
-                        images.append(system.synthesize(piece.exemplar, config.size, seed, held_out=piece.held_out, **option))
-                        progress.update(height * width)
-                names += [name] * config.pictures
-            seconds = time.monotonic() - start
-            if config.hole:
-                for name, piece in pieces.items():
-                    truth = _with_hole(piece, config.hole, f"{context.family}.{context.name}.sample.hole")
-                    hole = _hole(truth.shape, config.hole)
-                    known = np.ones(truth.shape[:2], dtype=bool)
-                    known[hole] = False
-                    given = {"initial": np.where(known[:, :, None], truth, 0).astype(np.uint8), "mask": known, **option}
-                    holes.append(system.synthesize(piece.exemplar, known.shape, context.derive("hole", name), **given)[hole])
-            extra = {"sources": np.stack(sources).astype(np.int16)} if sources else {}
-            if holes:
-                extra["holes"] = np.stack(holes)
-            info = {"seconds": seconds, "seconds_per_item": seconds / len(images), "size": list(config.size)}
-            sets.append(SampleSet(variant=variant_id(option), images=np.stack(images), prompts=names, info=info, extra=extra))
-    return sets
 
 
 def histogram_distance(output: NDArray[np.uint8], exemplar: NDArray[np.uint8]) -> float:
@@ -249,7 +87,10 @@ def stratified_interval(values: NDArray[np.float64], high: float = np.inf) -> tu
 
 def evaluate(context: StageContext) -> Evaluation:
     """Structure error against copied share, histogram distance, copied runs, filled holes; a gallery for each window."""
-    drawing, scoring, pieces = _configs(context)
+    drawing = draw_config(context)
+    pieces = pieces_of(context, drawing)
+    where = f"{context.family}.{context.name}.evaluate"
+    scoring: ScoreConfig = build_config(ScoreConfig, context.block.get("evaluate") or {}, where)
     assert context.samples is not None
     records: list[Record] = []
     gallery: list[dict[str, Any]] = []
@@ -311,8 +152,8 @@ def _hole_rows(context: StageContext, samples: SampleSet, pieces: Mapping[str, P
     """PSNR of the filled holes against what was there; no interval: one hole in each exemplar."""
     values = {}
     for (name, piece), hole in zip(pieces.items(), samples.extra["holes"], strict=True):
-        whole = _with_hole(piece, side, context.name)
-        truth = whole[_hole(whole.shape, side)]
+        whole = with_hole(piece, side, context.name)
+        truth = whole[hole_of(whole.shape, side)]
         values[name] = float(psnr(hole[None], truth[None])[0])
     protocol = protocol_id("psnr", "hole", side=side)
     parts = [("", float(np.mean(list(values.values())))), *values.items()]

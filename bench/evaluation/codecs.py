@@ -7,7 +7,6 @@ verdict (same class, same objects).
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.datasets import ImageSplit, load_images
+from bench.drawing.codecs import Bytes, roundtrip
 from bench.evaluation.base import Evaluation, StageContext
-from bench.files import SampleSet
 from bench.metrics.codebook import codebook_counts, codebook_usage
 from bench.metrics.compositional import Asked, compose
 from bench.metrics.fid import MINIMUM_N, feature_statistics, frechet_from_statistics, frechet_leave_group_out
@@ -28,26 +27,14 @@ from bench.results.pictures import grid, png_data_uri
 from bench.results.records import Record
 from bench.results.statistics import bootstrap_mean_ci, jackknife_ci, jackknife_subsets_ci, wilson_interval
 
-__all__ = ["DrawConfig", "ScoreConfig", "draw", "evaluate", "roundtrip"]
+__all__ = ["ScoreConfig", "evaluate"]
 
-Bytes = NDArray[np.uint8]
 _VERDICTS = {
     "digit_accuracy": "digits_right",
     "colour_accuracy": "colours_right",
     "count_accuracy": "count_right",
     "both_accuracy": "both_right",
 }
-
-
-@dataclass(frozen=True)
-class DrawConfig:
-    """Keys under ``sample:``.
-
-    Attributes:
-        n: validation pictures to reconstruct for the gallery; the time for one picture is measured on them.
-    """
-
-    n: int = 256
 
 
 @dataclass(frozen=True)
@@ -61,28 +48,6 @@ class ScoreConfig:
 
     minimum_n: int = MINIMUM_N
     gallery: int = 20
-
-
-def roundtrip(system: Any, images: Bytes, batch: int = 1024) -> tuple[NDArray[Any], Bytes]:
-    """Codes and reconstructions of all pictures, ``batch`` at a time to bound memory."""
-    codes, pictures = [], []
-    for start in range(0, len(images), batch):
-        codes.append(system.encode(images[start : start + batch]))
-        pictures.append(system.decode(codes[-1]))
-    return np.concatenate(codes), np.concatenate(pictures)
-
-
-def draw(context: StageContext) -> list[SampleSet]:
-    """Reconstructions of validation pictures, with the originals beside them."""
-    config: DrawConfig = build_config(DrawConfig, context.block.get("sample") or {}, f"{context.family}.{context.name}.sample")
-    split, system = load_images(context.data)["validation"], context.load()
-    originals = split.images[: config.n]
-    labels = None if split.labels is None else split.labels[: config.n]
-    start = time.perf_counter()
-    _, pictures = roundtrip(system, originals)
-    seconds = time.perf_counter() - start
-    info = {"seconds": seconds, "seconds_per_item": seconds / max(len(originals), 1)}
-    return [SampleSet(images=pictures, labels=labels, info=info, extra={"originals": originals})]
 
 
 def evaluate(context: StageContext) -> Evaluation:

@@ -1,16 +1,13 @@
-"""Pictures of asked classes: what is drawn, and how near it comes to the test set without copying the training set.
+"""Pictures of asked classes: how near they come to the test set without copying the training set.
 
-Distances to the test set and to the training set are in :mod:`bench.evaluation.distances`. Classes are asked for in the test set's own
-proportions: equal counts alone cost several points of FID. Below N = 1,000 a Frechet distance cannot rank, so sets that are too dear for
-that (the chain of all steps) are scored on the asked class and, like every other variant beside them, by the unbiased kernel distance
-of their first few hundred pictures: a protocol of its own.
+Distances to the test set and to the training set are in :mod:`bench.evaluation.distances`. Below N = 1,000 a Frechet distance cannot rank,
+so sets that are too dear for that (the chain of all steps) are scored on the asked class and, like every other variant beside them, by
+the unbiased kernel distance of their first few hundred pictures: a protocol of its own.
 """
 
 from __future__ import annotations
 
-import inspect
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,37 +16,19 @@ from numpy.typing import NDArray
 
 from bench.contracts import Images, Ints
 from bench.data.datasets import ImageSplit, load_images
+from bench.drawing.images import ROWS, proportional_labels
 from bench.evaluation.base import Evaluation, StageContext
 from bench.evaluation.distances import DistanceConfig, Reference, copy_records
 from bench.files import SampleSet, read_image_samples
 from bench.metrics.neighbours import nearest
 from bench.metrics.protocols import protocol_id
-from bench.progress import Progress
 from bench.registry import build_config
 from bench.results.pictures import grid, png_data_uri
-from bench.results.records import Record, variant_id
+from bench.results.records import Record
 from bench.results.statistics import wilson_interval
 from bench.seeds import derive, generator
-from bench.training import gather, shard, world_size
 
-__all__ = ["DrawConfig", "ScoreConfig", "degradations", "draw", "evaluate", "proportional_labels"]
-
-_ROWS = 4  # of the gallery, ten pictures each
-
-
-@dataclass(frozen=True)
-class DrawConfig:
-    """Keys under ``sample:`` of a block of this family.
-
-    Attributes:
-        n: pictures of each variant.
-        variants: options of the system's ``sample``; a variant may carry its own ``n``, which is no part of its name.
-        strip: frames of the denoising strip of the first variant, 0 for none.
-    """
-
-    n: int = 2000
-    variants: tuple[Mapping[str, Any], ...] = ({},)
-    strip: int = 8
+__all__ = ["ScoreConfig", "degradations", "evaluate"]
 
 
 @dataclass(frozen=True)
@@ -57,65 +36,6 @@ class ScoreConfig(DistanceConfig):
     """Keys under ``evaluate:``; see :class:`bench.evaluation.distances.DistanceConfig`."""
 
     small_n: int = 250
-
-
-def _configs(context: StageContext) -> tuple[DrawConfig, ScoreConfig]:
-    where = f"{context.family}.{context.name}"
-    drawing = build_config(DrawConfig, context.block.get("sample") or {}, f"{where}.sample")
-    return drawing, build_config(ScoreConfig, context.block.get("evaluate") or {}, f"{where}.evaluate")
-
-
-def proportional_labels(labels: Ints | None, n: int, seed: int) -> Ints | None:
-    """``n`` classes in the proportions of ``labels`` (largest remainders), first four of each class in turn, then shuffled.
-
-    >>> proportional_labels(np.array([0, 0, 0, 1]), 8, 0)[:4].tolist()
-    [0, 1, 0, 1]
-    """
-    if labels is None:
-        return None
-    counts = np.bincount(labels)
-    exact = counts / counts.sum() * n
-    wanted = np.floor(exact).astype(np.int64)
-    wanted[np.argsort(wanted - exact, kind="stable")[: n - wanted.sum()]] += 1
-    head = np.tile(np.flatnonzero(counts), _ROWS)[:n]
-    left = np.maximum(wanted - np.bincount(head, minlength=len(counts)), 0)
-    rest = generator(seed, "labels").permutation(np.repeat(np.arange(len(counts)), left))
-    return np.concatenate([head, rest]).astype(np.int64)[:n]
-
-
-def draw(context: StageContext) -> list[SampleSet]:
-    """The pictures of every variant: the same classes and the same seed for all variants and all generators."""
-    config, _ = _configs(context)
-    system = context.load()
-    # The proportions of the test set's classes are all that is read of it here.
-    test_labels = load_images(context.data)["test"].labels
-    seed = derive(context.seed, context.family, str(context.block["dataset"]))
-    sets: list[SampleSet] = []
-    with Progress(f"sample {context.name}", len(config.variants), "variants", quiet=context.quiet) as progress:
-        for options in config.variants:
-            chosen = dict(options)
-            n = int(chosen.pop("n", config.n))
-            labels = proportional_labels(test_labels, config.n, seed)
-            labels = None if labels is None else labels[:n]
-            start = time.monotonic()
-            images = _sample(system, n, seed, labels, chosen)
-            seconds = time.monotonic() - start
-            extra: dict[str, NDArray[Any]] = {}
-            if not sets and config.strip and labels is not None and hasattr(system, "denoising_strip"):
-                extra["strip"] = system.denoising_strip(labels[:10], seed, config.strip, steps=int(chosen.get("steps", 50)))
-            info = {"seconds": seconds, "seconds_per_item": seconds / max(1, n), **chosen}
-            sets.append(SampleSet(variant=variant_id(chosen), images=images, labels=labels, info=info, extra=extra))
-            progress.update(1, variant_id(chosen))
-    return sets
-
-
-def _sample(system: Any, n: int, seed: int, labels: Ints | None, options: Mapping[str, Any]) -> Images:
-    """All ``n`` pictures; under torchrun each process draws its part, if the system can start at any item."""
-    if world_size() == 1 or "first" not in inspect.signature(system.sample).parameters:
-        return np.asarray(system.sample(n, seed, labels=labels, **options))
-    first, count = shard(n)
-    part = None if labels is None else labels[first : first + count]
-    return gather(system.sample(count, seed, labels=part, first=first, **options))
 
 
 class _Stock:
@@ -145,7 +65,8 @@ class _Stock:
 
 def evaluate(context: StageContext) -> Evaluation:
     """FID, KID, precision and recall, density and coverage, asked class, nearest training neighbours; the gallery and the curves."""
-    _, config = _configs(context)
+    where = f"{context.family}.{context.name}.evaluate"
+    config: ScoreConfig = build_config(ScoreConfig, context.block.get("evaluate") or {}, where)
     stock = _Stock(context, config)
     assert context.samples is not None
     records: list[Record] = []
@@ -157,7 +78,7 @@ def evaluate(context: StageContext) -> Evaluation:
         distances = stock.reference.records(context, samples.images, samples.variant)
         classes = _class_records(context, stock, samples, extras)
         # The gallery's pictures, all classes alike, come first and would tilt the mean distance: the others are looked up.
-        others = samples.images[10 * _ROWS :] if len(samples.images) > 20 * _ROWS else samples.images
+        others = samples.images[10 * ROWS :] if len(samples.images) > 20 * ROWS else samples.images
         copies = copy_records(context, config, others, stock.train.images, stock.test.images, stock.seed, samples.variant)
         records += [*distances, *classes, *copies]
         gallery.append(_picture(context, stock, samples))
@@ -192,8 +113,8 @@ def _class_records(context: StageContext, stock: _Stock, samples: SampleSet, ext
 
 def _picture(context: StageContext, stock: _Stock, samples: SampleSet) -> dict[str, Any]:
     assert samples.images is not None
-    shown = samples.images[: 10 * _ROWS]
-    real, _ = stock.real(max(10 * _ROWS, len(shown)), 0)
+    shown = samples.images[: 10 * ROWS]
+    real, _ = stock.real(max(10 * ROWS, len(shown)), 0)
     neighbours = stock.train.images[nearest(shown, stock.train.images)[1][:, 0]]
     labels = None if samples.labels is None else [str(label) for label in samples.labels[: len(shown)]]
     what = "one column for each asked class" if labels else "no class asked"

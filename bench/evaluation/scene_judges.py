@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from bench.contracts import Images
 from bench.data.datasets import ImageSplit
+from bench.drawing.scene_prompts import Suite
 from bench.evaluation.base import StageContext
 from bench.evaluation.distances import DistanceConfig, Reference
-from bench.evaluation.scene_prompts import Suite
 from bench.files import SampleSet
 from bench.metrics.clip_score import clip_score
 from bench.metrics.compositional import Asked, Composition, Detections, compose
@@ -157,9 +157,8 @@ def negative_records(context: StageContext, judges: Judges, sets: Sequence[Sampl
     for variant, values in ((f"{base},negative=none", plain), (f"{base},negative=colour", pushed)):
         parts = [("", values), *((name, values[k : k + 1]) for k, name in enumerate(colours))]
         for label, part in parts:
-            # The eight colours are judged on the same pictures: the pooled interval resamples pictures.
-            pooled = len(part) > 1
-            ci = bootstrap_mean_ci(part.mean(0), judges.seed) if pooled else wilson_interval(float(part.sum()), part.size)
+            # The eight colours are judged on the same pictures, so N is pictures; Wilson has a width even where no colour is seen.
+            ci = wilson_interval(float(part.mean(0).sum()), part.shape[1])
             common: dict[str, Any] = {"ci95": ci, "n": part.size, "variant": variant, "slice": label}
             rows.append(context.record("attribute_rate", part.mean(), protocol, **common))
     table = {

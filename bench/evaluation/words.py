@@ -7,7 +7,6 @@ Settings that change only the sampling (temperature) share the score of the sett
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.datasets import load_text
+from bench.drawing.words import DrawConfig, draw_config
 from bench.errors import BenchError
 from bench.evaluation.base import Evaluation, StageContext
 from bench.files import SampleSet, read_text_samples
@@ -27,32 +27,10 @@ from bench.progress import Progress
 from bench.registry import build_config
 from bench.results.records import Record, variant_id
 from bench.results.statistics import bootstrap_ratio_ci
-from bench.seeds import derive
 
-__all__ = ["DrawConfig", "Score", "ScoreConfig", "draw", "evaluate", "flagged", "score"]
+__all__ = ["Score", "ScoreConfig", "evaluate", "flagged", "score"]
 
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class DrawConfig:
-    """Keys under ``sample:`` of a block of this family.
-
-    Attributes:
-        variants: options of the system's ``sample``, each a row of the table.
-        prompts: beginnings to continue, in turn; ``""`` asks for a text without one.
-        texts: texts of each variant.
-        characters: length of each text.
-    """
-
-    variants: tuple[Mapping[str, Any], ...] = ({},)
-    prompts: tuple[str, ...] = ("", "To be, or not to be", "KING.\n", "Enter ")
-    texts: int = 20
-    characters: int = 1000
-
-    def __post_init__(self) -> None:
-        if self.texts < 1 or self.characters < 1 or not self.prompts or not self.variants:
-            raise ValueError("texts and characters must be at least 1, and at least one prompt and one variant are needed")
 
 
 @dataclass(frozen=True)
@@ -122,37 +100,6 @@ def score(model: Any, text: str, block: int, options: Mapping[str, Any]) -> Scor
     return Score(sums[0], sums[1], sums[2], float(np.isinf(nats).mean()))
 
 
-def _configs(context: StageContext) -> tuple[DrawConfig, ScoreConfig]:
-    where = f"{context.family}.{context.name}"
-    drawing: DrawConfig = build_config(DrawConfig, context.block.get("sample") or {}, f"{where}.sample")
-    scoring: ScoreConfig = build_config(ScoreConfig, context.block.get("evaluate") or {}, f"{where}.evaluate")
-    return drawing, scoring
-
-
-def draw(context: StageContext) -> list[SampleSet]:
-    """``texts`` continuations for each variant; prompt and seed of text i are the same for all variants and all generators."""
-    config, _ = _configs(context)
-    system = context.load()
-    prompts = [config.prompts[i % len(config.prompts)] for i in range(config.texts)]
-    seeds = [derive(context.seed, context.family, str(context.block["dataset"]), i) for i in range(config.texts)]
-    sets = []
-    with Progress(f"sample {context.name}", config.texts * len(config.variants), "texts", quiet=context.quiet) as progress:
-        for options in config.variants:
-            start = time.monotonic()
-            if hasattr(system, "sample_batch"):
-                texts = system.sample_batch(config.characters, seeds, prompts, **options)
-                progress.update(config.texts, variant_id(options))
-            else:
-                texts = []
-                for seed, prompt in zip(seeds, prompts, strict=True):
-                    texts.append(system.sample(config.characters, seed, prompt, **options))
-                    progress.update(1, variant_id(options))
-            seconds = time.monotonic() - start
-            info = {"seconds": seconds, "seconds_per_item": seconds / config.texts, "characters": config.characters, **options}
-            sets.append(SampleSet(variant=variant_id(options), texts=texts, prompts=prompts, info=info))
-    return sets
-
-
 def flagged(rate: float, interval: tuple[float, float], heldout: float, heldout_interval: tuple[float, float]) -> bool:
     """Whether copying is beyond doubt: at least one window in ten, and five times as many as in text that nobody copied.
 
@@ -164,7 +111,9 @@ def flagged(rate: float, interval: tuple[float, float], heldout: float, heldout_
 
 def evaluate(context: StageContext) -> Evaluation:
     """Bits per byte and perplexity of the test split, verbatim copying of the samples, texts to read, curves over the order."""
-    drawing, scoring = _configs(context)
+    drawing = draw_config(context)
+    where = f"{context.family}.{context.name}.evaluate"
+    scoring: ScoreConfig = build_config(ScoreConfig, context.block.get("evaluate") or {}, where)
     assert context.samples is not None
     system = context.load()
     corpus = load_text(context.data)

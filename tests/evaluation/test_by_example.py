@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from bench.drawing.by_example import Cut, cut, draw
 from bench.errors import BenchError
 from bench.evaluation.base import Evaluation, StageContext
-from bench.evaluation.by_example import Cut, cut, draw, evaluate, histogram_distance, mean_run, stratified_interval
+from bench.evaluation.by_example import evaluate, histogram_distance, mean_run, stratified_interval
 from bench.files import read_image_samples, write_image_samples, write_json, write_npz
 from bench.results.pictures import data_uri_size
 

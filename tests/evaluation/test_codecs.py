@@ -10,9 +10,10 @@ import pytest
 from sklearn.datasets import load_digits
 
 from bench.data.datasets import ImageSplit, load_images, write_images
+from bench.drawing.codecs import draw, roundtrip
 from bench.errors import BenchError
 from bench.evaluation.base import Evaluation, StageContext
-from bench.evaluation.codecs import draw, evaluate, roundtrip
+from bench.evaluation.codecs import evaluate
 from bench.metrics.codebook import codebook_usage
 from bench.metrics.compositional import Detections
 from bench.results.statistics import wilson_interval

@@ -10,8 +10,9 @@ import pytest
 from bench import registry
 from bench.contracts import RunContext
 from bench.data.datasets import ImageSplit, write_images
+from bench.drawing.images import draw, proportional_labels
 from bench.evaluation.base import Evaluation, StageContext
-from bench.evaluation.images import degradations, draw, evaluate, proportional_labels
+from bench.evaluation.images import degradations, evaluate
 from bench.files import read_image_samples, write_image_samples, write_json
 from bench.results.records import Record
 
@@ -72,9 +73,8 @@ def run(root: Path, name: str, monkeypatch: pytest.MonkeyPatch, sample: Any = No
         "evaluate": {"small_n": 100, "neighbours": 300, **(score or {})},
     }
     samples = root / f"{name}.npz"
-    context = StageContext(
-        name, "images", block, 0, "cpu", root / "data", root / "models" / name, {"feature_net": Path("net")}, samples, True
-    )
+    models = {"feature_net": Path("net")}
+    context = StageContext(name, "images", block, 0, "cpu", root / "data", root / "models" / name, models, samples=samples, quiet=True)
     sets = draw(context)
     write_image_samples(samples, sets)
     return evaluate(context), read_image_samples(samples)

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from bench.evaluation.step_cost import step_costs, step_flops
+from bench.drawing.step_cost import step_costs
+from bench.evaluation.step_flops import step_flops
 from bench.results.sources import _cost_row
 from bench.text_to_image.latent_diffusion import LatentDiffusion, LatentDiffusionConfig
 

@@ -14,12 +14,14 @@ from bench import registry
 from bench.contracts import RunContext
 from bench.data.datasets import ImageSplit, write_images
 from bench.data.scenes import draw_layout
+from bench.drawing.scene_prompts import build_suite
+from bench.drawing.text_to_image import draw
 from bench.evaluation.base import Evaluation, StageContext
-from bench.evaluation.scene_prompts import build_suite
-from bench.evaluation.text_to_image import draw, evaluate
+from bench.evaluation.text_to_image import evaluate
 from bench.files import read_image_samples, write_image_samples, write_json
 from bench.metrics.compositional import Detections
 from bench.results.records import Record
+from bench.results.statistics import wilson_interval
 from bench.scene_language import COLOURS, parse_caption
 from bench.text_to_image.matching import asked_arrays
 
@@ -121,7 +123,8 @@ def run(root: Path, name: str, monkeypatch: pytest.MonkeyPatch, **sample: Any) -
     block = {**BLOCKS.get(name, {"system": "latent_diffusion"}), "dataset": "scenes", "sample": {**SMALL, **sample}, "evaluate": SCORE}
     samples = root / f"{name}.npz"
     models = {"detector": Path("det"), "text_encoder": Path("clip-a"), "scorer": Path("clip-b")}
-    context = StageContext(name, "text_to_image", block, 0, "cpu", root / "data", root / "models" / name, models, samples, True)
+    folder = root / "models" / name
+    context = StageContext(name, "text_to_image", block, 0, "cpu", root / "data", folder, models, samples=samples, quiet=True)
     write_image_samples(samples, draw(context))
     return evaluate(context), read_image_samples(samples)
 
@@ -157,6 +160,8 @@ def test_guidance_sweep_and_negative_prompts(root: Path, monkeypatch: pytest.Mon
     plain = value(evaluation, "attribute_rate", "", "guidance=2.5,negative=none")
     assert plain == pytest.approx(1 / 8, abs=0.05)
     assert value(evaluation, "attribute_rate", "", "guidance=2.5,negative=colour") == 0.0
+    (pooled,) = [r for r in evaluation.records if (r.metric, r.slice, r.value) == ("attribute_rate", "", 0.0)]
+    assert pooled.ci95 == wilson_interval(0, 40) and pooled.ci95[1] > 0.05  # of 40 pictures, though 8 colours are looked for in each
     assert len([s for s in sets if s.info["kind"] == "negative"]) == 9
     assert value(evaluation, "agreement", "clip-rankings") == pytest.approx(1.0)
     table = next(t for t in evaluation.extras["tables"] if t["title"] == "Negative prompts")

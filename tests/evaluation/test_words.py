@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from bench.contracts import RunContext
+from bench.drawing.words import draw
 from bench.errors import BenchError
 from bench.evaluation.base import Evaluation, StageContext
-from bench.evaluation.words import draw, evaluate, flagged, score
+from bench.evaluation.words import evaluate, flagged, score
 from bench.files import write_json, write_text_samples
 from bench.registry import build_config, resolve
 from bench.words.ngram import NGram, NGramConfig

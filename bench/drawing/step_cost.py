@@ -1,4 +1,4 @@
-"""What one denoising step costs in latents and in pixels: the same network, measured in turn."""
+"""What one denoising step costs in latents and in pixels: the same network, timed in turn."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from bench.results.statistics import mean_t_ci
 
-__all__ = ["step_costs", "step_flops"]
+__all__ = ["step_costs", "step_inputs"]
 
 
-def _inputs(system: Any, shape: tuple[int, ...], batch: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def step_inputs(system: Any, shape: tuple[int, ...], batch: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Latents or pictures, steps, text states and mask of a batch."""
     states, mask = system.text_encoder.text_states(["a red three left of a blue seven"] * batch)
     device = system.device
@@ -52,7 +52,7 @@ def step_costs(system: Any, pixels: tuple[int, ...], repeats: int, steps: int, b
         rows ``{metric, variant, value, ci95, n, unit, higher_is_better, protocol}``.
     """
     twin: nn.Module = system.in_pixels(pixels[0]).to(system.device).to(memory_format=torch.channels_last)
-    latent, picture = _inputs(system, system.shape, batch), _inputs(system, pixels, batch)
+    latent, picture = step_inputs(system, system.shape, batch), step_inputs(system, pixels, batch)
     half = system.config.precision == "bf16"
     codes = latent[0].cpu().numpy()
 
@@ -94,19 +94,3 @@ def step_costs(system: Any, pixels: tuple[int, ...], repeats: int, steps: int, b
     low, high = mean_t_ci(ratios)
     speedup = {"metric": "latent_speedup", "variant": "", "value": math.exp(float(ratios.mean())), "ci95": [math.exp(low), math.exp(high)]}
     return [*rows, {**speedup, "n": repeats, "unit": "", "higher_is_better": True, "protocol": protocol}]
-
-
-@torch.no_grad()
-def step_flops(system: Any, pixels: tuple[int, ...], steps: int) -> dict[str, float]:
-    """Counted FLOPs of one step for one picture, ``{"latents": ..., "pixels": ...}``; the decoder's share included."""
-    from torch.utils.flop_counter import FlopCounterMode
-
-    def count(work: Callable[[], Any]) -> float:
-        with FlopCounterMode(display=False) as counter:
-            work()
-        return float(counter.get_total_flops())
-
-    latent, picture = _inputs(system, system.shape, 1), _inputs(system, pixels, 1)
-    twin = system.in_pixels(pixels[0]).to(system.device)
-    decoder = count(lambda: system.codec.network.reconstruct(latent[0])) if hasattr(system.codec, "network") else 0.0
-    return {"latents": count(lambda: system.network(*latent)) + decoder / steps, "pixels": count(lambda: twin(*picture))}
