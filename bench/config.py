@@ -23,21 +23,25 @@ from typing import Any
 import yaml
 
 from bench.errors import BenchError, did_you_mean
-from bench.registry import FAMILIES, build_config, family_of, resolve, systems
+from bench.registry import FAMILIES, FOLDERS, build_config, folder_of, resolve, systems
 
-__all__ = ["PROFILES", "ROLES", "SLOTS", "Params", "TrainConfig", "load_params", "set_profile"]
+__all__ = ["DATA_SLOTS", "PROFILES", "ROLES", "SLOTS", "Params", "TrainConfig", "load_params", "set_profile"]
 
 PROFILES = ("smoke", "cpu", "gpu")
 ROLES = ("generator", "floor", "ceiling", "memoriser")
 SLOTS: Mapping[str, tuple[str, ...]] = {
     "words": (),
+    "text_encoders": (),
     "by_example": (),
+    "style_transfer": (),
     "encoders": (),
     "codecs": ("feature_net",),
     "images": ("feature_net",),
     "text_to_image": ("codec", "text_encoder", "detector", "scorer"),
 }
 """Family -> the roles of other trained generators that a block of the family names (they become DVC dependencies)."""
+DATA_SLOTS: Mapping[str, tuple[str, ...]] = {"text_encoders": ("judged_on",), "style_transfer": ("network",)}
+"""Family -> the roles of further data sets that a block of the family names (DVC dependencies as well)."""
 _TOP = ("profile", "seed", "runtime", "datasets", "derived_datasets", "tracking", *FAMILIES)
 _BLOCK = ("system", "dataset", "role", "model", "train", "sample", "evaluate", "profiles", "only")
 _FIXED = ("system", "dataset", "source", "card", "only")  # dvc.yaml reads these from the block itself, whatever the profile
@@ -170,7 +174,7 @@ class Params:
             for profile, overlay in profiles.items():
                 if not isinstance(overlay, Mapping):
                     raise self._error(f"{where}.profiles.{profile}", "must be a mapping of changed values")
-                for fixed in (*_FIXED, *SLOTS.get(name, ())):
+                for fixed in (*_FIXED, *SLOTS.get(name, ()), *DATA_SLOTS.get(name, ())):
                     if fixed in overlay:
                         hint = "write a block of its own with `only: [profile]`"
                         raise self._error(f"{where}.profiles.{profile}.{fixed}", f"cannot differ by profile: {hint}")
@@ -184,18 +188,19 @@ class Params:
 
     def _check_block(self, family: str, name: str, block: dict[str, Any]) -> dict[str, Any]:
         where = f"{family}.{name}"
-        slots = SLOTS[family]
-        self._keys(block, (*_BLOCK, *slots), where)
-        for key in ("system", "dataset", *slots):
+        slots, data = SLOTS[family], DATA_SLOTS.get(family, ())
+        self._keys(block, (*_BLOCK, *slots, *data), where)
+        for key in ("system", "dataset", *slots, *data):
             if not isinstance(block.get(key), str):
                 raise self._error(f"{where}.{key}", "missing, or not a name")
         if block["system"] not in systems():
             raise self._error(f"{where}.system", f"no system {block['system']!r}.{did_you_mean(block['system'], systems())}")
         built_in = systems()[block["system"]].startswith("bench.")
-        if built_in and family_of(block["system"]) != family:
-            raise self._error(f"{where}.system", f"{block['system']!r} belongs to {family_of(block['system'])}")
-        if block["dataset"] not in self._datasets:
-            raise self._error(f"{where}.dataset", f"no dataset {block['dataset']!r}.{did_you_mean(block['dataset'], self._datasets)}")
+        if built_in and folder_of(block["system"]) != FOLDERS.get(family, family):
+            raise self._error(f"{where}.system", f"{block['system']!r} belongs to {folder_of(block['system'])}")
+        for key in ("dataset", *data):
+            if block[key] not in self._datasets:
+                raise self._error(f"{where}.{key}", f"no dataset {block[key]!r}.{did_you_mean(block[key], self._datasets)}")
         block.setdefault("role", "generator")
         if block["role"] not in ROLES:
             raise self._error(f"{where}.role", f"{block['role']!r} is not one of {', '.join(ROLES)}")
@@ -249,6 +254,11 @@ class Params:
         """Role -> name of the other generators that this one's block names."""
         block = self.generator(name)
         return {slot: block[slot] for slot in SLOTS[block["family"]]}
+
+    def further_data(self, name: str) -> dict[str, str]:
+        """Role -> name of the further data sets that a generator's block names."""
+        block = self.generator(name)
+        return {slot: block[slot] for slot in DATA_SLOTS.get(block["family"], ())}
 
     def validate(self) -> None:
         """The checks that need the systems' own modules (imports torch): the keys and values under ``model:``.

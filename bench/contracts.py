@@ -37,6 +37,7 @@ class RunContext:
         train: the block's ``train`` mapping (see :class:`bench.training.TrainConfig`); empty for systems without one.
         checkpoints: folder that survives a killed stage, or None for no checkpoints.
         models: folders of the trained generators that this one needs, by role (``{"codec": Path(...)}``).
+        data: folders of the further prepared data sets that the block names, by role (``{"network": Path(...)}``).
         curve: called as ``curve(step, {"loss": 0.3, ...})`` at every logged step.
         cost: filled in by ``fit``: ``train_flops``, ``parameters``, ``images_seen`` and the like.
         quiet: no progress bar.
@@ -48,6 +49,7 @@ class RunContext:
     train: Mapping[str, Any] = field(default_factory=dict)
     checkpoints: Path | None = None
     models: Mapping[str, Path] = field(default_factory=dict)
+    data: Mapping[str, Path] = field(default_factory=dict)
     curve: Callable[[int, Mapping[str, float]], None] = _ignore
     cost: dict[str, float] = field(default_factory=dict)
     quiet: bool = True
@@ -111,6 +113,54 @@ class Synthesizer(System, Protocol):
         ``initial`` with ``mask`` (True = known) asks for hole filling; a larger canvas with a known middle asks for
         extrapolation.
         """
+
+
+@runtime_checkable
+class StateModel(System, Protocol):
+    """Probability of the next state of a series."""
+
+    def fit(self, data: Mapping[str, Any], run: RunContext) -> None:
+        """Estimate from ``data["train"]``."""
+
+    def transition_matrix(self, order: int) -> Floats:
+        """``(states ** order, states)``: each row sums to one."""
+
+
+@runtime_checkable
+class TextEncoder(System, Protocol):
+    """Texts to vectors."""
+
+    def fit(self, corpus: Mapping[str, str], run: RunContext) -> None:
+        """Train on ``corpus["train"]``."""
+
+    def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """``(N, D)`` features."""
+
+
+@runtime_checkable
+class VideoSynthesizer(System, Protocol):
+    """Endless video from one clip."""
+
+    def play(self, frames: NDArray[np.uint8], n: int, seed: int, **options: Any) -> Ints:
+        """Indices into ``frames`` (T, H, W, C) of ``n`` frames to show one after another."""
+
+
+@runtime_checkable
+class AnalogySolver(System, Protocol):
+    """A is to A' as B is to the answer."""
+
+    def analogy(
+        self, a: NDArray[np.uint8], a_prime: NDArray[np.uint8], b: NDArray[np.uint8], seed: int = 0, **options: Any
+    ) -> NDArray[np.uint8]:
+        """The answer, of the height and width of ``b``."""
+
+
+@runtime_checkable
+class Styler(System, Protocol):
+    """The content of one picture in the style of another."""
+
+    def stylise(self, content: NDArray[np.uint8], style: NDArray[np.uint8], seed: int = 0, **options: Any) -> NDArray[np.uint8]:
+        """A picture of the height and width of ``content``."""
 
 
 @runtime_checkable

@@ -11,15 +11,19 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import importlib
 import importlib.util
 import re
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
+from types import ModuleType
 from typing import Any
+
+import yaml
 
 from bench.config import SLOTS, Params
 from bench.errors import BenchError
@@ -28,11 +32,26 @@ from bench.files import hash_json, read_json, write_json, write_text
 from bench.registry import target_of
 from bench.seeds import derive
 
-__all__ = ["STAGES", "TRAIN_SLOTS", "build_plan", "closure", "context", "fingerprint", "leave_empty", "plan_path", "write_plan"]
+__all__ = [
+    "STAGES",
+    "TRAIN_SLOTS",
+    "UNSAMPLED",
+    "build_plan",
+    "closure",
+    "context",
+    "fingerprint",
+    "leave_empty",
+    "plan_path",
+    "stage_module",
+    "write_plan",
+]
 
 TRAIN_SLOTS: dict[str, tuple[str, ...]] = {"text_to_image": ("codec", "text_encoder")}
 """Family -> the roles that training and sampling need; evaluation needs every role of ``SLOTS``."""
 STAGES = ("train", "sample", "evaluate")
+UNSAMPLED = ("encoders", "text_encoders")
+"""Families without a sample stage."""
+_OWN_READERS = ("scenes",)  # bench/data/scenes.py renders: what it renders is read as pictures
 _TABLE = "bench/systems.py"  # adding a system makes nothing stale: a plan holds its own target
 _SETTINGS = {"train": ("model", "train"), "sample": ("sample",), "evaluate": ("role", "sample", "evaluate")}
 
@@ -58,7 +77,11 @@ def _digest(path: Path) -> str:
 def _imports(path: Path) -> tuple[str, ...]:
     """Every dotted name that a module imports, at the top or inside a function; ``from a import b`` gives a and a.b."""
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            node.body = []  # never imported when the program runs
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
@@ -162,20 +185,46 @@ def build_plan(root: Path, params: Params) -> dict[str, dict[str, Any]]:
         plan |= {f"{stage}-{name}.json": {"inactive": params.profile} for stage in stages}
     for name, dataset in params.datasets().items():
         plan[f"data-{name}.json"] = {"settings": dataset, "seed": params.seed}
+        if readers := _readers(root, params, [name]):
+            plan[f"data-{name}.json"]["code"] = fingerprint(root, readers)
     plan["report.json"]["settings"] = {"generators": params.generators(), "seed": params.seed, "profile": params.profile}
     plan["track.json"]["settings"] = {"generators": sorted(params.generators()), "tracking": params.raw.get("tracking")}
     for name, block in params.generators().items():
         for stage in STAGES:
-            if stage == "sample" and block["family"] == "encoders":
+            if stage == "sample" and block["family"] in UNSAMPLED:
                 continue
             entries = [root / "stages" / f"{stage}.py", *(_system_file(root, s) for s in _systems(params, name, stage))]
             if stage != "train":
-                entries.append(root / "bench" / "evaluation" / f"{block['family']}.py")
+                package = "drawing" if stage == "sample" else "evaluation"
+                entries.append(root / "bench" / package / f"{_stage_name(package, block['family'], block['system'])}.py")
+            entries += _readers(root, params, [block["dataset"], *params.further_data(name).values()])
             settings = {"seed": params.seed, "runtime": params.runtime, "family": block["family"], "system": target_of(block["system"])}
             settings |= {"dataset": block["dataset"], "uses": params.uses(name) if stage == "evaluate" else _train_uses(params, name)}
+            if further := params.further_data(name):
+                settings["data"] = further
             settings |= {key: block[key] for key in _SETTINGS[stage]}
             plan[f"{stage}-{name}.json"] = {"settings": settings, "code": fingerprint(root, entries)}
     return plan
+
+
+def _stage_name(package: str, family: str, system: str) -> str:
+    """``<system>`` where ``bench/<package>/<system>.py`` exists, else ``<family>``."""
+    return system if importlib.util.find_spec(f"bench.{package}.{system}") is not None else family
+
+
+def stage_module(package: str, family: str, system: str) -> ModuleType:
+    """The module with ``draw`` (package ``drawing``) or ``evaluate`` (package ``evaluation``) of a system."""
+    return importlib.import_module(f"bench.{package}.{_stage_name(package, family, system)}")
+
+
+def _readers(root: Path, params: Params, datasets: Iterable[str]) -> list[Path]:
+    """The modules of the data sets' kinds and formats (``bench/data/<kind>.py``), which are imported by name."""
+    names = set()
+    for name in datasets:
+        card = root / str(params.dataset(name).get("card", ""))
+        described = yaml.safe_load(card.read_text(encoding="utf-8")) if card.is_file() else None
+        names |= {str(described.get(key, "")) for key in ("kind", "format")} if isinstance(described, Mapping) else set()
+    return [path for name in sorted(names) if (path := root / "bench" / "data" / f"{name}.py").is_file() and name not in _OWN_READERS]
 
 
 def _train_uses(params: Params, name: str) -> dict[str, str]:
@@ -211,6 +260,7 @@ def context(root: Path, params: Params, name: str, stage: str, device: str) -> S
         data=root / "data" / "prepared" / block["dataset"],
         model=root / "models" / name,
         models={slot: root / "models" / other for slot, other in _used(params, name, slots).items()},
+        other_data={role: root / "data" / "prepared" / other for role, other in params.further_data(name).items()},
         samples=root / "samples" / f"{name}{suffix}",
     )
 
@@ -220,12 +270,13 @@ def checkpoint_key(root: Path, params: Params, name: str, processes: int) -> str
     block = params.generator(name)
     path = plan_path(root, "train", name)
     plan = read_json(path) if path.is_file() else build_plan(root, params)[path.name]
-    meta = root / "data" / "prepared" / block["dataset"] / "meta.json"
+    folders = [root / "data" / "prepared" / data for data in (block["dataset"], *params.further_data(name).values())]
+    metas = [read_json(path) if (path := folder / "meta.json").is_file() else None for folder in folders]
     others = {
         slot: [hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted((root / "models" / other).glob("*")) if file.is_file()]
         for slot, other in _train_uses(params, name).items()
     }
-    return hash_json([plan, read_json(meta) if meta.is_file() else None, others, processes])[:16]
+    return hash_json([plan, metas, others, processes])[:16]
 
 
 def leave_empty(params: Params, name: str, *outputs: Path) -> bool:

@@ -17,19 +17,24 @@ from bench.errors import BenchError, did_you_mean
 from bench.files import read_json
 from bench.systems import BUILT_IN
 
-__all__ = ["FAMILIES", "build_config", "family_of", "load_model", "register", "resolve", "systems", "target_of"]
+__all__ = ["FAMILIES", "FOLDERS", "build_config", "contract_of", "folder_of", "load_model", "register", "resolve", "systems", "target_of"]
 
 FAMILIES: Mapping[str, str] = MappingProxyType(
     {
         "words": "LanguageModel",
+        "text_encoders": "TextEncoder",
         "by_example": "Synthesizer",
+        "style_transfer": "Styler",
         "encoders": "Encoder",
         "codecs": "Codec",
         "images": "ImageGenerator",
         "text_to_image": "TextToImage",
     }
 )
-"""Family (section of params.yaml, folder of bench/) -> the contract its systems fulfil."""
+"""Family (section of params.yaml, table of the leaderboard) -> the contract its systems fulfil, unless their class names another
+as ``CONTRACT``."""
+FOLDERS: Mapping[str, str] = MappingProxyType({"text_encoders": "words", "style_transfer": "by_example"})
+"""Family -> folder of bench/ with its systems, where it is not the family's own name: sections that need other data are apart."""
 
 
 def _plugins() -> dict[str, str]:
@@ -65,8 +70,8 @@ def target_of(name: str) -> str:
         raise BenchError(f"unknown system {name!r}.{did_you_mean(name, systems())}") from None
 
 
-def family_of(name: str) -> str:
-    """The family of a built-in system: the folder of its module (a plug-in's is the section that its block stands in)."""
+def folder_of(name: str) -> str:
+    """The folder of bench/ that holds a built-in system (a plug-in's family is the section that its block stands in)."""
     return target_of(name).split(".")[1]
 
 
@@ -74,6 +79,11 @@ def resolve(name: str) -> Any:
     """The class of a system; this is what imports its module."""
     module, _, attribute = target_of(name).partition(":")
     return getattr(importlib.import_module(module), attribute)
+
+
+def contract_of(cls: Any, family: str) -> str:
+    """Name of the contract (in :mod:`bench.contracts`) that a system's class fulfils: its own ``CONTRACT``, or its family's."""
+    return str(getattr(cls, "CONTRACT", FAMILIES[family]))
 
 
 def build_config(cls: Any, values: Mapping[str, Any], where: str) -> Any:

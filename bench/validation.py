@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from pathlib import Path
 
 from bench.config import Params
 from bench.data.cards import card_of_block
+from bench.plan import UNSAMPLED, stage_module
 from bench.registry import build_config
 
 __all__ = ["validate"]
@@ -21,10 +21,12 @@ def validate(params: Params, root: Path) -> None:
     """
     params.validate()
     for name, block in params.generators().items():
-        family = importlib.import_module(f"bench.evaluation.{block['family']}")
-        for section, configuration in (("sample", "DrawConfig"), ("evaluate", "ScoreConfig")):
+        for section, package, configuration in (("sample", "drawing", "DrawConfig"), ("evaluate", "evaluation", "ScoreConfig")):
             values: Mapping[str, object] = block[section]
-            if hasattr(family, configuration):
-                build_config(getattr(family, configuration), values, f"{params.path}: {block['family']}.{name}.{section}")
+            if package == "drawing" and block["family"] in UNSAMPLED:
+                continue
+            module = stage_module(package, block["family"], block["system"])
+            if hasattr(module, configuration):
+                build_config(getattr(module, configuration), values, f"{params.path}: {block['family']}.{name}.{section}")
     for name, block in params.datasets().items():
         card_of_block(name, block, f"{params.path}: datasets", root)

@@ -6,14 +6,13 @@ python stages/evaluate.py NAME
 from __future__ import annotations
 
 import argparse
-import importlib
 import time
 from pathlib import Path
 
 from bench.config import load_params
 from bench.errors import friendly
 from bench.files import write_json
-from bench.plan import context, leave_empty
+from bench.plan import context, leave_empty, stage_module
 from bench.training import distributed, rank, resolve_device, set_threads
 
 
@@ -32,7 +31,7 @@ def main() -> None:
     start = time.monotonic()
     with distributed():
         set_threads(params.runtime["threads"])
-        result = importlib.import_module(f"bench.evaluation.{ctx.family}").evaluate(ctx)
+        result = stage_module("evaluation", ctx.family, ctx.block["system"]).evaluate(ctx)
         if rank() > 0:
             return
     rows = [record.to_json() for record in result.records]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import importlib
 import time
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from bench.config import load_params
 from bench.errors import friendly
 from bench.files import write_image_samples, write_json, write_text_samples
 from bench.hardware import describe, peak_memory_bytes
-from bench.plan import context, leave_empty
+from bench.plan import context, leave_empty, stage_module
 from bench.training import distributed, rank, resolve_device, set_threads
 
 _TIMES = ("seconds", "seconds_per_item", "cost")
@@ -34,16 +33,16 @@ def main() -> None:
     assert ctx.samples is not None
     if leave_empty(params, name, ctx.samples, root / "runs" / name / "sample.json"):
         return
-    family = importlib.import_module(f"bench.evaluation.{ctx.family}")
+    drawing = stage_module("drawing", ctx.family, ctx.block["system"])
     start = time.monotonic()
     with distributed():
         set_threads(params.runtime["threads"])
-        sets = family.draw(ctx)
+        sets = drawing.draw(ctx)
         if rank() > 0:
             return
     variants = {item.variant: {key: item.info[key] for key in _TIMES if key in item.info} for item in sets}
     sets = [dataclasses.replace(item, info={key: value for key, value in item.info.items() if key not in _TIMES}) for item in sets]
-    (write_text_samples if ctx.family == "words" else write_image_samples)(ctx.samples, sets)
+    (write_text_samples if ctx.samples.suffix == ".jsonl" else write_image_samples)(ctx.samples, sets)
     seconds = time.monotonic() - start
     cost = {"seconds": seconds, "peak_memory_bytes": peak_memory_bytes(device), "machine": describe(device), "variants": variants}
     write_json(root / "runs" / name / "sample.json", cost)

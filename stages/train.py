@@ -20,6 +20,7 @@ from filelock import FileLock, Timeout
 
 from bench.config import Params, load_params
 from bench.contracts import RunContext
+from bench.data.datasets import load
 from bench.errors import BenchError, friendly
 from bench.files import write_json, write_text
 from bench.hardware import describe, peak_memory_bytes
@@ -28,16 +29,9 @@ from bench.registry import build_config, resolve
 from bench.training import distributed, rank, resolve_device, seeded, set_threads, world_size
 
 
-def read_data(folder: Path, kind: str) -> Mapping[str, Any]:
-    """The training and validation splits that a family's ``fit`` takes; the test split stays closed."""
-    from bench.data.datasets import load_exemplars, load_images, load_text
-
-    splits = ("train", "validation", "judge")
-    if kind == "words":
-        return {key: text for key, text in load_text(folder).items() if key in splits}
-    if kind == "by_example":
-        return load_exemplars(folder)
-    return {key: split for key, split in load_images(folder).items() if key in splits}
+def read_data(folder: Path) -> Mapping[str, Any]:
+    """What ``fit`` takes: training and validation split, or exemplars by name; the test split stays closed."""
+    return {key: part for key, part in load(folder).items() if key != "test"}
 
 
 def history_tsv(points: list[tuple[int, dict[str, float]]]) -> str:
@@ -63,6 +57,7 @@ def train(root: Path, params: Params, name: str) -> None:
         train=ctx.block["train"],
         checkpoints=checkpoints,
         models=ctx.models,
+        data=ctx.other_data,
         curve=lambda step, values: points.append((step, dict(values))),
         quiet=False,
     )
@@ -73,7 +68,7 @@ def train(root: Path, params: Params, name: str) -> None:
     with seeded(run.seed):
         system = cls(config)
         if hasattr(system, "fit"):
-            system.fit(read_data(ctx.data, ctx.family), run)
+            system.fit(read_data(ctx.data), run)
     if rank() > 0:
         return
     seconds = max(time.monotonic() - start, run.cost.pop("loop_seconds", 0.0))

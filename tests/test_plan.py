@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from bench.config import load_params
-from bench.plan import STAGES, build_plan, closure, plan_path, write_plan
+from bench.plan import STAGES, build_plan, closure, plan_path, stage_module, write_plan
 
 ROOT = Path(__file__).parents[1]
 
@@ -146,7 +146,8 @@ def test_what_python_really_imports_is_in_the_plan() -> None:
             content = plan.get(plan_path(ROOT, stage, name).name)
             if content is not None:
                 target = content["settings"]["system"].partition(":")[0]
-                modules = [stage, target] + ([f"bench.evaluation.{block['family']}"] if stage != "train" else [])
+                package = {"sample": "drawing", "evaluate": "evaluation"}.get(stage)
+                modules = [stage, target, *([stage_module(package, block["family"], block["system"]).__name__] if package else [])]
                 cases.setdefault((stage, target), (modules, set(content["code"]["files"])))
     lines = "".join(" ".join(modules) + "\n" for modules, _ in cases.values())
     done = subprocess.run([sys.executable, "-c", PROBE], cwd=ROOT, input=lines, capture_output=True, text=True, check=True)

@@ -20,11 +20,12 @@ from bench.errors import BenchError, did_you_mean
 __all__ = ["KINDS", "SPLITS", "Card", "Member", "Render", "Source", "Split", "card_of_block", "load_card"]
 
 FORMATS: Mapping[str, tuple[str, ...]] = {
-    "text": ("text",),
+    "text": ("text", "wikitext"),
     "images": ("folder", "idx", "rows"),
     "captioned_images": ("folder",),
     "textures": ("folder",),
     "scenes": ("rendered",),
+    **dict.fromkeys(("labelled_texts", "word_tests", "series", "video", "pairs", "weights"), ("",)),
 }
 """Kind -> ``format`` values; the first is the default."""
 KINDS = tuple(FORMATS)
@@ -34,6 +35,9 @@ RULES: Mapping[str, tuple[str, ...]] = {
     "captioned_images": ("official", "fraction"),
     "textures": ("none",),
     "scenes": ("rendered",),
+    "labelled_texts": ("official", "fraction"),
+    "series": ("position",),
+    **dict.fromkeys(("word_tests", "video", "pairs", "weights"), ("none",)),
 }
 """Kind -> ``split.rule`` values."""
 SPLITS = ("train", "validation", "test")
@@ -47,7 +51,7 @@ _SOURCE_KEYS: Mapping[str, tuple[str, ...]] = {
 }
 _TOP = (
     *("name", "title", "kind", "licence", "attribution", "sources", "members", "split", "format", "encoding", "size", "channels"),
-    *("classes", "captions", "on_broken", "source", "render"),
+    *("classes", "captions", "on_broken", "source", "render", "states", "rendered"),
 )
 _SHA = re.compile(r"[0-9a-f]{64}")
 _PYPI = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9][A-Za-z0-9.!+_-]*")
@@ -139,6 +143,8 @@ class Card:
     on_broken: str = "refuse"
     source: str = ""
     render: Render = field(default_factory=Render)
+    states: tuple[Mapping[str, Any], ...] = ()
+    rendered: tuple[str, ...] = ()
     limit: Mapping[str, int] = field(default_factory=dict)
 
     def error(self, key: str, text: str) -> BenchError:
@@ -261,6 +267,40 @@ class _Parser:
                 parts[name] = value
         return Split(rule, seed=self.whole(raw, "seed", 0, "split."), **parts)
 
+    def states(self, raw: Any, kind: str) -> tuple[Mapping[str, Any], ...]:
+        """The rules that make states of the rows of a series (see :mod:`bench.data.series`)."""
+        if kind != "series":
+            if raw is not None:
+                raise self.error("states", f"not allowed for kind {kind!r}")
+            return ()
+        if not isinstance(raw, list) or not raw:
+            raise self.error("states", "must be a list of rules such as {state: rain, column: precipitation, above: 0}")
+        for i, rule in enumerate(raw):
+            where = f"states[{i}]"
+            self.keys(rule, ("state", "column", "minus", "above", "below", "one_of"), where)
+            if not isinstance(rule.get("state"), str) or not re.fullmatch(r"[^\s].*", rule["state"]):
+                raise self.error(f"{where}.state", f"must be the name of a state, not {rule.get('state')!r}")
+            tests = [key for key in ("above", "below", "one_of") if key in rule]
+            if bool(tests) != ("column" in rule) or (not tests and i + 1 < len(raw)) or ("one_of" in rule and len(rule) != 3):
+                raise self.error(where, "needs `column` with `above` and `below`, one of them, or `one_of`; only the last may have none")
+            for key in ("above", "below"):
+                if key in rule and (isinstance(rule[key], bool) or not isinstance(rule[key], int | float)):
+                    raise self.error(f"{where}.{key}", f"must be a number, not {rule[key]!r}")
+            if "one_of" in rule and not (isinstance(rule["one_of"], list) and rule["one_of"]):
+                raise self.error(f"{where}.one_of", f"must be a list of values, not {rule['one_of']!r}")
+            for key in ("column", "minus"):
+                if key in rule and not isinstance(rule[key], str):
+                    raise self.error(f"{where}.{key}", f"must be the name of a column, not {rule[key]!r}")
+        return tuple(dict(rule) for rule in raw)
+
+    def rendered(self, raw: Any, kind: str) -> tuple[str, ...]:
+        """Names of clips that are rendered into the data set (see :mod:`bench.data.rendered_clips`)."""
+        if raw is not None and kind != "video":
+            raise self.error("rendered", f"not allowed for kind {kind!r}")
+        if not isinstance(raw or [], list) or not all(isinstance(name, str) for name in raw or []):
+            raise self.error("rendered", f"must be a list of names, not {raw!r}")
+        return tuple(raw or ())
+
     def card(self, raw: Any) -> Card:
         raw = self.keys(raw, _TOP, "")
         kind = self.choice(raw, "kind", KINDS)
@@ -306,6 +346,8 @@ class _Parser:
             on_broken=self.choice(raw, "on_broken", ("skip", "refuse"), "refuse"),
             source=self.text(raw, "source") if rendered else "",
             render=Render(**render_counts),
+            states=self.states(raw.get("states"), kind),
+            rendered=self.rendered(raw.get("rendered"), kind),
         )
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,9 +117,21 @@ def load_exemplars(folder: Path) -> dict[str, NDArray[np.uint8]]:
 
 
 def load(folder: Path) -> dict[str, Any]:
-    """Whatever kind of data ``folder`` holds: texts, image splits or exemplars, by split or name."""
+    """Whatever kind of data ``folder`` holds: texts, image splits, exemplars ..., by split or name.
+
+    A kind with a module of its own (``bench/data/video.py``) is read by that module's ``load``.
+    """
     kind = load_meta(folder)["kind"]
-    return load_text(folder) if kind == "text" else load_exemplars(folder) if kind == "textures" else load_images(folder)
+    if kind in _KINDS:
+        return _KINDS[kind](folder)
+    return dict(importlib.import_module(f"bench.data.{kind}").load(folder))
+
+
+_KINDS: Mapping[str, Callable[[Path], dict[str, Any]]] = {
+    "text": load_text,
+    "textures": load_exemplars,
+    **dict.fromkeys(("images", "captioned_images", "scenes"), load_images),
+}
 
 
 def write_texts(folder: Path, texts: Mapping[str, str]) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,13 @@ __all__ = ["prepare_card"]
 
 def _text(card: Card, raw: Path) -> dict[str, str]:
     files = sorted(p for p in raw.rglob("*") if p.is_file())
-    texts = split_texts(card, {p.relative_to(raw).as_posix(): readers.read_text(p, card.encoding) for p in files})
+    if card.format == "wikitext":
+        works = {
+            title: text for path in files for title, text in importlib.import_module("bench.data.wikitext").read_wikitext(path).items()
+        }
+    else:
+        works = {p.relative_to(raw).as_posix(): readers.read_text(p, card.encoding) for p in files}
+    texts = split_texts(card, works)
     return {split: text[: card.limit.get(split)] for split, text in texts.items()}
 
 
@@ -123,6 +130,8 @@ def prepare_card(card: Card, raw: Path, folder: Path, seed: int = 0, *, quiet: b
             exemplars, extra = _textures(card, raw, quiet)
             counts, unit = datasets.write_exemplars(fresh, exemplars), "exemplars"
             extra["shapes"] = {name: list(image.shape) for name, image in exemplars.items()}
+        elif card.kind not in ("images", "captioned_images", "scenes"):  # a kind with a module of its own
+            counts, unit, extra = importlib.import_module(f"bench.data.{card.kind}").prepare(card, raw, fresh, quiet)
         else:
             if card.kind == "scenes":
                 from bench.data.scenes import render_splits

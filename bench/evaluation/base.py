@@ -1,7 +1,8 @@
 """What a stage hands to a family's ``draw`` and ``evaluate``, and what it gets back.
 
-``bench/evaluation/<family>.py`` holds two functions: ``draw(context) -> list[SampleSet]`` (the sample stage) and
-``evaluate(context) -> Evaluation`` (the evaluate stage, the only place that reads the test split).
+``bench/drawing/<family>.py`` holds ``draw(context) -> list[SampleSet]`` (the sample stage) and
+``bench/evaluation/<family>.py`` holds ``evaluate(context) -> Evaluation`` (the evaluate stage, the only place that reads the test
+split). A system whose samples or measures are its own has ``bench/drawing/<system>.py`` or ``bench/evaluation/<system>.py`` instead.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ class StageContext:
         data: folder of the prepared data set.
         model: folder of the trained model.
         models: folders of other trained generators, by role (``feature_net``, ``codec``, ``scorer``, ``detector``, ...).
+        other_data: folders of further prepared data sets, by role (``judged_on``, ``network``).
         samples: file of the samples (written by the stage after ``draw``, read by ``evaluate``).
         quiet: no progress.
     """
@@ -42,6 +44,7 @@ class StageContext:
     data: Path
     model: Path
     models: Mapping[str, Path] = field(default_factory=dict)
+    other_data: Mapping[str, Path] = field(default_factory=dict)
     samples: Path | None = None
     quiet: bool = False
 

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from bench.data.datasets import ImageSplit, load_images
 from bench.errors import BenchError
 from bench.evaluation.base import Evaluation, StageContext
-from bench.files import SampleSet
 from bench.metrics.compositional import Asked, Composition, Detections, compose
 from bench.metrics.fid import MINIMUM_N, feature_statistics, frechet_from_statistics
 from bench.metrics.protocols import protocol_id
@@ -29,7 +28,7 @@ from bench.results.records import Record
 from bench.results.statistics import jackknife_subsets_ci, wilson_interval
 from bench.scene_language import COLOURS, DIGIT_PLURALS, DIGIT_WORDS
 
-__all__ = ["ScoreConfig", "asked_of", "degradations", "draw", "evaluate"]
+__all__ = ["ScoreConfig", "asked_of", "degradations", "evaluate"]
 
 Bools = NDArray[np.bool_]
 _UNSEEN = "unseen-combinations"
@@ -52,11 +51,6 @@ class ScoreConfig:
     def __post_init__(self) -> None:
         if not self.templates or not all("{colour}" in text and "{digit}" in text for text in self.templates):
             raise ValueError("templates: each needs {colour} and {digit}")
-
-
-def draw(context: StageContext) -> list[SampleSet]:
-    """Encoders draw nothing."""
-    return []
 
 
 def evaluate(context: StageContext) -> Evaluation:

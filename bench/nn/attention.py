@@ -16,9 +16,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 __all__ = [
+    "POSITIONS",
     "Attention",
     "Form",
     "KVCache",
+    "PositionKind",
+    "Positions",
     "TransformerBlock",
     "apply_rotary",
     "rotary_angles",
@@ -27,6 +30,9 @@ __all__ = [
 ]
 
 Form = Literal["explicit", "sdpa"]
+PositionKind = Literal["none", "learned", "sinusoidal", "rotary"]
+POSITIONS: tuple[PositionKind, ...] = ("none", "learned", "sinusoidal", "rotary")
+"""How a transformer is told the order of its tokens."""
 
 
 def sinusoidal_positions(length: int, dim: int, base: float = 10_000.0) -> Tensor:
@@ -91,6 +97,42 @@ def apply_rotary(x: Tensor, angles: Tensor) -> Tensor:
     pairs = torch.view_as_complex(wide.reshape(*x.shape[:-1], -1, 2))  # (..., T, D/2)
     turned = pairs * torch.polar(torch.ones_like(angles), angles)
     return torch.view_as_real(turned).flatten(-2).to(x.dtype)
+
+
+class Positions(nn.Module):
+    """Positions added to the embeddings; ``none`` and ``rotary`` (which turns queries and keys instead) add nothing.
+
+    Args:
+        kind: one of ``POSITIONS``.
+        max_len: rows of the learned table; a position beyond it takes the last row, for there is nothing better to take.
+        dim: features.
+
+    Raises:
+        ValueError: unknown kind.
+    """
+
+    table: Tensor
+
+    def __init__(self, kind: PositionKind, max_len: int, dim: int) -> None:
+        super().__init__()
+        if kind not in POSITIONS:
+            raise ValueError(f"positions must be one of {', '.join(POSITIONS)}, not {kind!r}")
+        self.kind, self.dim = kind, dim
+        self.learned = nn.Parameter(torch.empty(max_len, dim).normal_(std=0.02)) if kind == "learned" else None
+        self.register_buffer("table", sinusoidal_positions(max_len, dim) if kind == "sinusoidal" else torch.empty(0), persistent=False)
+
+    def forward(self, x: Tensor, start: int = 0) -> Tensor:
+        """``(B, T, D)`` embeddings of the tokens at positions ``start, start + 1, ...``, with their positions added."""
+        end = start + x.shape[1]
+        if self.learned is not None:
+            places = torch.arange(start, end, device=x.device).clamp(max=len(self.learned) - 1)
+            return x + self.learned[places]
+        if self.kind == "sinusoidal":
+            if end > len(self.table):
+                self.table = sinusoidal_positions(2 * end, self.dim).to(x.device)
+            # Embeddings start at 0.02: unit sines would drown them (Vaswani et al. scale the embeddings up instead).
+            return x + 0.02 * math.sqrt(2) * self.table[start:end]
+        return x
 
 
 class KVCache:
@@ -247,7 +289,7 @@ class TransformerBlock(nn.Module):
         heads: attention heads.
         causal: token t attends to tokens <= t.
         rotary: rotary positions in self-attention.
-        mlp_ratio: hidden width of the MLP as a multiple of ``dim``.
+        mlp_ratio: hidden width of the MLP as a multiple of ``dim``; 0 leaves the MLP out (attention alone).
         context_dim: width of the context; None leaves cross-attention out.
         form: ``explicit`` or ``sdpa``.
         max_len: see :class:`Attention`.
@@ -273,8 +315,8 @@ class TransformerBlock(nn.Module):
         self.attention = Attention(dim, heads, rotary=rotary, causal=causal, form=form, max_len=max_len, bias=bias)
         self.cross_norm = nn.LayerNorm(dim) if context_dim is not None else None
         self.cross = Attention(dim, heads, context_dim=context_dim, form=form, bias=bias) if context_dim is not None else None
-        self.mlp_norm = nn.LayerNorm(dim)
-        self.mlp = nn.Sequential(nn.Linear(dim, hidden), nn.GELU(), nn.Linear(hidden, dim))
+        self.mlp_norm = nn.LayerNorm(dim) if hidden else None
+        self.mlp = nn.Sequential(nn.Linear(dim, hidden), nn.GELU(), nn.Linear(hidden, dim)) if hidden else None
 
     def forward(
         self,
@@ -288,5 +330,11 @@ class TransformerBlock(nn.Module):
         x = x + self.attention(self.attention_norm(x), mask=mask, cache=cache)
         if self.cross is not None and self.cross_norm is not None:
             x = x + self.cross(self.cross_norm(x), context=context, mask=context_mask)
-        x = x + self.mlp(self.mlp_norm(x))
+        if self.mlp is not None and self.mlp_norm is not None:
+            x = x + self.mlp(self.mlp_norm(x))
         return x
+
+    def attention_weights(self, x: Tensor) -> Tensor:
+        """``(B, heads, T, T)``: how much each position of ``x`` (B, T, D) attends to each."""
+        weights: Tensor = self.attention(self.attention_norm(x), return_weights=True)[1]
+        return weights

@@ -77,7 +77,7 @@ def test_cached_sampling_equals_reading_everything_again(model: TransformerLM) -
         ids = torch.from_numpy(model.vocabulary.encode(expected))[None]
         with torch.inference_mode():
             logits = model.decoder(ids)[0, -1, 1:]  # without the escape
-        expected += model.vocabulary.decode(int(logits.argmax()) + 1)
+        expected += model.vocabulary.decode([int(logits.argmax()) + 1])
     assert model.sample(count, 0, prompt, temperature=0) == expected[len(prompt) :]
 
 
@@ -161,3 +161,73 @@ def test_untied_head_and_bad_settings() -> None:
 def test_stride_out_of_range(model: TransformerLM) -> None:
     with pytest.raises(BenchError, match="stride 99"):
         model.log_prob("a", stride=99)
+
+
+@pytest.mark.parametrize("positions", ["none", "learned", "sinusoidal", "rotary"])
+@pytest.mark.parametrize("unit", ["characters", "bpe"])
+def test_cached_sampling_and_scoring_agree_for_every_kind_of_position(positions: str, unit: str) -> None:
+    model = small(steps=3, positions=positions, unit=unit, vocabulary=300)
+    text = model.sample_batch(30, [1, 2], ["the cat ", "the cat "])
+    assert [len(t) for t in text] == [30, 30] and text[1] == model.sample(30, 2, "the cat ")
+    sizes = model.token_bytes("the hat ☃ sat")
+    assert sizes.sum() == len("the hat ☃ sat".encode()) and len(model.log_prob("the hat ☃ sat")) == len(sizes)
+    # Cached decoding sees what a full pass sees: greedy continuations agree with the argmax of `distribution`.
+    prompt = "the rat sat"
+    greedy = model.sample(1, 0, prompt, top_k=1)
+    if unit == "characters":
+        logits = model.decoder(torch.from_numpy(model.vocabulary.encode(prompt))[None])[0, -1, 1:]
+        assert model.vocabulary.encode(greedy)[0] == int(logits.argmax()) + 1
+
+
+def test_without_positions_the_order_of_the_past_is_lost() -> None:
+    lost, kept = small(steps=1, layers=1, positions="none"), small(steps=1, layers=1)
+    forward, shuffled = "tahe s", "eaht s"
+    differs = [np.abs(m.distribution(forward) - m.distribution(shuffled)).max() for m in (lost, kept)]
+    assert differs[0] < 1e-6 < differs[1]
+
+
+def test_learned_positions_end_and_others_go_on() -> None:
+    learned, rotary = small(steps=3, positions="learned"), small(steps=3)
+    assert len(learned.log_prob(TEXT, context=32)) == len(TEXT)
+    assert np.isfinite(rotary.log_prob(TEXT, context=64)).all()
+    np.testing.assert_allclose(rotary.log_prob(TEXT, context=16), rotary.log_prob(TEXT), atol=1e-6)
+    with pytest.raises(BenchError, match="context must be at least 2"):
+        rotary.log_prob(TEXT, context=1)
+
+
+def test_attention_maps_are_causal_distributions() -> None:
+    model = small(steps=3, mlp_ratio=0, layers=1)
+    tokens, maps = model.attention_maps("the cat sat on")
+    assert tokens == list("the cat sat on") and maps.shape == (1, 2, 14, 14)
+    np.testing.assert_allclose(maps.sum(-1), 1, atol=1e-5)
+    assert (maps[..., np.triu_indices(14, 1)[0], np.triu_indices(14, 1)[1]] == 0).all()
+    assert not any("mlp" in name for name, _ in model.decoder.named_parameters())
+    with pytest.raises(BenchError, match="at least one token"):
+        model.attention_maps("")
+
+
+def test_byte_pairs_cover_any_text_and_spell_it_back() -> None:
+    from bench.words.tokens import BytePairs, restore_tokens
+
+    tokens = BytePairs.train(TEXT, 265)
+    assert len(tokens) == 265
+    for text in ("the cat\n", "☃ naïve\x00\t", "", "\n\n"):
+        ids = tokens.encode(text)
+        assert tokens.decode(ids) == text and tokens.lengths(text).sum() == len(text.encode()) and (ids > 0).all()
+    again = restore_tokens("bpe", tokens.to_bytes())
+    np.testing.assert_array_equal(again.encode(TEXT), tokens.encode(TEXT))
+    assert len(tokens.encode(TEXT)) < len(TEXT) / 2
+
+
+@pytest.mark.parametrize(
+    ("wrong", "match"),
+    [
+        ({"unit": "syllables"}, "characters, bpe"),
+        ({"unit": "bpe", "vocabulary": 256}, "at least 300"),
+        ({"positions": "alibi"}, "rotary"),
+        ({"mlp_ratio": -1}, "negative"),
+    ],
+)
+def test_wrong_settings_are_refused(wrong: dict[str, object], match: str) -> None:
+    with pytest.raises(ValueError, match=match):
+        TransformerLMConfig(**wrong)  # type: ignore[arg-type]
