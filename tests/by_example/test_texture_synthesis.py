@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bench.by_example import texture_synthesis as subject
-from bench.by_example.texture_synthesis import Search, TextureConfig, TextureSynthesis, gaussian_weights, grow
+from bench.by_example import texture_search as subject
+from bench.by_example.texture_growth import TextureConfig, grow, uniform
+from bench.by_example.texture_search import Search, gaussian_weights
+from bench.by_example.texture_synthesis import TextureSynthesis
 from bench.errors import BenchError
 from bench.registry import build_config
 
@@ -64,8 +66,8 @@ def reference_growth(
     threshold, passes, all_candidates = config.max_error_threshold, 0, []
     while not known.all():
         passes += 1
-        draws = subject._uniform(seed, 2 * passes, np.arange(height * width))
-        ties = subject._uniform(seed, 2 * passes + 1, np.arange(height * width))
+        draws = uniform(seed, 2 * passes, np.arange(height * width))
+        ties = uniform(seed, 2 * passes + 1, np.arange(height * width))
         todo = []
         for y in range(height):
             for x in range(width):
@@ -160,7 +162,7 @@ def test_batch_size_changes_nothing(order: str) -> None:
 @pytest.mark.parametrize("order", ["onion", "raster"])
 def test_pictures_grown_together_equal_those_grown_alone(order: str) -> None:
     exemplar = noise(20, 22)[:, :, 0]
-    system = TextureSynthesis(TextureConfig(window=7, order=order, max_error_threshold=0.001))
+    system = TextureSynthesis(TextureConfig(window=7, order=order, max_error_threshold=0.004))
     together = system.growths(exemplar, (21, 20), [1, 2, 3])
     for seed, grown in zip([1, 2, 3], together, strict=True):
         (alone,) = system.growths(exemplar, (21, 20), [seed])

@@ -1,0 +1,311 @@
+"""The search of texture synthesis (Efros & Leung 1999): of all windows of an exemplar, those like the known part of another.
+
+    d(c) = sum_k G_k M_k (s_ck - p_k)^2,     G a Gaussian, M = 1 where the pixel p_k is known
+
+is one matrix product for many windows: [G M, -2 G M p] @ [s^2, s] + sum G M p^2. The product is taken in float32, at twice
+float64's speed, over the window rows (or columns) that hold a known pixel; with n terms and u = 2^-24 it is off by at most
+gamma (2 sqrt(sum G M p^2) + sqrt(d))^2, gamma = n u / (1 - n u) (Higham 2002, eq. 3.5, and Cauchy-Schwarz). Whatever is not
+decided beyond that bound is computed again exactly: G is rounded to whole numbers (20 bits), so that every sum is a whole
+number that float64 holds. What is found is therefore what real arithmetic finds, whatever the batch, the BLAS and its threads.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.errors import BenchError
+
+__all__ = ["Found", "Search", "gaussian_weights"]
+
+WEIGHT_SCALE = 2**20
+BLOCK_BYTES = 2**30
+"""Largest table of candidates kept in memory; a larger one is rebuilt piece by piece for every search, which is slow."""
+ANSWER_BYTES = 2**26
+"""Largest matrix of distances of one product."""
+PAIR_VALUES = 2**22
+"""Most pixels gathered at once for exact distances."""
+SMALL = 24
+"""Fewer windows than this are not worth sorting by the side that they are known on."""
+FEWEST = 8
+"""Fewer windows than this are not worth a thread."""
+
+Floats = NDArray[np.float64]
+Singles = NDArray[np.float32]
+Ints = NDArray[np.int64]
+
+
+class Found(NamedTuple):
+    """What :meth:`Search.pick` found: for each window a candidate, how many there were, and whether it is near enough."""
+
+    chosen: Ints
+    counts: Ints
+    good: NDArray[np.bool_]
+
+
+class _Part(NamedTuple):
+    """Windows whose known pixels lie in the rows ``first`` to ``last - 1`` of the window (or columns, in the other layout)."""
+
+    rows: Ints
+    layout: int
+    first: int
+    last: int
+
+
+def gaussian_weights(window: int, sigma: float) -> Floats:
+    """Gaussian of a square window, times 2^20 and rounded to whole numbers of at least 1; ``(window * window,)``.
+
+    >>> gaussian_weights(3, 1.0)[:5].astype(int).tolist()
+    [385750, 635993, 385750, 635993, 1048576]
+    """
+    axis = np.arange(window) - window // 2
+    squared = axis[:, None] ** 2 + axis[None, :] ** 2
+    weights: Floats = np.maximum(np.rint(WEIGHT_SCALE * np.exp(-squared / (2 * sigma**2))), 1.0).ravel()
+    return weights
+
+
+class Search:
+    """All whole windows of an exemplar, ready to be compared with partly known windows.
+
+    Args:
+        exemplar: uint8 ``(H, W, C)``.
+        window: side in pixels.
+        usable: ``(H, W)``; a window with an unusable pixel is no candidate.
+        pool: shares the products; None for this thread alone.
+        threads: workers of the pool. Neither ever changes the result.
+
+    Attributes:
+        centres: ``(N,)`` flat position of each candidate's middle in the exemplar.
+
+    Raises:
+        BenchError: no whole window fits.
+    """
+
+    def __init__(
+        self,
+        exemplar: NDArray[np.uint8],
+        window: int,
+        usable: NDArray[np.bool_] | None = None,
+        pool: ThreadPoolExecutor | None = None,
+        threads: int = 1,
+    ) -> None:
+        height, width, channels = exemplar.shape
+        if min(height, width) < window:
+            raise BenchError(
+                f"the exemplar is {height}x{width}, smaller than the window of {window}x{window}: "
+                "give a larger exemplar or a smaller window"
+            )
+        corners = np.arange((height - window + 1) * width).reshape(-1, width)[:, : width - window + 1].ravel()
+        offsets = np.arange(window)[:, None] * width + np.arange(window)
+        if usable is not None:
+            corners = corners[usable.ravel()[corners[:, None] + offsets.ravel()].all(axis=1)]
+            if len(corners) == 0:
+                raise BenchError(f"no {window}x{window} window of the exemplar is wholly known: give a smaller window or more of it")
+        self.centres: Ints = corners + (window // 2) * (width + 1)
+        self._window, self._channels, self._corners = window, channels, corners
+        self._pool, self._threads = pool, threads if pool is not None else 1
+        self._offsets = offsets.ravel()
+        self._turn = np.arange(window**2).reshape(window, window).T.ravel()  # window pixels column by column
+        self._pixels = exemplar.reshape(-1, channels)
+        self._shift = np.rint(self._pixels.mean(axis=0))  # smaller numbers, smaller bounds; whole, so that sums stay exact
+        per_candidate = 4 * (channels + 1) * window**2
+        step = max(1, BLOCK_BYTES // per_candidate)
+        self._blocks = [slice(i, min(i + step, len(corners))) for i in range(0, len(corners), step)]
+        layouts = 0 if len(self._blocks) > 1 else 2 if 2 * per_candidate * len(corners) <= BLOCK_BYTES else 1
+        self._tables = [self._build(self._blocks[0], layout) for layout in range(layouts)]
+        self._exact: Floats | None = None
+
+    def _build(self, block: slice, layout: int = 0) -> Singles:
+        """``[sum_c s^2, s_1, ..., s_C]`` for each window pixel, of the candidates: ``(K (1 + C), n)``."""
+        offsets = self._offsets[self._turn] if layout else self._offsets
+        return self._table(self._corners[block] + offsets[:, None], np.float32)
+
+    def _table(self, places: Ints, dtype: Any) -> NDArray[Any]:
+        table = np.empty((len(places), 1 + self._channels, places.shape[1]), dtype)
+        for channel in range(self._channels):
+            table[:, 1 + channel] = (self._pixels[:, channel] - self._shift[channel]).astype(dtype)[places]
+        np.einsum("kcn,kcn->kn", table[:, 1:], table[:, 1:], out=table[:, 0])
+        return table.reshape(-1, places.shape[1])
+
+    def distances(self, weights: NDArray[Any], pixels: NDArray[Any]) -> Floats:
+        """Exact weighted squared differences to all candidates, whole numbers in float64.
+
+        Args:
+            weights: ``(B, K)`` whole numbers, 0 where a pixel is unknown.
+            pixels: ``(B, K, C)`` values 0..255 (anything where the weight is 0).
+
+        Returns:
+            ``(B, N)`` sums over window and channels.
+        """
+        left, own = self._left(weights.astype(np.float64), pixels.astype(np.float64))
+        if len(self._blocks) == 1 and self._exact is None:
+            self._exact = self._table(self._corners + self._offsets[:, None], np.float64)
+        if self._exact is not None:
+            found = left @ self._exact
+        else:
+            places = (self._corners[block] + self._offsets[:, None] for block in self._blocks)
+            found = np.concatenate([left @ self._table(place, np.float64) for place in places], axis=1)
+        found += own[:, None]
+        return np.asarray(found)
+
+    def _left(self, weights: NDArray[Any], pixels: NDArray[Any]) -> tuple[NDArray[Any], Floats]:
+        """``[G M, -2 G M p]`` as ``(B, K (1 + C))`` with the pixels relative to the shift, and ``sum G M p^2`` exactly."""
+        centred = pixels - self._shift.astype(pixels.dtype)
+        left = np.empty((*weights.shape, 1 + self._channels), weights.dtype)
+        left[:, :, 0] = weights
+        np.multiply(weights[:, :, None], centred, out=left[:, :, 1:])
+        own = np.einsum("bkc,bkc->b", left[:, :, 1:], centred, dtype=np.float64)
+        left[:, :, 1:] *= -2
+        return left.reshape(len(weights), -1), own
+
+    def pick(self, weights: Singles, pixels: Singles, draws: Floats, epsilon: float, largest: Floats) -> Found:
+        """For each window a random one of the candidates with ``d <= (1 + epsilon) d_min``, in the exemplar's order.
+
+        Args:
+            weights: ``(B, K)`` whole numbers, 0 where a pixel is unknown.
+            pixels: ``(B, K, C)`` whole numbers (anything where the weight is 0).
+            draws: ``(B,)`` in [0, 1): which of the candidates.
+            epsilon: ErrThreshold.
+            largest: ``(B,)`` ``d`` of a candidate that is still good enough.
+        """
+        tasks = self._tasks(weights)
+        if len(tasks) == 1 or self._pool is None:
+            answers = [self._pick(weights, pixels, draws, epsilon, largest, task) for task in tasks]
+        else:
+            answers = list(self._pool.map(lambda task: self._pick(weights, pixels, draws, epsilon, largest, task), tasks))
+        order = np.concatenate([part.rows for task in tasks for part in task])
+        return Found(*(_put(order, np.concatenate(columns)) for columns in zip(*answers, strict=True)))
+
+    def _tasks(self, weights: Singles) -> list[list[_Part]]:
+        """Shares the windows out, one list of parts for each thread at a time.
+
+        A part is known on one side of the window, so that the other side needs no work.
+        """
+        side, count = self._window, len(weights)
+        known = weights.reshape(count, side, side) > 0
+        spans = []  # for each layout: first and one past the last row of the window with a known pixel
+        for layout in range(max(1, len(self._tables))):
+            some: NDArray[np.bool_] = np.asarray(known.any(axis=2 - layout))
+            spans.append((some.argmax(axis=1), side - some[:, ::-1].argmax(axis=1)))
+        groups = [(0, np.arange(count))]
+        if count >= SMALL and len(spans) == 2:
+            (top, bottom), (left, right) = spans
+            choice = np.argmin([bottom, side - top, right, side - left], axis=0)
+            groups = [(kind // 2, np.flatnonzero(choice == kind)) for kind in range(4)]
+        limit = max(1, ANSWER_BYTES // (4 * len(self.centres)))
+        parts = []
+        for layout, rows in groups:
+            for part in np.array_split(rows, -(-len(rows) // limit)) if len(rows) else ():
+                first, last = spans[layout]
+                parts.append(_Part(part, layout, int(first[part].min()), int(last[part].max())))
+        return _shares(parts, min(self._threads, count // FEWEST), limit)
+
+    def _product(self, weights: Singles, pixels: Singles, task: list[_Part]) -> tuple[Singles, Floats, Floats]:
+        """``d`` less ``sum G M p^2``: ``(B, N)``; that sum: ``(B,)``; the bound's gamma for each: ``(B,)``."""
+        rest = np.empty((sum(len(part.rows) for part in task), len(self.centres)), np.float32)
+        owns, gammas = [], []
+        stride, start, side = self._window * (1 + self._channels), 0, self._window
+        for rows, layout, first, last in task:
+            given = (weights[rows], pixels[rows])
+            if layout:  # column by column
+                given = (given[0][:, self._turn], given[1][:, self._turn])
+            left, own = self._left(given[0][:, first * side : last * side], given[1][:, first * side : last * side])
+            part, out = slice(first * stride, last * stride), rest[start : start + len(rows)]
+            if self._tables:
+                np.matmul(left, self._tables[layout][part], out=out)
+            else:
+                for block in self._blocks:
+                    out[:, block] = left @ self._build(block)[part]
+            terms = left.shape[1] + 8  # the sum's own, and those of what is done to it afterwards
+            gammas.append(np.full(len(rows), terms * 2.0**-24 / (1 - terms * 2.0**-24)))
+            owns.append(own)
+            start += len(rows)
+        return rest, np.concatenate(owns), np.concatenate(gammas)
+
+    def _pick(self, weights: Singles, pixels: Singles, draws: Floats, epsilon: float, largest: Floats, task: list[_Part]) -> Found:
+        """:meth:`pick` for the windows of one task, in the order of its parts."""
+        rest, own, gamma = self._product(weights, pixels, task)
+        order = np.concatenate([part.rows for part in task])
+        weights, pixels, draws, largest = weights[order], pixels[order], draws[order], largest[order]
+        count, width = rest.shape
+        least = rest.min(axis=1) + own
+        highest = (least + 8 * gamma * own) / (1 - 2 * gamma)  # of the least distance, as the bound has it
+        bound = 2 * gamma * (4 * own + (1 + epsilon) * highest)
+        near = (rest <= ((1 + epsilon) * highest + bound - own).astype(np.float32)[:, None]).ravel().nonzero()[0]
+        rows = near // width
+        values = rest.ravel()[near] + own[rows]
+        open_ = (values <= (highest + bound)[rows]) | (values >= ((1 + epsilon) * (least - bound) - bound)[rows])
+        candidates = near - rows * width
+        whole = np.bincount(rows[open_], minlength=count) > max(64, width // 32)  # so many ties that the whole row costs less
+        if whole.any():
+            kept = ~whole[rows]
+            rows, candidates, values, open_ = rows[kept], candidates[kept], values[kept], open_[kept]
+        values[open_] = self._pairs(weights, pixels, rows[open_], candidates[open_])
+        if whole.any():
+            given = (rows, candidates, values, open_)
+            rows, candidates, values, open_ = self._whole_rows(weights, pixels, whole.nonzero()[0], epsilon, given)
+        counts = np.bincount(rows, minlength=count)
+        limit = np.minimum.reduceat(np.where(open_, values, np.inf), np.cumsum(counts) - counts) * (1.0 + epsilon)
+        inside = (~open_ | (values <= limit[rows])).nonzero()[0]
+        counts = np.bincount(rows[inside], minlength=count)
+        at = inside[np.cumsum(counts) - counts + (draws * counts).astype(np.int64)]
+        chosen, distance = candidates[at], values[at]
+        unclear = (~open_[at] & (np.abs(distance - largest) <= bound)).nonzero()[0]
+        distance[unclear] = self._pairs(weights, pixels, unclear, chosen[unclear])
+        return Found(chosen, counts, distance <= largest)
+
+    def _whole_rows(
+        self, weights: Singles, pixels: Singles, whole: Ints, epsilon: float, others: tuple[NDArray[Any], ...]
+    ) -> tuple[NDArray[Any], ...]:
+        """Candidates (row, candidate, distance, distance is exact) of the windows ``whole``, by rows among the others."""
+        distance = self.distances(weights[whole], pixels[whole])
+        at, candidates = np.nonzero(distance <= (distance.min(axis=1) * (1.0 + epsilon))[:, None])
+        added = (whole[at], candidates, distance[at, candidates], np.ones(len(at), bool))
+        rows, *rest = (np.concatenate(pair) for pair in zip(others, added, strict=True))
+        order = np.argsort(rows, kind="stable")
+        return (rows[order], *(column[order] for column in rest))
+
+    def _pairs(self, weights: Singles, pixels: Singles, rows: Ints, candidates: Ints) -> Floats:
+        """Exact distance of each (window, candidate)."""
+        found = np.empty(len(rows))
+        step = max(1, PAIR_VALUES // pixels[0].size)
+        for start in range(0, len(rows), step):
+            part = slice(start, start + step)
+            windows = self._pixels[self._corners[candidates[part], None] + self._offsets]  # (n, K, C)
+            difference = windows - pixels[rows[part]].astype(np.float64)
+            found[part] = np.einsum("nk,nkc,nkc->n", weights[rows[part]].astype(np.float64), difference, difference)
+        return found
+
+
+def _shares(parts: list[_Part], threads: int, limit: int) -> list[list[_Part]]:
+    """The parts, dealt out to threads in pieces of about equal work and at most ``limit`` windows."""
+    if threads > 1 and len(parts) == 1:
+        rows, *rest = parts[0]
+        parts = [_Part(piece, *rest) for piece in np.array_split(rows, threads)]
+    tasks: list[list[_Part]] = [[] for _ in range(max(1, threads))]
+    work = [0] * len(tasks)
+    for part in sorted(parts, key=lambda part: -len(part.rows) * (part.last - part.first)):
+        least = int(np.argmin(work))
+        tasks[least].append(part)
+        work[least] += len(part.rows) * (part.last - part.first)
+    shared = []
+    for task in tasks:
+        piece: list[_Part] = []
+        for part in task:
+            if piece and sum(len(one.rows) for one in piece) + len(part.rows) > limit:
+                shared.append(piece)
+                piece = []
+            piece.append(part)
+        if piece:
+            shared.append(piece)
+    return shared
+
+
+def _put(order: Ints, values: NDArray[Any]) -> NDArray[Any]:
+    """The array whose elements ``order`` are ``values``."""
+    placed = np.empty_like(values)
+    placed[order] = values
+    return placed
