@@ -128,14 +128,23 @@ def evaluate(context: StageContext) -> Evaluation:
     seen: dict[str, float] = {}
     with Progress(f"evaluate {context.name}", len(settings), "settings", quiet=context.quiet) as progress:
         for variant, options in settings.items():
-            found[variant] = score(system, text, scoring.block, options)
-            records += _score_rows(context, found[variant], variant, part, system.vocabulary_name)
+            model, asked = system.part(options) if hasattr(system, "part") else (system, options)
+            found[variant] = score(model, text, scoring.block, asked)
+            records += _score_rows(context, found[variant], variant, part, model.vocabulary_name)
             if excerpt:
-                seen[variant] = score(system, excerpt, scoring.block, options).bits_per_byte
+                seen[variant] = score(model, excerpt, scoring.block, asked).bits_per_byte
             progress.update(1, variant)
     sets = read_text_samples(context.samples)
     copies, table = _copying(context, sets, TrainingText(corpus["train"]), corpus["test"], drawing, scoring)
     extras: dict[str, Any] = {"texts": _texts(sets), "tables": [table], "notes": _notes(system, found)}
+    # Sums of the blocks, so that claims can compare models block by block on the same text.
+    extras["items"] = {
+        "bits_per_byte": {
+            variant: [[round(float(nats) / math.log(2), 3) for nats in value.nats], value.sizes.astype(int).tolist()]
+            for variant, value in found.items()
+            if math.isfinite(value.bits_per_byte)
+        }
+    }
     if impossible := [[variant, round(value.impossible, 6)] for variant, value in found.items() if value.impossible]:
         columns = ["setting", "share of held-out tokens without probability"]
         note = "One such token makes the bits per byte infinite."
