@@ -6,11 +6,15 @@ Apart from :mod:`bench.registry` so that a new line makes no trained model stale
 from __future__ import annotations
 
 BUILT_IN: dict[str, str] = {
+    "markov_chain": "bench.words.markov_chain:MarkovChain",
     "ngram": "bench.words.ngram:NGram",
+    "neural_lm": "bench.words.neural_lm:NeuralLM",
+    "model_series": "bench.words.model_series:ModelSeries",
     "transformer_lm": "bench.words.transformer_lm:TransformerLM",
     "dummy_words": "bench.words.dummy_words:DummyWords",
     "memoriser_words": "bench.words.memoriser_words:MemoriserWords",
     "texture_synthesis": "bench.by_example.texture_synthesis:TextureSynthesis",
+    "biharmonic_texture": "bench.by_example.biharmonic_texture:BiharmonicTexture",
     "dummy_texture": "bench.by_example.dummy_texture:DummyTexture",
     "memoriser_texture": "bench.by_example.memoriser_texture:MemoriserTexture",
     "real_texture": "bench.by_example.real_texture:RealTexture",

@@ -15,9 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.datasets import load_text
-from bench.drawing.words import DrawConfig, draw_config
+from bench.drawing.words import draw_config
 from bench.errors import BenchError
+from bench.evaluation.attention_figures import LINE, attention_figure
 from bench.evaluation.base import Evaluation, StageContext
+from bench.evaluation.shannon import copy_curves, entropy_rows, splices
 from bench.files import SampleSet, read_text_samples
 from bench.metrics.bits_per_byte import bits_per_byte, count_bytes
 from bench.metrics.memorisation import TrainingText, verbatim_copy_counts
@@ -28,7 +30,7 @@ from bench.registry import build_config
 from bench.results.records import Record, variant_id
 from bench.results.statistics import bootstrap_ratio_ci
 
-__all__ = ["Score", "ScoreConfig", "evaluate", "flagged", "score"]
+__all__ = ["Score", "ScoreConfig", "evaluate", "flagged", "score", "texts_to_read"]
 
 Floats = NDArray[np.float64]
 
@@ -42,7 +44,9 @@ class ScoreConfig:
         block: bytes of the blocks that the intervals resample.
         copied: length of the windows of the copy rate, in characters.
         passage: length of the windows that tell a copier, longer, so that common phrases are none.
-        train_characters: also score so many characters from the start of the training text, for the curves; 0 for none.
+        train_characters: also score so many characters from the start of the training text (rows of the split ``train``); 0 for none.
+        letter_entropies: highest n of Shannon's letter entropies of the training text, up to 3; 0 for none.
+        splices: list sampled lines that join pieces of several lines of the training text.
     """
 
     characters: int = 0
@@ -50,6 +54,8 @@ class ScoreConfig:
     copied: int = 20
     passage: int = 50
     train_characters: int = 0
+    letter_entropies: int = 0
+    splices: bool = False
 
 
 @dataclass(frozen=True)
@@ -109,11 +115,16 @@ def flagged(rate: float, interval: tuple[float, float], heldout: float, heldout_
     return bool(rate >= interval[0] > max(0.1, 5 * max(heldout, heldout_interval[1])))
 
 
-def evaluate(context: StageContext) -> Evaluation:
-    """Bits per byte and perplexity of the test split, verbatim copying of the samples, texts to read, curves over the order."""
+def evaluate(context: StageContext, scoring: ScoreConfig | None = None) -> Evaluation:
+    """Bits per byte and perplexity of the test split, verbatim copying of the samples, texts to read, curves over the order.
+
+    Args:
+        context: the generator.
+        scoring: the keys under ``evaluate:``, where the caller has keys of its own and read them already.
+    """
     drawing = draw_config(context)
-    where = f"{context.family}.{context.name}.evaluate"
-    scoring: ScoreConfig = build_config(ScoreConfig, context.block.get("evaluate") or {}, where)
+    if scoring is None:
+        scoring = build_config(ScoreConfig, context.block.get("evaluate") or {}, f"{context.family}.{context.name}.evaluate")
     assert context.samples is not None
     system = context.load()
     corpus = load_text(context.data)
@@ -132,11 +143,17 @@ def evaluate(context: StageContext) -> Evaluation:
             found[variant] = score(model, text, scoring.block, asked)
             records += _score_rows(context, found[variant], variant, part, model.vocabulary_name)
             if excerpt:
-                seen[variant] = score(model, excerpt, scoring.block, asked).bits_per_byte
+                known = score(model, excerpt, scoring.block, asked)
+                seen[variant] = known.bits_per_byte
+                records.append(_train_row(context, known, variant, count_bytes(excerpt)))
             progress.update(1, variant)
     sets = read_text_samples(context.samples)
-    copies, table = _copying(context, sets, TrainingText(corpus["train"]), corpus["test"], drawing, scoring)
-    extras: dict[str, Any] = {"texts": _texts(sets), "tables": [table], "notes": _notes(system, found)}
+    train = TrainingText(corpus["train"])
+    pieces = [corpus["test"][i : i + drawing.characters] for i in range(0, len(corpus["test"]), drawing.characters)]
+    copies, table = _copying(context, sets, train, pieces, scoring)
+    extras: dict[str, Any] = {"texts": texts_to_read(sets), "tables": [table], "notes": _notes(system, found)}
+    if figures := _attention(system, settings):
+        extras["figures"] = figures
     # Sums of the blocks, so that claims can compare models block by block on the same text.
     extras["items"] = {
         "bits_per_byte": {
@@ -149,9 +166,30 @@ def evaluate(context: StageContext) -> Evaluation:
         columns = ["setting", "share of held-out tokens without probability"]
         note = "One such token makes the bits per byte infinite."
         extras["tables"].append({"title": "Held-out text that cannot happen", "columns": columns, "rows": impossible, "note": note})
+    if scoring.letter_entropies:
+        entropies, beside = entropy_rows(context, corpus["train"], scoring.letter_entropies)
+        records += entropies
+        extras["tables"].insert(0, beside)
+    if scoring.splices:
+        extras["tables"] += splices(sets, corpus["train"])
     if curve := _curve(settings, found, seen):
-        extras["curves"] = [curve]
+        extras["curves"] = [curve, *copy_curves(sets, train, pieces, scoring.copied)]
     return Evaluation(records + copies, extras)
+
+
+def _attention(system: Any, settings: Mapping[str, Mapping[str, Any]], shown: int = 2) -> list[dict[str, Any]]:
+    """Attention maps of the models that have them, each once; of a series the first few arms that ask for them."""
+    figures: list[dict[str, Any]] = []
+    seen: set[int] = set()
+    for options in settings.values():
+        model, _ = system.part(options) if hasattr(system, "part") else (system, options)
+        if not hasattr(model, "attention_maps") or id(model) in seen or len(figures) >= shown:
+            continue
+        seen.add(id(model))
+        arm = options.get("arm")
+        tokens, maps = model.attention_maps(LINE)
+        figures.append(attention_figure(tokens, maps, f"Who attends to whom{f': {arm}' if arm else ''}"))
+    return figures
 
 
 def _scored(system: Any, variants: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -191,15 +229,23 @@ def _score_rows(context: StageContext, found: Score, variant: str, part: str, vo
     ]
 
 
+def _train_row(context: StageContext, known: Score, variant: str, size: int) -> Record:
+    """Bits per byte of the start of the training text: how far the model has learnt it."""
+    value = known.bits_per_byte
+    interval = bootstrap_ratio_ci(known.nats / math.log(2), known.sizes, context.derive("train", variant)) if math.isfinite(value) else None
+    protocol = protocol_id("bits_per_byte", "train", f"first-{size}-bytes")
+    common: dict[str, Any] = {"higher_is_better": False, "variant": variant, "split": "train", "slice": "training-text"}
+    return context.record("bits_per_byte", value, protocol, ci95=interval, n=size, **common)
+
+
 def _exp(value: float) -> float:
     return math.exp(value) if value < 700 else math.inf
 
 
 def _copying(
-    context: StageContext, sets: Sequence[SampleSet], train: TrainingText, test: str, drawing: DrawConfig, scoring: ScoreConfig
+    context: StageContext, sets: Sequence[SampleSet], train: TrainingText, pieces: Sequence[str], scoring: ScoreConfig
 ) -> tuple[list[Record], dict[str, Any]]:
-    """Copy rates of all variants, and a table that sets them beside text that nobody copied."""
-    pieces = [test[i : i + drawing.characters] for i in range(0, len(test), drawing.characters)]
+    """Copy rates of all variants, and a table that sets them beside text that nobody copied, in ``pieces``."""
     lengths = scoring.copied, scoring.passage
     baseline = [_rate(pieces, train, length, context.derive("held-out", length)) for length in lengths]
     records, rows = [], []
@@ -229,7 +275,7 @@ def _rate(texts: Sequence[str], train: TrainingText, length: int, seed: int) -> 
     return float(copied.sum() / windows.sum()), interval, int(windows.sum())
 
 
-def _texts(sets: Sequence[SampleSet], shown: int = 2, characters: int = 320) -> list[dict[str, str]]:
+def texts_to_read(sets: Sequence[SampleSet], shown: int = 2, characters: int = 320) -> list[dict[str, str]]:
     """The first texts of each variant, cut, for the report."""
     listed = []
     for item in sets:

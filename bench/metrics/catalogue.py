@@ -54,6 +54,33 @@ _ENTRIES = (
     _quality("bits_per_byte", "Bits per byte", False, "Bits to encode one byte of held-out text, every byte counted", "bits/byte"),
     _quality("perplexity", "Perplexity per token", False, "Effective number of choices a token, within one vocabulary"),
     _share("verbatim_copy_rate", "Verbatim copying", "Share of character windows of the samples that stand in the training text", False),
+    _quality(
+        "nats_per_state",
+        "Nats per state",
+        False,
+        "Minus the logarithm of the next state's probability, held out",
+        "nats/state",
+    ),
+    _quality("stationary_distance", "Stationary distance", False, "Total variation between stationary distribution and long-run shares"),
+    _quality("letter_entropy", "Letter entropy", None, "Shannon's F_n: bits of a letter given the n - 1 letters before it", "bits/letter"),
+    _quality(
+        "scaling_exponent", "Scaling exponent", None, "How held-out loss falls with parameters and with tokens: log L = a - alpha log N"
+    ),
+    # word vectors
+    _quality(
+        "similarity_spearman",
+        "Word similarity",
+        True,
+        "Spearman correlation of cosines with the similarity that people see in words",
+    ),
+    _share("analogy_accuracy", "Analogies", "Share of analogies (a is to b as c is to d) whose d is the nearest vector to b - a + c"),
+    _share("word_coverage", "Words known", "Share of a test's items whose words are all in the vocabulary"),
+    _quality("pmi_spearman", "Shifted PMI", True, "Spearman correlation of v.c with PMI - log k over pairs of words that meet often"),
+    # text encoders
+    _share("masked_accuracy", "Hidden words found", "Share of hidden tokens of held-out text that the model's first guess restores"),
+    _quality("pseudo_perplexity", "Pseudo-perplexity", False, "exp(-mean log-probability of a token given all others)"),
+    _share("macro_f1", "Macro-F1", "F1 of each class, averaged over classes however rare"),
+    _quality("macro_f1_gain", "Gain in macro-F1", True, "Macro-F1 after pre-training minus that from scratch, same labels"),
     # distributions of pictures
     _quality("fid", "FID", False, "Frechet distance of features to the test set, at a stated N and feature network"),
     _quality("fid_ratio", "FID, multiples of floor", False, "FID divided by the real-versus-real FID at the same N"),
@@ -93,6 +120,26 @@ _ENTRIES = (
     _share("copied_share", "Copied pixels", "Share of output pixels inside large patches copied verbatim from the exemplar", False),
     _quality("histogram_distance", "Histogram distance", False, "Earth mover's distance of output and exemplar values, in a 0-1 range"),
     _quality("copied_run", "Copied run", None, "Pixels in a row that stand in a row in the exemplar, mean over pixels", "px"),
+    # video textures
+    _quality("jump_cost", "Cost of a jump", False, "Mean cost of the jumps of a play, in mean distances between two frames of the clip"),
+    _quality("jumps_per_second", "Jumps", None, "Places in a second where the played frame is not the successor of the one before", "1/s"),
+    _quality("seam_ratio", "Seams", False, "Change of the picture at a jump, over the clip's own median change from frame to frame"),
+    _quality(
+        "motion_agreement",
+        "Motion kept",
+        True,
+        "Cosine between the step of the picture that was due at a jump and the step shown; 1 for the clip",
+    ),
+    _share("dynamics_reversals", "Reversals", "Share of the jumps after which a known motion goes the other way", False),
+    _quality("periodicity_error", "Beat lost", False, "Share of a period by which a jump of a known motion misses its next phase"),
+    _quality("transition_variety", "Variety", None, "Effective number of different jumps in a play, exp of the entropy of their use"),
+    _share("single_loop_share", "Single loop", "Share of the plays that end in one loop repeated for ever", None),
+    _share("dead_end_probability", "Dead ends", "Share of the plays that reach a frame without a way on", False),
+    _quality("loop_cost", "Cost of a loop", False, "Sum of the jump costs of one round of a loop, in mean distances between two frames"),
+    _quality("value_iteration_rate", "Convergence", None, "Factor by which a sweep over the future costs shrinks what is left, over alpha"),
+    _share("in_range_share", "Frames in range", "Share of the shown frames inside the range of frames that was asked for"),
+    _quality("heading_error", "Heading error", False, "Angle between a sprite's motion and the direction to its target", "deg"),
+    _quality("target_distance", "Distance to target", False, "Distance of a sprite from its moving target", "px"),
     # cost
     _cost("train_seconds", "Training time", "s", "Wall time of training on the machine at hand"),
     _cost("train_flops", "Training compute", "FLOP", "Floating point operations of training"),

@@ -11,6 +11,7 @@ from bench.results.claims import Verdict, claims_json, load_claims
 from bench.results.judging import judge
 from bench.results.leaderboard import Row, build_rows, to_csv, to_json
 from bench.results.overview import readme_block
+from bench.results.paired import Items
 from bench.results.preview import preview_png
 from bench.results.report import build_context, render
 from bench.results.sources import Sources, read_yaml
@@ -43,7 +44,13 @@ def build(sources: Sources, reports: Path) -> Products:
     schema, literature = read_yaml(reports / "schema.yaml"), read_yaml(reports / "literature.yaml")
     claims = load_claims(read_yaml(reports / "claims.yaml"))
     rows = build_rows(sources.records)
-    verdicts = [judge(claim, [row.record for row in rows]) for claim in claims]
+    items: Items = {
+        (name, metric, variant): (blocks[0], blocks[1])
+        for name, entry in sources.entries.items()
+        for metric, variants in (entry.extras.get("items") or {}).items()
+        for variant, blocks in variants.items()
+    }
+    verdicts = [judge(claim, [row.record for row in rows], items) for claim in claims]
     context = build_context(sources, rows, verdicts, schema, literature)
     intro = "All rows: leaderboard.json and leaderboard.csv. Value (95 % interval); 2= is a tie; a letter names the protocol.\n"
     return Products(

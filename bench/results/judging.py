@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
@@ -11,6 +12,7 @@ from typing import Any
 
 from bench.results.claims import FAILS, FIELD_KEYS, HOLDS, ROW_KEYS, UNCLEAR, Claim, Comparison, Verdict
 from bench.results.display import parse_variant
+from bench.results.paired import Items, paired_ratio_difference
 from bench.results.records import Record
 from bench.results.statistics import difference_from_intervals
 
@@ -73,7 +75,17 @@ def _against(low: float, high: float, bound: float) -> str:
     return HOLDS if low > bound else FAILS if high <= bound else UNCLEAR
 
 
-def _compare(left: Record, right: Record | float, test: Mapping[str, Any]) -> Comparison:
+def _paired(left: Record, right: Record | float, test: Mapping[str, Any], items: Items) -> tuple[float, tuple[float, float]] | None:
+    """Difference and interval from the blocks that both rows were measured on; None where they are not known, or not the same."""
+    if not isinstance(right, Record) or test["kind"] == "ratio" or left.slice or right.slice:
+        return None
+    if any(getattr(left, key) != getattr(right, key) for key in sorted(ROW_KEYS)):
+        return None
+    a, b = (items.get((row.generator, row.metric, row.variant)) for row in (left, right))
+    return paired_ratio_difference(*a, *b) if a is not None and b is not None and len(a[0]) == len(b[0]) > 1 else None
+
+
+def _compare(left: Record, right: Record | float, test: Mapping[str, Any], items: Items) -> Comparison:
     """One pair under a test of kind less, greater, within or ratio."""
     exact = bool(test.get("exact"))
     constant = not isinstance(right, Record)
@@ -89,6 +101,9 @@ def _compare(left: Record, right: Record | float, test: Mapping[str, Any]) -> Co
         return result(UNCLEAR, "a value is missing")
     if math.isinf(a) and math.isinf(b):  # type: ignore[arg-type]
         return result(UNCLEAR, "both are infinite")
+    if (paired := _paired(left, right, test, items)) is not None:
+        estimate, (low, high) = paired
+        return result(_judge_difference(low, high, b, test), "block by block", estimate, (low, high))  # type: ignore[arg-type]
     if a_ci is None or b_ci is None:
         return result(UNCLEAR, "a value has no interval")
     return result(*_judge_pair(a, a_ci, b, b_ci, test))  # type: ignore[arg-type]
@@ -98,7 +113,7 @@ def _judge_pair(
     a: float, a_ci: tuple[float, float], b: float, b_ci: tuple[float, float], test: Mapping[str, Any]
 ) -> tuple[str, str, float | None, tuple[float, float] | None]:
     """(verdict, reason, estimate, interval) of one pair of numbers with intervals."""
-    kind, margin = test["kind"], float(test.get("margin", 0.0))
+    kind = test["kind"]
     if kind == "ratio" and not (math.isinf(a) or math.isinf(b)):
         if b <= 0:
             return UNCLEAR, "a ratio needs a positive denominator", None, None
@@ -111,12 +126,17 @@ def _judge_pair(
         wanted = a > b if kind == "greater" or "at_least" in test else a < b
         return (HOLDS if wanted and kind != "within" else FAILS), "one side is infinite", None, None
     low, high = difference_from_intervals(a, a_ci, b, b_ci).ci95
+    return _judge_difference(low, high, b, test), "", a - b, (low, high)
+
+
+def _judge_difference(low: float, high: float, b: float, test: Mapping[str, Any]) -> str:
+    """Verdict on left - right from its interval; ``b`` is the right value."""
+    kind, margin = test["kind"], float(test.get("margin", 0.0))
     if kind == "within":
         bound = float(test["relative"]) * abs(b) if "relative" in test else margin
         inside, outside = -bound < low and high < bound, high < -bound or low > bound
-        return (HOLDS if inside else FAILS if outside else UNCLEAR), "", a - b, (low, high)
-    verdict = _against(low, high, margin) if kind == "greater" else _against(-high, -low, margin)
-    return verdict, "", a - b, (low, high)
+        return HOLDS if inside else FAILS if outside else UNCLEAR
+    return _against(low, high, margin) if kind == "greater" else _against(-high, -low, margin)
 
 
 def _ratio_interval(a: float, a_ci: tuple[float, float], b: float, b_ci: tuple[float, float]) -> tuple[float, float] | None:
@@ -162,23 +182,26 @@ def _combine(comparisons: Sequence[Comparison]) -> tuple[str, str]:
     return HOLDS, f"all {total} comparisons, beyond their intervals" if total > 1 else "beyond the interval"
 
 
-def _judge_pairs(left: Sequence[Record], right: Sequence[Record | float], test: Mapping[str, Any]) -> list[Comparison]:
+def _judge_pairs(left: Sequence[Record], right: Sequence[Record | float], test: Mapping[str, Any], items: Items) -> list[Comparison]:
     pairs = []
     for a in left:
         for b in right:
             if not isinstance(b, Record) or (a is not b and _comparable(a, b, test)):
-                pairs.append(_compare(a, b, test))
+                pairs.append(_compare(a, b, test, items))
     return pairs
 
 
 def _along(record: Record, key: str) -> float | None:
+    """The setting as a number; of a name such as ``window-5`` the number that it ends in."""
+    text = parse_variant(record.variant).get(key, "")
     try:
-        return float(parse_variant(record.variant)[key])
-    except (KeyError, ValueError):
-        return None
+        return float(text)
+    except ValueError:
+        found = re.search(r"-(\d+(?:\.\d+)?)$", text)
+        return float(found.group(1)) if found else None
 
 
-def _judge_monotone(rows: Sequence[Record], test: Mapping[str, Any]) -> list[Comparison]:
+def _judge_monotone(rows: Sequence[Record], test: Mapping[str, Any], items: Items) -> list[Comparison]:
     """Each series (rows alike but for the setting ``along``): last against first, then each step must not go back."""
     key, up = str(test["along"]), test.get("direction", "up") == "up"
     series: dict[tuple[object, ...], list[tuple[float, Record]]] = {}
@@ -194,9 +217,9 @@ def _judge_monotone(rows: Sequence[Record], test: Mapping[str, Any]) -> list[Com
         if len(ordered) < 2:
             continue
         ends = {**test, "kind": "greater" if up else "less"}
-        comparisons.append(_compare(ordered[-1], ordered[0], ends))
+        comparisons.append(_compare(ordered[-1], ordered[0], ends, items))
         for before, after in pairwise(ordered):
-            step = _compare(after, before, {**ends, "margin": 0.0})
+            step = _compare(after, before, {**ends, "margin": 0.0}, items)
             if step.verdict == FAILS and step.interval is not None and step.interval[0] <= 0.0 <= step.interval[1]:
                 continue  # an equal step is no step back
             if step.verdict == FAILS:
@@ -204,7 +227,7 @@ def _judge_monotone(rows: Sequence[Record], test: Mapping[str, Any]) -> list[Com
     return comparisons
 
 
-def _judge_agree(left: Sequence[Record], right: Sequence[Record], test: Mapping[str, Any]) -> list[Comparison]:
+def _judge_agree(left: Sequence[Record], right: Sequence[Record], test: Mapping[str, Any], items: Items) -> list[Comparison]:
     """Pairs of models ordered beyond their intervals in both columns: same order holds, opposite order fails."""
     keys = _alternatives(test.get("match", ["generator", "variant"]))
     one, two = ({tuple(_setting(row, key) for key in keys): row for row in rows} for rows in (left, right))
@@ -213,7 +236,7 @@ def _judge_agree(left: Sequence[Record], right: Sequence[Record], test: Mapping[
         if any(column[first].protocol != column[second].protocol for column in (one, two)):
             continue
         ordering = {"kind": "greater", "exact": test.get("exact", False)}
-        a, b = _compare(one[first], one[second], ordering), _compare(two[first], two[second], ordering)
+        a, b = (_compare(column[first], column[second], ordering, items) for column in (one, two))
         if UNCLEAR in (a.verdict, b.verdict):
             continue  # one of the columns cannot tell the two apart
         same = a.verdict == b.verdict
@@ -222,19 +245,19 @@ def _judge_agree(left: Sequence[Record], right: Sequence[Record], test: Mapping[
     return comparisons
 
 
-def judge(claim: Claim, records: Sequence[Record]) -> Verdict:
-    """Test one claim on the measured rows."""
-    test = claim.test
+def judge(claim: Claim, records: Sequence[Record], items: Items | None = None) -> Verdict:
+    """Test one claim on the measured rows; where ``items`` holds the blocks behind two rows, they are compared block by block."""
+    test, items = claim.test, items or {}
     left = _pick(records, test, "left")
     right: list[Record | float] = []
     if test["kind"] == "monotone":
-        comparisons = _judge_monotone(left, test)
+        comparisons = _judge_monotone(left, test, items)
     else:
         right = [float(test["right"]["value"])] if "value" in test["right"] else list(_pick(records, test, "right"))
         if test["kind"] == "agree":
-            comparisons = _judge_agree(left, [row for row in right if isinstance(row, Record)], test)
+            comparisons = _judge_agree(left, [row for row in right if isinstance(row, Record)], test, items)
         else:
-            comparisons = _judge_pairs(left, right, test)
+            comparisons = _judge_pairs(left, right, test, items)
     if not left or (not right and test["kind"] != "monotone"):
         return Verdict(claim, UNCLEAR, f"no measured rows on the {'left' if not left else 'right'} side")
     verdict, reason = _combine(comparisons)

@@ -231,10 +231,10 @@ def test_the_claims_of_the_spine_are_there(shipped: list[Claim]) -> None:
 
 def test_every_shipped_claim_names_metrics_generators_and_systems_that_exist(shipped: list[Claim], reports: Path) -> None:
     from bench.metrics.catalogue import CATALOGUE
-    from bench.registry import systems
+    from bench.registry import FAMILIES, systems
 
     blocks = yaml.safe_load((reports.parent / "params.yaml").read_text())
-    names = {name for family in ("words", "by_example", "encoders", "codecs", "images", "text_to_image") for name in blocks[family]}
+    names = {name for family in FAMILIES for name in blocks.get(family) or {}}
     for claim in shipped:
         for side in ("left", "right"):
             selector = claim.test.get(side) or {}
@@ -263,7 +263,8 @@ def _adversaries(claim: Claim) -> list[list[Record]]:
             if key not in ("generator", "slice", "variant", "dataset", "system"):
                 picked.setdefault(key, "3")
         if along is not None:
-            picked[str(test["along"])] = f"{along:g}"
+            pattern = str(fixed.get(str(test["along"]), "*"))
+            picked[str(test["along"])] = pattern.replace("*", f"{along:g}") if pattern.endswith("-*") else f"{along:g}"
         variant = settings if isinstance(settings, str) else ",".join(f"{key}={item}" for key, item in picked.items())
         first = {key: (item[0] if isinstance(item, list) else item) for key, item in selector.items()}
         part = str(first.get("slice", test.get("slice", ""))).replace("*", "")
