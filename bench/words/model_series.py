@@ -83,14 +83,19 @@ class ModelSeries:
         self.facts: dict[str, dict[str, float]] = {}
 
     def fit(self, corpus: Mapping[str, str], run: RunContext) -> None:
-        """Train every arm on its share of ``corpus["train"]``; the learning curves stand beside each other as ``loss_<arm>``.
+        """Train every arm on its share of ``corpus["train"]``; the learning curves stand beside each other as ``loss_<arm>``
+        (``loss`` is the first arm's).
 
-        A killed stage goes on with the arm that it was in.
+        A killed stage goes on with the arm that it was in, if ``checkpoint_every`` divides the steps.
         """
         total: dict[str, float] = {}
 
         def curve_of(arm: str) -> Callable[[int, Mapping[str, float]], None]:
-            return lambda step, values: run.curve(step, {**values, f"loss_{arm}": values.get("loss", math.nan)})
+            def put(step: int, values: Mapping[str, float]) -> None:
+                first = arm == next(iter(self.config.arms))
+                run.curve(step, {**(values if first else {}), f"loss_{arm}": values.get("loss", math.nan)})
+
+            return put
 
         for arm, changes in self.config.arms.items():
             share = float(changes.get("share", 1.0))
