@@ -224,10 +224,34 @@ class TestSample:
             grown = np.asarray(image)
         assert grown.shape == (12, 20)
         assert set(np.unique(grown)) == {0, 255}
+        first = (here / "t.png").read_bytes()
+        assert run("sample", "texture", *command[2:]) == 0, capsys.readouterr().err
+        assert (here / "t.png").read_bytes() == first
         assert run("sample", "efros", "--size", "12", "--out", "t.png") == 1
         assert "--exemplar FILE" in capsys.readouterr().err
         assert run(*command, "-o", "windwo=3") == 1
         assert "Did you mean 'window'?" in capsys.readouterr().err
+
+    def test_texture_from_unusual_pictures(self, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """16 bits are scaled, transparency is laid over white, a picture smaller than the window is refused."""
+        with (here / "params.yaml").open("a") as file:
+            file.write("by_example:\n  efros-leung: {system: texture_synthesis, dataset: digits}\n")
+        facts = {"name": "efros-leung", "system": "texture_synthesis", "config": {"window": 5}, "uses": {}}
+        write_json(here / "models/efros-leung/model.json", facts)
+        board = np.indices((16, 16)).sum(axis=0) // 4 % 2
+        Image.fromarray((board * 51400).astype(np.uint16)).save(here / "deep.png")
+        veiled = np.zeros((16, 16, 4), np.uint8)
+        veiled[..., 3] = board * 255
+        Image.fromarray(veiled).save(here / "veiled.png")
+        for name, expected in (("deep.png", {0, 200}), ("veiled.png", {0, 255})):
+            assert run("sample", "texture", "--exemplar", name, "--size", "12", "--out", "t.png") == 0, capsys.readouterr().err
+            with Image.open("t.png") as image:
+                assert set(np.unique(np.asarray(image))) == expected
+        assert run("sample", "texture", "--exemplar", "deep.png", "--window", "17", "--out", "t.png") == 1
+        assert "smaller than the window of 17x17" in capsys.readouterr().err
+        (here / "no.png").write_bytes(b"no picture")
+        assert run("sample", "texture", "--exemplar", "no.png", "--out", "t.png") == 1
+        assert "no.png: not a readable picture" in capsys.readouterr().err
 
     def test_captions_and_what_goes_wrong(self, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
         with (here / "params.yaml").open("a") as file:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,8 +15,17 @@ from numpy.typing import NDArray
 from bench.asking import Request, answer
 from bench.config import Params, load_params
 from bench.errors import BenchError, did_you_mean
+from bench.progress import Progress
 
-__all__ = ["find", "parse_size", "read_picture", "run"]
+__all__ = ["SHORT_NAMES", "find", "parse_size", "run"]
+
+SHORT_NAMES: Mapping[str, str] = {
+    "texture": "texture_synthesis",
+    "video-texture": "video_textures",
+    "analogy": "image_analogies",
+    "style": "style_transfer",
+}
+"""What people type -> the system whose first block is meant."""
 
 
 def _swept(block: Mapping[str, Any]) -> dict[str, tuple[str, Any]]:
@@ -30,8 +40,9 @@ def _swept(block: Mapping[str, Any]) -> dict[str, tuple[str, Any]]:
 def find(params: Params, name: str) -> tuple[str, dict[str, Any]]:
     """The generator that ``name`` means, and the setting that it selects.
 
-    A block's name; or the unique beginning of one (``latent-diffusion``); or either with ``-VALUE`` behind, where VALUE is one
-    of the values that the block sweeps (``ngram-word-3`` is ``ngram-word`` with ``n: 3``).
+    A block's name; or a short name (``texture``), which means the first block of its system; or the unique beginning of a block's
+    name (``latent-diffusion``); or either with ``-VALUE`` behind, where VALUE is one of the values that the block sweeps
+    (``ngram-word-3`` is ``ngram-word`` with ``n: 3``).
 
     Raises:
         BenchError: no such generator, or several.
@@ -48,6 +59,9 @@ def find(params: Params, name: str) -> tuple[str, dict[str, Any]]:
 
     if name in known:
         return name, {}
+    for candidate, block in params.generators().items():
+        if block["system"] == SHORT_NAMES.get(name) and block["role"] == "generator":
+            return candidate, {}
     stem, dash, value = name.rpartition("-")
     if dash and stem:
         found = stem if stem in known else None
@@ -84,21 +98,6 @@ def parse_size(text: str) -> tuple[int, int]:
     return height, width
 
 
-def read_picture(path: Path) -> NDArray[np.uint8]:
-    """``(H, W)`` or ``(H, W, 3)`` uint8 of a picture file.
-
-    Raises:
-        BenchError: no such file, or not a picture.
-    """
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(path) as image:
-            return np.asarray(image.convert("L" if image.mode in ("1", "L", "I", "I;16") else "RGB"))
-    except (OSError, UnidentifiedImageError) as error:
-        raise BenchError(f"cannot read the picture {path}: {error}") from error
-
-
 def _options(texts: Sequence[str]) -> dict[str, Any]:
     options = {}
     for text in texts:
@@ -114,6 +113,8 @@ def _exemplar(root: Path, family: str, dataset: str, given: str | None, n: int) 
     if family not in ("by_example", "codecs", "encoders"):
         return None
     if given is not None and Path(given).is_file():
+        from bench.data.readers import read_picture
+
         picture = read_picture(Path(given))
         return picture if family == "by_example" else (picture if picture.ndim == 3 else picture[..., None])[None]
     folder = root / "data" / "prepared" / dataset
@@ -171,7 +172,9 @@ def run(
         set_threads(params.runtime["threads"])
     system = load_model(root / "models" / found, device)
     pictures = _exemplar(root, family, block["dataset"], exemplar, n)
+    bar = Progress(f"sample {found}", n * height_width[0] * height_width[1], "pixels", quiet=not hasattr(system, "growths"))
     request = Request(
+        progress=bar.update,
         prompts=prompts,
         negative_prompts=None if negative_prompt is None else [negative_prompt],
         labels=labels or None,
@@ -183,7 +186,8 @@ def run(
         options={**selected, **settings, **_options(options)},
     )
     try:
-        items = answer(system, family, request)
+        with bar:
+            items = answer(system, family, request)
     except TypeError as error:
         if "unexpected keyword argument" not in str(error):
             raise
@@ -225,3 +229,7 @@ def _write_pictures(arrays: Sequence[NDArray[Any]], out: Path, scale: int) -> No
     with atomic(out) as temporary:
         temporary.write_bytes(png_bytes(picture))
     print(f"wrote {out}: {len(arrays)} of {arrays[0].shape[1]}x{arrays[0].shape[0]} pixels")
+    if sys.stdout.isatty():
+        from bench.commands.preview import half_blocks
+
+        print(half_blocks(picture, shutil.get_terminal_size().columns))

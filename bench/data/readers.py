@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,10 @@ from numpy.typing import NDArray
 from bench.errors import BenchError
 from bench.progress import Progress
 
-__all__ = ["PICTURES", "Pictures", "read_captions", "read_idx", "read_pictures", "read_rows", "read_text"]
+if TYPE_CHECKING:
+    from PIL import Image
+
+__all__ = ["PICTURES", "Pictures", "read_captions", "read_idx", "read_picture", "read_pictures", "read_rows", "read_text"]
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 MAX_PIXELS = 1 << 28
@@ -66,15 +69,45 @@ def read_rows(path: Path, size: tuple[int, int], channels: int) -> NDArray[np.ui
     return picture.reshape(-1, height, width, channels)
 
 
+def _eight_bits(picture: Image.Image) -> Image.Image:
+    """Deep grey pictures scaled to 0..255, which Pillow would only cut off there: 16 bits, and floats in 0..1.
+
+    Raises:
+        ValueError: values outside the range.
+    """
+    from PIL import Image
+
+    if not picture.mode.startswith(("I", "F")):
+        return picture
+    values = np.asarray(picture).astype(np.float64)
+    low, high = (0.0, 1.0) if picture.mode == "F" else (0.0, 65535.0)
+    if not np.isfinite(values).all() or values.min() < low or values.max() > high:
+        raise ValueError(f"values from {values.min():g} to {values.max():g}, mode {picture.mode}: rescale them to 8 bits first")
+    return Image.fromarray(np.rint(values * (255.0 / high)).astype(np.uint8))
+
+
+def read_picture(path: Path) -> NDArray[np.uint8]:
+    """``(H, W)`` uint8 of a grey picture file, ``(H, W, 3)`` of any other.
+
+    Transparency is laid over white; 16-bit pictures and floats in 0..1 are scaled to 8 bits.
+
+    Raises:
+        BenchError: no such file, or not a picture.
+    """
+    if _is_grey(path):
+        return _decode(path, 1)[:, :, 0]
+    return _decode(path, 3)
+
+
 def _decode(path: Path, channels: int) -> NDArray[np.uint8]:
-    """A picture file as ``(H, W, channels)``; transparency is laid over white."""
+    """A picture file as ``(H, W, channels)``; transparency is laid over white, deep pictures are scaled to 8 bits."""
     from PIL import Image
 
     limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, MAX_PIXELS
     try:
         with Image.open(path) as file:
             file.load()
-            picture: Image.Image = file
+            picture = _eight_bits(file)
             if "A" in picture.getbands() or "transparency" in picture.info:
                 layer = picture.convert("RGBA")
                 picture = Image.new("RGBA", layer.size, "white")
@@ -161,7 +194,7 @@ def _is_grey(path: Path) -> bool:
 
     try:
         with Image.open(path) as file:
-            return file.mode in ("1", "L", "I", "I;16", "F")
+            return file.mode in ("1", "L", "LA", "La", "F") or file.mode.startswith("I")
     except (OSError, ValueError, SyntaxError):
         return False
 

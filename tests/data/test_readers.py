@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.data.readers import read_captions, read_idx, read_pictures, read_rows, read_text
+from bench.data.readers import read_captions, read_idx, read_picture, read_pictures, read_rows, read_text
 from bench.errors import BenchError
 
 
@@ -67,6 +67,36 @@ def test_pictures_as_they_are(tmp_path):
     assert [image.shape for image in found.images] == [(8, 8, 1), (8, 8, 3), (8, 8, 3)]
     assert np.array_equal(np.unique(found.images[2][:, :4]), [255])  # see-through lies over white
     assert np.array_equal(np.unique(found.images[2][:, 4:]), [0])
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_deep_pictures_are_scaled(tmp_path, suffix):
+    """Pillow by itself cuts 16-bit values off at 255."""
+    deep = np.linspace(0, 65535, 64).round().astype(np.uint16).reshape(8, 8)
+    Image.fromarray(deep).save(tmp_path / f"deep.{suffix}")
+    (image,) = read_pictures(tmp_path, None, None).images
+    assert np.array_equal(image[:, :, 0], np.rint(deep / 257))
+    assert np.array_equal(read_picture(tmp_path / f"deep.{suffix}"), image[:, :, 0])
+
+
+def test_float_pictures_are_scaled_or_refused(tmp_path):
+    Image.fromarray(np.linspace(0, 1, 16, dtype=np.float32).reshape(4, 4)).save(tmp_path / "unit.tif")
+    assert np.array_equal(read_picture(tmp_path / "unit.tif").ravel(), np.rint(np.linspace(0, 255, 16)))
+    Image.fromarray(np.linspace(-1, 3, 16, dtype=np.float32).reshape(4, 4)).save(tmp_path / "odd.tif")
+    with pytest.raises(BenchError, match=r"odd.tif: not a readable picture \(values from -1 to 3, mode F: rescale them"):
+        read_picture(tmp_path / "odd.tif")
+
+
+def test_one_picture_keeps_its_kind(tmp_path):
+    folder = gallery(tmp_path / "g")
+    assert read_picture(folder / "grey.png").shape == (8, 8)
+    see_through = read_picture(folder / "transparent.png")
+    assert see_through.shape == (8, 8, 3)
+    assert np.array_equal(see_through[0, :, 0], np.repeat([255, 0], 4))
+    Image.fromarray(np.dstack([np.full((4, 4), 10), np.full((4, 4), 0)]).astype(np.uint8)).save(folder / "veil.png")
+    assert np.array_equal(read_picture(folder / "veil.png"), np.full((4, 4), 255))
+    with pytest.raises(BenchError, match=r"gone.png: not a readable picture"):
+        read_picture(folder / "gone.png")
 
 
 def test_pictures_to_one_size(tmp_path):
