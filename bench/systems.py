@@ -10,6 +10,8 @@ BUILT_IN: dict[str, str] = {
     "ngram": "bench.words.ngram:NGram",
     "neural_lm": "bench.words.neural_lm:NeuralLM",
     "model_series": "bench.words.model_series:ModelSeries",
+    "word2vec": "bench.words.word2vec:Word2Vec",
+    "masked_lm": "bench.words.masked_lm:MaskedLM",
     "transformer_lm": "bench.words.transformer_lm:TransformerLM",
     "dummy_words": "bench.words.dummy_words:DummyWords",
     "memoriser_words": "bench.words.memoriser_words:MemoriserWords",

@@ -1,0 +1,144 @@
+"""What style transfer minimises: equations 1 and 3 to 5 of Gatys, Ecker and Bethge (CVPR 2016), and how strongly.
+
+With F, P the activations ``(N_l, M_l)`` of layer l for the pictures x and p (N_l filters at M_l positions), G and A the Gram matrices for
+x and a:
+
+    content   L_content = 1/2 sum (F - P)^2                      (1)
+    Gram      G_ij = sum_k F_ik F_jk                             (3)
+    style     E_l = 1 / (4 N_l^2 M_l^2) sum (G - A)^2            (4)
+              L_style = sum_l w_l E_l                            (5)
+
+Each Gram matrix is divided by its own M_l at once, so that the two pictures may differ in size. Both losses are taken relative to those of
+vanishing activations: w_l is the layer's weight over ``E_l(0)``, and L_content is divided by ``1/2 sum P^2``. A ratio beta / alpha then
+means the same for every size, layer, network and pair of pictures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from bench.by_example.feature_networks import FeatureNetwork, check_layers
+from bench.by_example.style_colour import COLOURS
+
+__all__ = ["Losses", "StyleConfig", "content_loss", "gram", "style_loss"]
+
+STARTS = ("content", "style", "noise")
+_EPSILON = 1e-12
+
+
+@dataclass(frozen=True)
+class StyleConfig:
+    """What is compared, how strongly, and for how long.
+
+    Attributes:
+        weights: path of a user's weights (VGG-16, VGG-19 or EfficientNet-lite0; .safetensors or .pth), ``random`` for a network that
+            has learned nothing, empty for the data set under ``network:``.
+        content_layers: layers whose activations must stay.
+        style_layers: layers whose Gram matrices must become those of the style picture.
+        layer_weights: weight of each style layer, summing to one; empty for equal ones.
+        ratio: beta / alpha; 0 leaves content alone, which reconstructs the picture from its layer.
+        steps: iterations of L-BFGS.
+        start: the first x: ``content``, ``style`` (both as given) or ``noise``.
+        colour: ``style``, ``match`` or ``luminance`` (see :data:`bench.by_example.style_colour.COLOURS`).
+        enlarge: pictures are enlarged by this factor before the network sees them: a stem of stride 2 is blind to patterns of one pixel.
+        smoothness: weight of the mean squared difference between neighbouring pixels (not in the paper).
+        pool, preprocessing: of VGG weights (see :class:`bench.by_example.vgg.VGG`); empty: guessed from the layout.
+    """
+
+    weights: str = ""
+    content_layers: tuple[str, ...] = ("block5",)
+    style_layers: tuple[str, ...] = ("stem", "block1", "block3", "block5", "block8")
+    layer_weights: tuple[float, ...] = ()
+    ratio: float = 1000.0
+    steps: int = 60
+    start: str = "content"
+    colour: str = "style"
+    enlarge: int = 2
+    smoothness: float = 0.2
+    pool: str = "average"
+    preprocessing: str = ""
+
+    def __post_init__(self) -> None:
+        for name, allowed in (("start", STARTS), ("colour", COLOURS)):
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name} must be one of {', '.join(allowed)}, not {getattr(self, name)!r}")
+        for name in ("content_layers", "style_layers"):
+            layers = getattr(self, name)
+            if isinstance(layers, str) or not layers:
+                raise ValueError(f"{name} must be a list of at least one layer, not {layers!r}")
+        if self.layer_weights and len(self.layer_weights) != len(self.style_layers):
+            raise ValueError(f"layer_weights: {len(self.layer_weights)} weights for {len(self.style_layers)} style layers")
+        if any(weight < 0 for weight in self.layer_weights) or self.ratio < 0 or self.smoothness < 0:
+            raise ValueError("layer_weights, ratio and smoothness must not be negative")
+        if self.steps < 1 or self.enlarge < 1:
+            raise ValueError("steps and enlarge must be at least 1")
+
+
+def gram(features: Tensor) -> Tensor:
+    """Equation 3, divided by the number of positions: ``(N, H, W)`` to ``(N, N)``.
+
+    >>> gram(torch.tensor([[[1.0, 3.0]], [[2.0, 0.0]]])).tolist()
+    [[5.0, 1.0], [1.0, 2.0]]
+    """
+    flat = features.flatten(1)  # (N, M)
+    return flat @ flat.T / flat.shape[1]
+
+
+def content_loss(features: Tensor, target: Tensor) -> Tensor:
+    """Equation 1.
+
+    >>> content_loss(torch.tensor([1.0, 2.0]), torch.tensor([1.0, 4.0])).item()
+    2.0
+    """
+    return 0.5 * (features - target).square().sum()
+
+
+def style_loss(matrix: Tensor, target: Tensor) -> Tensor:
+    """Equation 4 of Gram matrices that are divided by their positions already.
+
+    >>> style_loss(torch.eye(2), torch.zeros(2, 2)).item()
+    0.125
+    """
+    return (matrix - target).square().sum() / (4 * matrix.shape[0] ** 2)
+
+
+class Losses:
+    """Both relative losses of a picture against one content and one style picture.
+
+    Args:
+        network: whose activations are compared.
+        content, style: ``(1, 3, H, W)`` in 0..1.
+        config: layers, their weights, and the enlargement.
+    """
+
+    def __init__(self, network: FeatureNetwork, content: Tensor, style: Tensor, config: StyleConfig) -> None:
+        self.network, self.config = network, config
+        self.layers = tuple(dict.fromkeys((*config.content_layers, *config.style_layers)))
+        check_layers(network, self.layers)
+        with torch.no_grad():
+            self.contents = {name: value[0] for name, value in self._features(content, config.content_layers).items()}
+            self.grams = {name: gram(value[0]) for name, value in self._features(style, config.style_layers).items()}
+        equal = [1.0 / len(config.style_layers)] * len(config.style_layers)
+        shares = dict(zip(config.style_layers, config.layer_weights or equal, strict=True))
+        none = {name: torch.zeros_like(matrix) for name, matrix in self.grams.items()}
+        self.weights = {name: shares[name] / (style_loss(none[name], a).item() + _EPSILON) for name, a in self.grams.items()}
+        self.content_weights = {
+            name: 1.0 / (len(self.contents) * (content_loss(torch.zeros_like(p), p).item() + _EPSILON)) for name, p in self.contents.items()
+        }
+
+    def _features(self, picture: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
+        if self.config.enlarge > 1:
+            picture = F.interpolate(picture, scale_factor=self.config.enlarge, mode="bilinear", align_corners=False)
+        return self.network.features(picture.contiguous(memory_format=torch.channels_last), layers)
+
+    def __call__(self, picture: Tensor) -> tuple[Tensor, Tensor]:
+        """(content, style) of ``(1, 3, H, W)``: equations 1 and 5."""
+        found = self._features(picture, self.layers)
+        content = torch.stack([w * content_loss(found[name][0], self.contents[name]) for name, w in self.content_weights.items()]).sum()
+        style = torch.stack([w * style_loss(gram(found[name][0]), self.grams[name]) for name, w in self.weights.items()]).sum()
+        return content, style

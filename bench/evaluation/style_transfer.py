@@ -1,0 +1,216 @@
+"""Style transfer: how near a picture is to the style and to the content, and how much pixel detail of the content it keeps.
+
+Both losses are those of Gatys et al. (equations 1 and 5) seen by one network for all rows, the packaged one, at layers named in the
+protocol; each is a share: style loss 1 is the untouched content picture, content loss 1 is the style picture itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from bench.by_example.feature_networks import FeatureNetwork, network_of, read_weights
+from bench.by_example.style_colour import to_yiq
+from bench.by_example.style_losses import Losses, StyleConfig
+from bench.drawing.style_transfer import Pair, draw_config, pairs_of
+from bench.errors import BenchError
+from bench.evaluation.base import Evaluation, StageContext
+from bench.evaluation.labelled_grid import labelled_grid, small_png_data_uri
+from bench.files import SampleSet, read_image_samples
+from bench.metrics.protocols import protocol_id
+from bench.metrics.psnr import psnr
+from bench.metrics.ssim import ssim
+from bench.registry import build_config
+from bench.results.display import parse_variant
+from bench.results.records import Record
+from bench.results.statistics import mean_t_ci
+
+__all__ = ["Judge", "ScoreConfig", "evaluate"]
+
+_HIGHER: Mapping[str, bool | None] = {"style_loss": False, "content_loss": None, "psnr": None, "ssim": None, "colour_shift": None}
+_UNITS = {"psnr": "dB"}
+
+
+@dataclass(frozen=True)
+class ScoreConfig:
+    """Keys under ``evaluate:``.
+
+    Attributes:
+        content_layers, style_layers: where the judging network looks.
+        enlarge: as of :class:`bench.by_example.style_losses.StyleConfig`.
+        rows: pairs shown in the tables of pictures.
+    """
+
+    content_layers: tuple[str, ...] = StyleConfig.content_layers
+    style_layers: tuple[str, ...] = StyleConfig.style_layers
+    enlarge: int = StyleConfig.enlarge
+    rows: int = 3
+
+
+class Judge:
+    """The two losses of pictures against one pair, as shares.
+
+    Raises:
+        BenchError: the two pictures of the pair do not differ for the network.
+    """
+
+    def __init__(self, network: FeatureNetwork, pair: Pair, config: ScoreConfig) -> None:
+        name, content, style = pair
+        settings = StyleConfig(content_layers=config.content_layers, style_layers=config.style_layers, enlarge=config.enlarge)
+        self._losses = Losses(network, _tensor(content), _tensor(style), settings)
+        self._most_content, self._most_style = self._raw(style)[0], self._raw(content)[1]
+        if min(self._most_content, self._most_style) <= 1e-9:
+            raise BenchError(f"{name}: the network sees no difference between content and style: give two different pictures")
+
+    def _raw(self, picture: NDArray[np.uint8]) -> tuple[float, float]:
+        with torch.no_grad():
+            content, style = self._losses(_tensor(picture))
+        return float(content), float(style)
+
+    def __call__(self, picture: NDArray[np.uint8]) -> tuple[float, float]:
+        """(content loss, style loss) of ``(H, W, 3)`` uint8; 0 is the content, or the style, itself."""
+        content, style = self._raw(picture)
+        return content / self._most_content, style / self._most_style
+
+
+def _tensor(picture: NDArray[np.uint8]) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1), dtype=np.float32))[None] / 255
+
+
+def evaluate(context: StageContext) -> Evaluation:
+    """Losses, kept detail and shift of colours of every variant, with intervals over the pairs; tables of pictures."""
+    where = f"{context.family}.{context.name}"
+    config: ScoreConfig = build_config(ScoreConfig, context.block.get("evaluate") or {}, f"{where}.evaluate")
+    drawing = draw_config(context)
+    pairs = pairs_of(context.data, drawing, f"{where}.sample")
+    network = network_of(read_weights(context.other_data["network"]))
+    judges = [Judge(network, pair, config) for pair in pairs]
+    assert context.samples is not None
+    sets = read_image_samples(context.samples)
+    protocols = _protocols(context, config, drawing.side)
+    records: list[Record] = []
+    for samples in sets:
+        for metric, values in _scores(samples, pairs, judges).items():
+            finite = bool(np.isfinite(values).all())
+            records.append(
+                context.record(
+                    metric,
+                    float(values.mean()) if finite else None,
+                    protocols[metric],
+                    ci95=mean_t_ci(values) if finite and len(values) > 1 else None,
+                    n=len(values),
+                    higher_is_better=_HIGHER[metric],
+                    variant=samples.variant,
+                    unit=_UNITS.get(metric, ""),
+                )
+            )
+    extras: dict[str, Any] = {"notes": [_note(context)], "curves": _curves(records)}
+    own_ratio = f"{float((context.block.get('model') or {}).get('ratio', StyleConfig.ratio)):g}"
+    figures = _figures(sets, pairs, config.rows, own_ratio)
+    if figures:
+        extras["figures"] = figures
+    if sets and "frames" in sets[0].extra:
+        extras["strips"] = [_strip(sets[0].extra["frames"], drawing.frames, pairs[0][0])]
+    return Evaluation(records, extras)
+
+
+def _scores(samples: SampleSet, pairs: Sequence[Pair], judges: Sequence[Judge]) -> dict[str, NDArray[np.float64]]:
+    """Metric -> value of each pair."""
+    assert samples.images is not None
+    losses = np.array([judge(picture) for judge, picture in zip(judges, samples.images, strict=True)])
+    made, given = (to_yiq(np.asarray(images) / 255.0) for images in (samples.images, [content for _, content, _ in pairs]))
+    return {
+        "style_loss": losses[:, 1],
+        "content_loss": losses[:, 0],
+        "psnr": psnr(made[..., :1], given[..., :1], 1.0),
+        "ssim": ssim(made[..., :1], given[..., :1], 1.0),
+        "colour_shift": np.abs(made[..., 1:] - given[..., 1:]).mean(axis=(1, 2, 3)),
+    }
+
+
+def _protocols(context: StageContext, config: ScoreConfig, side: int) -> dict[str, str]:
+    judge = context.other_data["network"].name
+    shared: dict[str, Any] = {"size": f"{side}x{side}", "enlarged": config.enlarge}
+    return {
+        "style_loss": protocol_id("style_loss", judge, layers="+".join(config.style_layers), ref="content-picture", **shared),
+        "content_loss": protocol_id("content_loss", judge, layers="+".join(config.content_layers), ref="style-picture", **shared),
+        "psnr": protocol_id("psnr", "luminance", ref="content-picture", size=shared["size"]),
+        "ssim": protocol_id("ssim", "luminance", ref="content-picture", size=shared["size"]),
+        "colour_shift": protocol_id("colour_shift", "chrominance", ref="content-picture", size=shared["size"]),
+    }
+
+
+def _note(context: StageContext) -> str:
+    return (
+        f"Losses are seen by {context.other_data['network'].name}, whatever network made the picture; it is also the one that the "
+        "generator itself lowers them for, so they say how well it did what it was asked, not how well people like it."
+    )
+
+
+def _curves(records: Sequence[Record]) -> list[dict[str, Any]]:
+    """Both losses by ratio, and kept detail by depth."""
+    found: dict[tuple[str, str], list[list[float]]] = {}
+    for record in records:
+        settings = parse_variant(record.variant)
+        if record.value is None:
+            continue
+        if set(settings) == {"ratio"} and record.metric in ("style_loss", "content_loss"):
+            found.setdefault(("ratio", record.metric.replace("_", " ")), []).append([float(settings["ratio"]), record.value])
+        if "depth" in settings and record.metric == "ssim":
+            what = "content alone" if float(settings["ratio"]) == 0 else f"with style, ratio {settings['ratio']}"
+            found.setdefault(("depth", what), []).append([float(settings["depth"]), record.value])
+    titles: dict[str, dict[str, Any]] = {
+        "ratio": {"title": "Losses by style/content ratio", "x": "ratio", "y": "share", "log_x": True, "log_y": True},
+        "depth": {"title": "Kept detail by depth of the content layer", "x": "depth (block)", "y": "SSIM of luminance to the content"},
+    }
+    curves = []
+    for key, facts in titles.items():
+        series = [{"name": name, "points": sorted(points)} for (kind, name), points in found.items() if kind == key and len(points) > 1]
+        if series:
+            curves.append({**facts, "series": series})
+    return curves
+
+
+def _figures(sets: Sequence[SampleSet], pairs: Sequence[Pair], rows: int, own_ratio: str) -> list[dict[str, Any]]:
+    """Tables of pictures: by ratio, by depth, by colour (beside the same ratio with the style's colours); the large pictures."""
+    figures = []
+    shown, colour = range(min(rows, len(pairs))), "Keeping the colours of the content"
+    groups: dict[tuple[str, str], list[tuple[str, SampleSet]]] = {}
+    for samples in sets:
+        settings = parse_variant(samples.variant)
+        if "depth" in settings:
+            alone = float(settings["ratio"]) == 0
+            title = "Reconstructed from one layer, deeper to the right" if alone else f"Deeper content layers, ratio {settings['ratio']}"
+            groups.setdefault(("depth", title), []).append((f"block {settings['depth']}" if settings["depth"] != "0" else "stem", samples))
+        elif "ratio" in settings:
+            groups.setdefault(("ratio", "More style to the right"), []).append((f"ratio {float(settings['ratio']):,g}", samples))
+            if settings["ratio"] == own_ratio:
+                groups.setdefault(("colour", colour), []).append(("style's", samples))
+        elif "colour" in settings:
+            groups.setdefault(("colour", colour), []).append((settings["colour"], samples))
+    groups = {key: members for key, members in groups.items() if key[1] != colour or len(members) > 1}
+    for (_, title), members in groups.items():
+        table = [[pairs[i][1], pairs[i][2], *(samples.images[i] for _, samples in members if samples.images is not None)] for i in shown]
+        picture = labelled_grid(table, ["content", "style", *(label for label, _ in members)])
+        names = ", ".join(pairs[i][0] for i in shown)
+        figures.append({"title": title, "png": small_png_data_uri(picture), "alt": f"{title}: {names}", "note": ""})
+    if sets and "large" in sets[0].extra:
+        large = sets[0].extra["large"]
+        picture = labelled_grid([list(large)], [name for name, _, _ in pairs[: len(large)]])
+        figures.insert(0, {"title": "Larger", "png": small_png_data_uri(picture), "alt": "Two larger pictures in a style", "note": ""})
+    return figures
+
+
+def _strip(frames: NDArray[np.uint8], steps: Sequence[int], name: str) -> dict[str, Any]:
+    picture = labelled_grid([list(frames)], [f"step {step}" for step in sorted(set(steps))])
+    return {
+        "title": f"From noise to picture: {name}",
+        "png": small_png_data_uri(picture),
+        "alt": f"{len(frames)} stages of L-BFGS, from noise to {name}",
+        "note": "Iterations of L-BFGS from white noise, at the default ratio.",
+    }
