@@ -11,7 +11,7 @@ character by its UTF-8 bytes. The escape has its place in the normalised distrib
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -22,9 +22,10 @@ from numpy.typing import NDArray
 from bench.contracts import RunContext
 from bench.errors import BenchError
 from bench.files import write_npz
+from bench.words.arpa import arpa_lines, read_arpa
 from bench.words.counts import GramCounts
-from bench.words.smoothing import SmoothedModel, choose_k
-from bench.words.vocabulary import UNKNOWN, Vocabulary, byte_nats, characters, utf8_lengths, words
+from bench.words.smoothing import ARPA, Level, SmoothedModel, choose_k
+from bench.words.vocabulary import UNKNOWN, Vocabulary, byte_nats, character_bytes, characters, check_text, utf8_lengths, words
 
 __all__ = ["NGram", "NGramConfig"]
 
@@ -35,6 +36,9 @@ _END = "\x03"
 """Ends the spelling of a word; a control character that no text should hold."""
 _START = "\n\n"
 """What a text without a prompt is taken to continue: a blank line."""
+
+_CHOOSING = 1_000_000
+"""Characters of the training text on which add-k's k is chosen where there is no validation text."""
 
 
 @dataclass(frozen=True)
@@ -140,26 +144,39 @@ class NGram:
     def _tokens(self, text: str) -> list[str]:
         return characters(text) if self.config.unit == "characters" else words(text)
 
+    def encode(self, text: str) -> Ints:
+        """Ids of the tokens of ``text``, 0 for those that are not in the vocabulary.
+
+        Raises:
+            BenchError: what is no text in UTF-8.
+        """
+        if self.config.unit == "characters":
+            return self.vocabulary.encode_characters(check_text(text)).astype(np.int64, copy=False)
+        return self.vocabulary.encode(words(check_text(text)))
+
     def fit(self, corpus: Mapping[str, str], run: RunContext) -> None:
-        """Count ``corpus["train"]``; add-k's k is chosen on ``corpus["validation"]`` (on the training text if there is none).
+        """Count ``corpus["train"]``; add-k's k is chosen on ``corpus["validation"]`` (on the start of the training text if there is none).
 
         Raises:
             BenchError: the training text is empty.
         """
-        tokens = self._tokens(corpus["train"])
-        if not tokens:
+        text = check_text(corpus["train"])
+        if not text:
             raise BenchError(f"{run.name}: the training text is empty; check the dataset's card and `data/prepared`")
         by_words = self.config.unit == "words"
         min_count = self.config.min_count or (2 if by_words else 1)
-        self._vocabulary = Vocabulary.build(tokens, min_count)
-        ids = self._vocabulary.encode(tokens)
-        counts = GramCounts.count(ids, len(self._vocabulary), self.config.order)
-        validation = corpus.get("validation") or corpus["train"]
-        self._model = SmoothedModel(counts, choose_k(counts, self._vocabulary.encode(self._tokens(validation))))
         if by_words:
+            tokens = words(text)
+            self._vocabulary = Vocabulary.build(tokens, min_count)
+            ids: NDArray[np.integer] = self._vocabulary.encode(tokens)
             rare = [token for token in tokens if token not in self._vocabulary]
-            alphabet = Vocabulary.build([*set(corpus["train"]), _END])
+            alphabet = Vocabulary.build([*set(text), _END])
             self._speller = _Speller.fit(rare, alphabet, self.config.spelling_order)
+        else:
+            self._vocabulary = Vocabulary.of_characters(text, min_count)
+            ids = self._vocabulary.encode_characters(text, np.min_scalar_type(len(self._vocabulary)).type)
+        counts = GramCounts.count(ids, len(self._vocabulary), self.config.order)
+        self._model = SmoothedModel(counts, choose_k(counts, self.encode(corpus.get("validation") or text[:_CHOOSING])))
         run.cost["parameters"] = float(sum(len(keys) for keys in counts.keys))
         run.cost["train_flops"] = 0.0
 
@@ -167,7 +184,7 @@ class NGram:
         self,
         text: str,
         n: int | None = None,
-        smoothing: str = "modified_kneser_ney",
+        smoothing: str | None = None,
         *,
         discount: float | None = None,
         plain_unigram: bool = False,
@@ -177,19 +194,20 @@ class NGram:
         Args:
             text: any text; its start is scored with as much context as there is.
             n: order, the highest counted by default.
-            smoothing: ``mle``, ``add_k``, ``kneser_ney`` or ``modified_kneser_ney``.
+            smoothing: ``mle``, ``add_k``, ``katz``, ``stupid_backoff``, ``kneser_ney`` or ``modified_kneser_ney`` (the default); for a
+                model that was read from an ARPA file ``arpa`` alone.
             discount: fixed Kneser-Ney discount instead of the estimated ones.
             plain_unigram: leave the unigrams undiscounted.
 
         Raises:
-            BenchError: unknown smoothing, or an n that was not counted.
+            BenchError: unknown smoothing, an n that was not counted, or what is no text in UTF-8.
         """
-        n = self.config.order if n is None else n
-        tokens = self._tokens(text)
-        ids = self.vocabulary.encode(tokens)
+        n, smoothing = self._settings(n, smoothing)
+        ids = self.encode(text)
         with np.errstate(divide="ignore"):
             nats = np.log(self.model.probabilities(ids, n, smoothing, discount=discount, plain_unigram=plain_unigram))
         unknown = np.flatnonzero(ids == UNKNOWN)
+        tokens = self._tokens(text) if len(unknown) else []
         spelled = [tokens[place] for place in unknown]
         if self._speller is not None:
             nats[unknown] += self._speller.log_prob(spelled)
@@ -197,25 +215,29 @@ class NGram:
             nats[unknown] -= np.array([byte_nats(token) for token in spelled])
         return nats
 
+    def _settings(self, n: int | None, smoothing: str | None) -> tuple[int, str]:
+        """What is meant where nothing is said: the highest order, and the best smoothing."""
+        default = "modified_kneser_ney" if self.model.given is None else ARPA
+        return self.model.counts.order if n is None else n, default if smoothing is None else smoothing
+
     def token_bytes(self, text: str) -> Ints:
         """UTF-8 bytes of each token that :meth:`log_prob` scores; their sum is the length of the text in bytes."""
-        return utf8_lengths(self._tokens(text))
+        return character_bytes(check_text(text)) if self.config.unit == "characters" else utf8_lengths(words(check_text(text)))
 
-    def distribution(self, context: str, n: int | None = None, smoothing: str = "modified_kneser_ney") -> Floats:
+    def distribution(self, context: str, n: int | None = None, smoothing: str | None = None) -> Floats:
         """Probability of every token of the vocabulary after ``context``, entry 0 the escape: ``(V,)``."""
-        ids = self.vocabulary.encode(self._tokens(context))
-        return self.model.distribution(ids, self.config.order if n is None else n, smoothing)
+        return self.model.distribution(self.encode(context), *self._settings(n, smoothing))
 
-    def sample(self, n_chars: int, seed: int, prompt: str = "", n: int | None = None, smoothing: str = "modified_kneser_ney") -> str:
+    def sample(self, n_chars: int, seed: int, prompt: str = "", n: int | None = None, smoothing: str | None = None) -> str:
         """``n_chars`` characters that continue ``prompt``, or a blank line if there is none.
 
         Raises:
             BenchError: unknown smoothing, or an n that was not counted.
         """
-        n = self.config.order if n is None else n
+        n, smoothing = self._settings(n, smoothing)
         self.model.check(n, smoothing)
         rng = np.random.default_rng(seed)
-        context = self.vocabulary.encode(self._tokens(prompt or _START))
+        context = self.encode(prompt or _START)
         pieces, length = [], 0
         for piece in self._pieces(self.model.draw(context, n, smoothing, rng), rng):
             if length >= n_chars:
@@ -236,6 +258,8 @@ class NGram:
     def save(self, folder: Path) -> None:
         """``ngram.npz``: counts, vocabulary, k; and the speller's under ``spelling_``."""
         arrays = {**self.model.counts.to_arrays(), "vocabulary": self.vocabulary.to_bytes(), "k": np.array(self.model.k)}
+        for m, level in enumerate(self.model.given or (), 1):
+            arrays |= {f"alpha_{m}": level.alpha, f"gamma_{m}": level.gamma}
         if self._speller is not None:
             arrays["spelling_vocabulary"] = self._speller.vocabulary.to_bytes()
             arrays |= {f"spelling_{key}": value for key, value in self._speller.model.counts.to_arrays().items()}
@@ -251,11 +275,33 @@ class NGram:
             arrays = dict(file)
         model = cls(config)
         model._vocabulary = Vocabulary.from_bytes(arrays["vocabulary"])
-        model._model = SmoothedModel(GramCounts.from_arrays(arrays), [float(k) for k in arrays["k"]])
+        counts = GramCounts.from_arrays(arrays)
+        given = [Level(arrays[f"alpha_{m}"], arrays[f"gamma_{m}"]) for m in range(1, counts.order + 1)] if "alpha_1" in arrays else None
+        model._model = SmoothedModel(counts, [float(k) for k in arrays["k"]], given)
         spelling = {key.removeprefix("spelling_"): value for key, value in arrays.items() if key.startswith("spelling_")}
         if spelling:
             counts = GramCounts.from_arrays(spelling)
             model._speller = _Speller(Vocabulary.from_bytes(spelling["vocabulary"]), SmoothedModel(counts, [1.0] * counts.order))
+        return model
+
+    def to_arpa(self, n: int | None = None, smoothing: str | None = None) -> Iterator[str]:
+        """The lines of an ARPA file; other programs load it and give the same probabilities to known tokens.
+
+        Raises:
+            BenchError: a smoothing that the format cannot hold, or an n that was not counted.
+        """
+        return arpa_lines(self.model, self.vocabulary, *self._settings(n, smoothing))
+
+    @classmethod
+    def from_arpa(cls, lines: Iterable[str], unit: str = "words", where: str = "ARPA file") -> NGram:
+        """A model that scores and samples as an ARPA file says (smoothing ``arpa``); unknown tokens cost their bytes.
+
+        Raises:
+            BenchError: the file is malformed (the line is named).
+        """
+        vocabulary, smoothed = read_arpa(lines, where)
+        model = cls(NGramConfig(unit=unit, order=smoothed.counts.order))
+        model._vocabulary, model._model = vocabulary, smoothed
         return model
 
     def entropy(self, n: int, smoothing: str = "mle") -> float:

@@ -1,12 +1,13 @@
-"""From counts to probabilities: maximum likelihood, add-k, Kneser-Ney (Chen & Goodman 1998, sections 2.1, 2.7 and 3).
+"""From counts to probabilities: maximum likelihood, add-k, Katz, stupid back-off, Kneser-Ney (Chen & Goodman 1998, sections 2 and 3).
 
-Every smoothing is brought into one form. For the context c of order m - 1 and the token w
+Every smoothing is brought into one of two forms. For the context c of order m - 1 and the token w
 
-    p_m(w | c) = alpha_m(c w) + gamma_m(c) * lower(w)
+    p_m(w | c) = alpha_m(c w) + gamma_m(c) * lower(w)                          (interpolation)
+    p_m(w | c) = alpha_m(c w) if c w was seen, else gamma_m(c) * lower(w)      (back-off)
 
-where ``lower`` is ``p_{m-1}`` (Kneser-Ney), the uniform distribution over the vocabulary (add-k), or nothing (maximum
-likelihood). A context that was never seen passes on to the lower order; so does the start of a text, where the context
-is shorter than n - 1. The vocabulary holds the escape token, so that the escape's probability is part of the sum to one.
+where ``lower`` is ``p_{m-1}`` (Kneser-Ney; both back-offs), the uniform distribution over the vocabulary (add-k), or nothing
+(maximum likelihood). A context that was never seen passes on to the lower order; so does the start of a text, where the
+context is shorter than n - 1. The vocabulary holds the escape token, so that the escape's probability is part of the sum to one.
 """
 
 from __future__ import annotations
@@ -20,9 +21,12 @@ from numpy.typing import NDArray
 from bench.errors import BenchError, did_you_mean
 from bench.words.counts import GramCounts
 
-__all__ = ["SMOOTHINGS", "Level", "SmoothedModel", "choose_k", "discounts"]
+__all__ = ["ARPA", "BACKING_OFF", "SMOOTHINGS", "Level", "SmoothedModel", "choose_k", "discounts", "katz_discounts"]
 
-SMOOTHINGS = ("mle", "add_k", "kneser_ney", "modified_kneser_ney")
+SMOOTHINGS = ("mle", "add_k", "katz", "stupid_backoff", "kneser_ney", "modified_kneser_ney")
+BACKING_OFF = ("katz", "stupid_backoff", "arpa")
+ARPA = "arpa"
+"""The one smoothing of a model that was read from an ARPA file."""
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -30,7 +34,7 @@ Floats = NDArray[np.float64]
 _K_GRID = tuple(float(f"{10**exponent:.1e}") for exponent in np.arange(-5.0, 0.51, 0.25))
 
 
-def discounts(counts: Ints, modified: bool) -> tuple[float, float, float]:
+def discounts(counts: NDArray[np.integer], modified: bool) -> tuple[float, float, float]:
     """What is taken from counts of 1, 2 and >= 3, estimated from the counts of counts n1 .. n4.
 
     One discount ``n1 / (n1 + 2 n2)`` (Kneser & Ney 1995; Chen & Goodman 1998, eq. 18), or three of them (eq. 26). On texts too
@@ -50,12 +54,36 @@ def discounts(counts: Ints, modified: bool) -> tuple[float, float, float]:
     return found if all(0 < d <= i for i, d in enumerate(found, 1)) else (0.5, 1.0, 1.5)
 
 
+def katz_discounts(counts: NDArray[np.integer], largest: int = 5) -> Floats:
+    """The factors d_0 .. d_k of Katz (1987, eq. 13): what a count of r keeps, by Good and Turing's estimate; counts above k keep all.
+
+    With n_r grams seen r times and r* = (r + 1) n_{r+1} / n_r,
+
+        d_r = (r* / r - q) / (1 - q),    q = (k + 1) n_{k+1} / n_1.
+
+    Where the counts of counts are too few or too ragged for factors in (0, 1), as for letters at order one, every count of up to k gives up
+    half a count instead (absolute discounting). d_0 is 0.
+
+    >>> katz_discounts(np.repeat([1, 2, 3, 4, 5, 6], [64, 24, 12, 7, 5, 3])).round(3).tolist()
+    [0.0, 0.652, 0.652, 0.691, 0.851, 0.61]
+    """
+    ranks = np.arange(1, largest + 1)
+    seen = np.bincount(np.minimum(counts, largest + 2), minlength=largest + 3)[1 : largest + 2].astype(np.float64)
+    kept = (ranks - 0.5) / ranks
+    if seen.all():
+        q = (largest + 1) * seen[largest] / seen[0]
+        found = ((ranks + 1) * seen[1:] / seen[:-1] / ranks - q) / (1 - q) if q != 1 else kept
+        if (found > 0).all() and (found < 1).all():
+            kept = found
+    return np.concatenate([[0.0], kept])
+
+
 @dataclass(frozen=True)
 class Level:
     """One order of a smoothed model.
 
     Attributes:
-        alpha: own share of the probability, for each gram of this order.
+        alpha: own share of the probability, for each gram of this order; with back-off, all of it.
         gamma: weight of the lower distribution, for each context; 1 where a context has no continuation.
     """
 
@@ -69,13 +97,22 @@ class SmoothedModel:
     Args:
         counts: grams of all orders.
         k: add-k's k for each order.
+        given: the tables of each order as an ARPA file gives them, instead of counts.
     """
 
-    def __init__(self, counts: GramCounts, k: Sequence[float]) -> None:
+    def __init__(self, counts: GramCounts, k: Sequence[float], given: Sequence[Level] | None = None) -> None:
         self.counts = counts
         self.k = tuple(k)
+        self.given = given
         self._levels: dict[tuple[object, ...], Level] = {}
         self._starts: dict[int, Ints] = {}
+        self._links: dict[int, Ints] = {}
+        self._sums: dict[int, Floats] = {}
+
+    @property
+    def smoothings(self) -> tuple[str, ...]:
+        """What this model can be asked for."""
+        return SMOOTHINGS if self.given is None else (ARPA,)
 
     def check(self, n: int, smoothing: str) -> None:
         """Refuse what cannot be scored.
@@ -83,18 +120,29 @@ class SmoothedModel:
         Raises:
             BenchError: unknown smoothing, or an order that was not counted.
         """
-        if smoothing not in SMOOTHINGS:
-            raise BenchError(f"unknown smoothing {smoothing!r}.{did_you_mean(smoothing, SMOOTHINGS)}")
+        if smoothing not in self.smoothings:
+            raise BenchError(f"unknown smoothing {smoothing!r}.{did_you_mean(smoothing, self.smoothings)}")
         if not 1 <= n <= self.counts.order:
             raise BenchError(f"n = {n} was not counted: use 1 to {self.counts.order}, or raise `model: {{order: ...}}` and train again")
 
     def level(self, m: int, n: int, smoothing: str, discount: float | None = None, plain_unigram: bool = False) -> Level:
         """Order ``m`` of the model of order ``n``: Kneser-Ney's lower orders use continuation counts (Chen & Goodman, eq. 17)."""
+        if self.given is not None:
+            return self.given[m - 1]
         kneser_ney = smoothing.endswith("kneser_ney")
         key = (m, kneser_ney and m < n, smoothing, discount, plain_unigram)
         if key not in self._levels:
-            self._levels[key] = self._kneser_ney(m, n, smoothing, discount, plain_unigram) if kneser_ney else self._direct(m, smoothing)
+            if kneser_ney:
+                self._levels[key] = self._kneser_ney(m, n, smoothing, discount, plain_unigram)
+            else:
+                self._levels[key] = self._backing_off(m, smoothing) if smoothing in BACKING_OFF else self._direct(m, smoothing)
         return self._levels[key]
+
+    def links(self, m: int) -> Ints:
+        """Index, among the grams of order ``m - 1``, of each order-``m`` gram without its first token; zeros (the root) for m = 1."""
+        if m not in self._links:
+            self._links[m] = self.counts.suffixes(m, self.links(m - 1)) if m > 1 else np.zeros(len(self.counts.keys[0]), dtype=np.int64)
+        return self._links[m]
 
     def _totals(self, m: int, values: NDArray[np.generic]) -> Floats:
         return np.bincount(self.counts.prefixes(m), weights=values, minlength=self.counts.contexts(m)).astype(np.float64)
@@ -120,6 +168,29 @@ class SmoothedModel:
             alpha = np.where(counts > 0, (counts - taken) / totals[prefixes], 0.0)
             gamma = np.where(totals > 0, self._totals(m, taken) / totals, 1.0)
         return Level(alpha, gamma)
+
+    def _backing_off(self, m: int, smoothing: str) -> Level:
+        """Katz (1987), or stupid back-off (Brants et al. 2007, eq. 5, factor 0.4) divided by the sum of its scores over the vocabulary."""
+        counts, prefixes = self.counts.counts[m - 1], self.counts.prefixes(m)
+        below = self.level(m - 1, m - 1, smoothing) if m > 1 else None
+        lower = below.alpha[self.links(m)] if below is not None else np.full(len(counts), 1 / self.counts.size)
+        left = np.maximum(0.0, 1.0 - self._totals(m, lower))  # what the lower order gives to all that this context did not see
+        totals = self._totals(m, counts)
+        seen = np.bincount(prefixes, minlength=self.counts.contexts(m))
+        left[seen == self.counts.size] = 0.0
+        if smoothing == "katz":
+            alpha = np.append(katz_discounts(counts), 1.0)[np.minimum(counts, 6)] * counts / totals[prefixes]
+            mass = self._totals(m, alpha)
+            # Where all counts are large nothing is discounted: one is added to the total (Stolcke 2002), or the rest would get nothing.
+            none_left = (mass > 1 - 1e-12) & (left > 0)
+            scale = np.where(none_left, totals / (totals + 1), 1.0) / np.where((left > 0) | (seen == 0), 1.0, mass)
+            alpha, mass = alpha * scale[prefixes], mass * scale
+            with np.errstate(invalid="ignore", divide="ignore"):
+                return Level(alpha, np.where(seen == 0, 1.0, np.where(left > 0, (1 - mass) / left, 0.0)))
+        factor = 0.4 * (self._sums[m - 1][self.links(m - 1)] if m > 1 else np.ones(1))
+        sums = np.where(seen > 0, 1.0 + factor * left, 1.0)
+        self._sums[m] = sums
+        return Level(counts / (totals * sums)[prefixes], np.where(seen > 0, factor / sums, 1.0))
 
     def _levels_of(self, n: int, smoothing: str, discount: float | None, plain_unigram: bool) -> list[Level]:
         self.check(n, smoothing)
@@ -147,7 +218,9 @@ class SmoothedModel:
             own = np.where(grams >= 0, level.alpha[grams], 0.0) if len(level.alpha) else np.zeros(len(tokens))
             seen = contexts >= 0
             weight = np.where(seen, level.gamma[contexts], 1.0) if len(level.gamma) else np.ones(len(tokens))
-            if smoothing.endswith("kneser_ney"):
+            if smoothing in BACKING_OFF:
+                p = np.where(grams >= 0, own, weight * p)
+            elif smoothing.endswith("kneser_ney"):
                 p = own + weight * p
             else:  # no recursion: the highest order that the text so far allows decides alone
                 p = np.where(length >= m, own + weight * (uniform if smoothing == "add_k" else 0.0), p)
@@ -159,17 +232,23 @@ class SmoothedModel:
         Maximum likelihood after a context that was never seen gives all zeros.
         """
         levels = self._levels_of(n, smoothing, discount, plain_unigram)
+        return self._distribution(self.state(context, n)[: len(context) + 1], levels, smoothing)
+
+    def _distribution(self, state: Sequence[int], levels: Sequence[Level], smoothing: str) -> Floats:
         size = self.counts.size
-        state = self.state(context, n)
-        uniform = np.full(size, 1 / size)
-        p = uniform
-        for m, level in enumerate(levels[: min(n, len(context) + 1)], 1):
+        p = uniform = np.full(size, 1 / size)
+        for m, (context, level) in enumerate(zip(state, levels, strict=False), 1):
             own, weight = np.zeros(size), 1.0
-            if state[m - 1] >= 0:
-                tokens, alphas = self._children(m, state[m - 1], level)
+            tokens: Ints = np.zeros(0, dtype=np.int64)
+            if context >= 0:
+                tokens, alphas = self._children(m, context, level)
                 own[tokens] = alphas
-                weight = float(level.gamma[state[m - 1]])
-            lower = p if smoothing.endswith("kneser_ney") else uniform if smoothing == "add_k" else np.zeros(size)
+                weight = float(level.gamma[context])
+            if smoothing in BACKING_OFF:
+                lower = p
+                lower[tokens] = 0.0
+            else:
+                lower = p if smoothing.endswith("kneser_ney") else uniform if smoothing == "add_k" else np.zeros(size)
             p = own + weight * lower
         return p
 
@@ -199,8 +278,8 @@ class SmoothedModel:
     def draw(self, context: Ints, n: int, smoothing: str, rng: np.random.Generator) -> Iterator[int]:
         """Endless tokens that continue ``context``; exact samples of the mixture, one order at a time.
 
-        With probability 1 - gamma a continuation seen after the context is drawn in proportion to alpha, else the lower
-        distribution is asked. Maximum likelihood at a dead end shortens its context.
+        A continuation seen after the context is drawn in proportion to alpha, as often as the alphas add up to; else the lower distribution
+        is asked (with back-off, for what this context did not see). Maximum likelihood at a dead end shortens its context.
         """
         levels = self._levels_of(n, smoothing, None, False)
         state = self.state(context, n)
@@ -221,6 +300,11 @@ class SmoothedModel:
             place = int(np.searchsorted(cumulated, rng.random() * scale, side="right"))
             if place < len(tokens):
                 return int(tokens[place])
+            if smoothing in BACKING_OFF:
+                rest = self._distribution(state[: m - 1], levels, smoothing)
+                rest[tokens] = 0.0
+                cumulated = np.cumsum(rest)
+                return min(int(np.searchsorted(cumulated, rng.random() * cumulated[-1], side="right")), self.counts.size - 1)
             if smoothing == "add_k":
                 break
         return int(rng.integers(self.counts.size))

@@ -67,7 +67,7 @@ SAMPLE = {"texts": 6, "characters": 150, "prompts": ["", "the king "]}
 
 
 def rows(evaluation: Evaluation, metric: str) -> dict[str, Any]:
-    return {record.variant: record for record in evaluation.records if record.metric == metric}
+    return {record.variant: record for record in evaluation.records if record.metric == metric and record.split == "test"}
 
 
 def test_sweep_of_an_ngram(tmp_path: Path) -> None:

@@ -156,16 +156,29 @@ def test_discounts_by_hand() -> None:
     assert discounts(np.array([5, 5]), modified=True) == (0.5, 1.0, 1.5)
 
 
-def test_counting_by_sorting_equals_counting_by_table(monkeypatch: pytest.MonkeyPatch) -> None:
-    tokens = np.random.default_rng(0).integers(0, 4, 300)
-    table = GramCounts.count(tokens, 4, 5)
-    monkeypatch.setattr("bench.words.counts._DENSE", 0)
-    ranked = GramCounts.count(tokens, 4, 5)
-    for one, two in zip(
-        [*table.keys, *table.counts, *table.continuations], [*ranked.keys, *ranked.counts, *ranked.continuations], strict=True
-    ):
-        np.testing.assert_array_equal(one, two)
-    assert [counts.sum() for counts in table.counts] == [300, 299, 298, 297, 296]
+@pytest.mark.parametrize(
+    ("length", "size", "order"),
+    [(0, 4, 3), (1, 4, 3), (300, 4, 5), (400, 2, 40), (200, 1, 4), (500, 70_000, 5), (2000, 300, 9)],  # the last three need several sorts
+)
+def test_counts_equal_those_of_a_dictionary(length: int, size: int, order: int) -> None:
+    tokens = np.random.default_rng(0).integers(0, size, length)
+    tokens[length // 2 :] = tokens[: length - length // 2]  # long grams occur twice, too
+    found = GramCounts.count(tokens.astype(np.min_scalar_type(size - 1)), size, order)
+    grams: list[tuple[int, ...]] = [()]
+    for m in range(1, order + 1):
+        expected = Counter(tuple(tokens[i : i + m].tolist()) for i in range(length - m + 1))
+        ours = [(*grams[prefix], key - prefix * size) for key, prefix in zip(found.keys[m - 1], found.prefixes(m), strict=True)]
+        assert dict(zip(ours, found.counts[m - 1], strict=True)) == expected
+        assert ours == sorted(expected)
+        if m > 1:
+            before = Counter(gram[1:] for gram in expected)
+            assert [before[gram] for gram in grams] == found.continuations[m - 2].tolist()
+        grams = ours
+
+
+def test_counting_refuses_what_64_bits_cannot_hold() -> None:
+    with pytest.raises(BenchError, match="do not fit into 64 bits: lower `order`"):
+        GramCounts.count(np.arange(5), 1 << 62, 3)
 
 
 def test_k_is_the_best_of_its_grid_on_validation() -> None:
