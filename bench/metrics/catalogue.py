@@ -67,12 +67,8 @@ _ENTRIES = (
         "scaling_exponent", "Scaling exponent", None, "How held-out loss falls with parameters and with tokens: log L = a - alpha log N"
     ),
     # word vectors
-    _quality(
-        "similarity_spearman",
-        "Word similarity",
-        True,
-        "Spearman correlation of cosines with the similarity that people see in words",
-    ),
+    _quality("wordsim_spearman", "WordSim-353", True, "Spearman correlation of cosines with how related people find two words"),
+    _quality("simlex_spearman", "SimLex-999", True, "Spearman correlation of cosines with how alike people find two words"),
     _share("analogy_accuracy", "Analogies", "Share of analogies (a is to b as c is to d) whose d is the nearest vector to b - a + c"),
     _share("word_coverage", "Words known", "Share of a test's items whose words are all in the vocabulary"),
     _quality("pmi_spearman", "Shifted PMI", True, "Spearman correlation of v.c with PMI - log k over pairs of words that meet often"),

@@ -45,6 +45,9 @@ def _digits() -> dict[str, ImageSplit]:
 
 DATA: dict[str, Callable[[], Mapping[str, Any]]] = {
     "shakespeare": lambda: {"train": SONNET * 6, "validation": SONNET},
+    "sonnets": lambda: {"train": SONNET * 6, "validation": SONNET},
+    "weather": lambda: {"train": "sunny\nsunny\nrain\ncloudy\nrain\nsunny\n" * 20, "validation": "rain\nsunny\n" * 4},
+    "wiki": lambda: {"train": SONNET * 6, "validation": SONNET},
     "mnist": _digits,
     "scenes": lambda: render_splits(_digits(), Render(train=96, validation=32, test=32, judge=96), seed=0),
     "textures": lambda: {"stripes": (np.indices((24, 24)).sum(0) % 4 * 60).astype(np.uint8)},

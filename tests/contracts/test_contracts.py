@@ -39,6 +39,8 @@ def output(system: Any, tiny: Any, seed: int = 0, n: int = 4) -> Any:
     if family == "by_example":
         options = {"window": 5} if "window" in dir(system.config) else {}
         return system.synthesize(next(iter(tiny.data.values())), (14, 17), seed, **options)
+    if family == "text_encoders":
+        return system.embed_texts(PROMPTS[:n])
     if family == "encoders":
         return system.embed_images(tiny.data["validation"].images[:n])
     if family == "codecs":
@@ -66,7 +68,7 @@ def test_same_seed_same_bytes_and_another_seed_others(tiny: Any) -> None:
     first = output(tiny.system, tiny, seed=1)
     assert same(first, output(tiny.system, tiny, seed=1))
     # An encoder has no seed to sample by, and of a caption there may be one real scene only.
-    if tiny.block["family"] not in ("encoders", "codecs") and tiny.block["role"] != "ceiling":
+    if tiny.block["family"] not in ("encoders", "text_encoders", "codecs") and tiny.block["role"] != "ceiling":
         others = [output(tiny.system, tiny, seed=seed) for seed in (2, 3, 4)]
         assert not all(same(first, other) for other in others)
 
@@ -91,7 +93,7 @@ def test_same_seed_same_weights(name: str, workshop: Any, tmp_path: Path) -> Non
         assert path.read_bytes() == (tiny.folder / path.name).read_bytes(), path.name
 
 
-@pytest.mark.parametrize("tiny", of("encoders") + of("codecs") + of("images") + of("text_to_image"), indirect=True)
+@pytest.mark.parametrize("tiny", of("encoders") + of("text_encoders") + of("codecs") + of("images") + of("text_to_image"), indirect=True)
 def test_result_does_not_depend_on_batch_size(tiny: Any) -> None:
     assert np.array_equal(output(tiny.system, tiny, seed=3, n=4)[:2], output(tiny.system, tiny, seed=3, n=2))
 
