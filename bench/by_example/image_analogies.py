@@ -20,7 +20,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -120,6 +120,7 @@ class ImageAnalogies(ExemplarSystem[AnalogyConfig]):
     """The :class:`bench.contracts.AnalogySolver` of the paper. Nothing is trained and nothing stored but the config."""
 
     Config = AnalogyConfig
+    CONTRACT: ClassVar[str] = "AnalogySolver"
 
     def analogy(self, a: Picture, a_prime: Picture, b: Picture, seed: int = 0, **options: Any) -> Picture:
         """B' for one pair and one B; see :meth:`solve`. ``seed`` changes nothing: nothing is random."""
@@ -195,9 +196,9 @@ class ImageAnalogies(ExemplarSystem[AnalogyConfig]):
                 canvas = _first_guess(level, known, atlas, radius)
             else:
                 _, coarse_atlas, before = coarser
-                known = level.windows.known_part(atlas, (coarse_atlas, before.canvas), oriented)
-                grown = zip(coarse_atlas.pictures(before.canvas[coarse_atlas.cells]), atlas.shapes(), strict=True)
-                canvas = Atlas.of([expand(picture, shape) for picture, shape in grown], radius).values
+                grown = coarse_atlas.pictures(before.canvas[coarse_atlas.cells])
+                known = level.windows.known_part(atlas, (coarse_atlas, Atlas.of(grown, radius).values), oriented)
+                canvas = Atlas.of([expand(*each) for each in zip(grown, atlas.shapes(), strict=True)], radius).values
             tolerance = 2.0 ** (number + 1 - count) * config.kappa
             values = level.target.values[level.target.cells]
             filled = fill(level.features, level.search, level.windows, level.atlas, values, atlas, known, canvas, tolerance, progress)
