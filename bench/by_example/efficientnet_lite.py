@@ -8,6 +8,7 @@ form is a fixed scale and shift, so it is folded into the convolution before it 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -84,6 +85,10 @@ class EfficientNetLite(nn.Module):
     Args:
         head: with the head and the classifier, which features do not need.
     """
+
+    content_layers: ClassVar[tuple[str, ...]] = ("block5",)
+    style_layers: ClassVar[tuple[str, ...]] = ("stem", "block1", "block3", "block5", "block8")
+    enlarge: ClassVar[int] = 2
 
     def __init__(self, head: bool = True) -> None:
         super().__init__()

@@ -6,7 +6,7 @@ import json
 import pickle
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
 from safetensors import SafetensorError
@@ -25,7 +25,16 @@ WEIGHTS = "weights.safetensors"
 
 
 class FeatureNetwork(Protocol):
-    """A network whose inner activations are used."""
+    """A network whose inner activations are used.
+
+    Attributes:
+        content_layers, style_layers: where one usually looks.
+        enlarge: by what factor pictures are usually enlarged for it.
+    """
+
+    content_layers: ClassVar[tuple[str, ...]]
+    style_layers: ClassVar[tuple[str, ...]]
+    enlarge: ClassVar[int]
 
     @property
     def layers(self) -> tuple[str, ...]:

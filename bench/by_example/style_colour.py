@@ -12,7 +12,7 @@ COLOURS = ("style", "match", "luminance")
 ``luminance``: only luminance is transferred, chrominance stays the content's (section 4.2)."""
 
 Floats = NDArray[np.float64]
-_YIQ = np.array([[0.299, 0.587, 0.114], [0.595716, -0.274453, -0.321263], [0.211456, -0.522591, 0.311135]])
+_YIQ = np.array([[0.299, 0.587, 0.114], [0.59590059, -0.27455667, -0.32134392], [0.21153661, -0.52273617, 0.31119955]])
 """RGB to YIQ of the NTSC standard: Y is luminance."""
 _FLOOR = 1e-5
 """Added to variances, so that a picture of one colour can be matched."""

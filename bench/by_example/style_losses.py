@@ -15,6 +15,7 @@ means the same for every size, layer, network and pair of pictures.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -24,6 +25,7 @@ from torch.nn import functional as F
 
 from bench.by_example.feature_networks import FeatureNetwork, check_layers
 from bench.by_example.style_colour import COLOURS
+from bench.errors import BenchError
 
 __all__ = ["Losses", "StyleConfig", "content_loss", "gram", "style_loss"]
 
@@ -38,27 +40,28 @@ class StyleConfig:
     Attributes:
         weights: path of a user's weights (VGG-16, VGG-19 or EfficientNet-lite0; .safetensors or .pth), ``random`` for a network that
             has learned nothing, empty for the data set under ``network:``.
-        content_layers: layers whose activations must stay.
-        style_layers: layers whose Gram matrices must become those of the style picture.
-        layer_weights: weight of each style layer, summing to one; empty for equal ones.
+        content_layers: layers whose activations must stay; empty for the network's usual one.
+        style_layers: layers whose Gram matrices must become those of the style picture; empty for the network's usual ones.
+        layer_weights: weight of each style layer, scaled to sum to one; empty for equal ones.
         ratio: beta / alpha; 0 leaves content alone, which reconstructs the picture from its layer.
         steps: iterations of L-BFGS.
         start: the first x: ``content``, ``style`` (both as given) or ``noise``.
         colour: ``style``, ``match`` or ``luminance`` (see :data:`bench.by_example.style_colour.COLOURS`).
-        enlarge: pictures are enlarged by this factor before the network sees them: a stem of stride 2 is blind to patterns of one pixel.
+        enlarge: pictures are enlarged by this factor before the network sees them: a stem of stride 2 is blind to patterns of one pixel;
+            0 for the network's usual one.
         smoothness: weight of the mean squared difference between neighbouring pixels (not in the paper).
         pool, preprocessing: of VGG weights (see :class:`bench.by_example.vgg.VGG`); empty: guessed from the layout.
     """
 
     weights: str = ""
-    content_layers: tuple[str, ...] = ("block5",)
-    style_layers: tuple[str, ...] = ("stem", "block1", "block3", "block5", "block8")
+    content_layers: tuple[str, ...] = ()
+    style_layers: tuple[str, ...] = ()
     layer_weights: tuple[float, ...] = ()
-    ratio: float = 1000.0
+    ratio: float = 100.0
     steps: int = 60
     start: str = "content"
     colour: str = "style"
-    enlarge: int = 2
+    enlarge: int = 0
     smoothness: float = 0.2
     pool: str = "average"
     preprocessing: str = ""
@@ -69,14 +72,34 @@ class StyleConfig:
                 raise ValueError(f"{name} must be one of {', '.join(allowed)}, not {getattr(self, name)!r}")
         for name in ("content_layers", "style_layers"):
             layers = getattr(self, name)
-            if isinstance(layers, str) or not layers:
-                raise ValueError(f"{name} must be a list of at least one layer, not {layers!r}")
-        if self.layer_weights and len(self.layer_weights) != len(self.style_layers):
+            if isinstance(layers, str) or len(set(layers)) != len(layers):
+                raise ValueError(f"{name} must be a list of different layers, not {layers!r}")
+        if self.layer_weights and self.style_layers and len(self.layer_weights) != len(self.style_layers):
             raise ValueError(f"layer_weights: {len(self.layer_weights)} weights for {len(self.style_layers)} style layers")
+        if self.layer_weights and sum(self.layer_weights) <= 0:
+            raise ValueError("layer_weights must not all be zero")
         if any(weight < 0 for weight in self.layer_weights) or self.ratio < 0 or self.smoothness < 0:
             raise ValueError("layer_weights, ratio and smoothness must not be negative")
-        if self.steps < 1 or self.enlarge < 1:
-            raise ValueError("steps and enlarge must be at least 1")
+        if self.steps < 1 or self.enlarge < 0:
+            raise ValueError("steps must be at least 1, enlarge at least 0")
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """Weight of each style layer; they sum to one."""
+        weights = self.layer_weights or (1.0,) * len(self.style_layers)
+        return tuple(weight / sum(weights) for weight in weights)
+
+    def filled(self, network: FeatureNetwork) -> StyleConfig:
+        """With the network's usual layers and enlargement where none are named.
+
+        Raises:
+            BenchError: a layer that the network does not have.
+        """
+        content, style = self.content_layers or network.content_layers, self.style_layers or network.style_layers
+        check_layers(network, (*content, *style))
+        if self.layer_weights and len(self.layer_weights) != len(style):
+            raise BenchError(f"layer_weights: {len(self.layer_weights)} weights for {len(style)} style layers")
+        return dataclasses.replace(self, content_layers=content, style_layers=style, enlarge=self.enlarge or network.enlarge)
 
 
 def gram(features: Tensor) -> Tensor:
@@ -117,16 +140,15 @@ class Losses:
     """
 
     def __init__(self, network: FeatureNetwork, content: Tensor, style: Tensor, config: StyleConfig) -> None:
+        config = config.filled(network)
         self.network, self.config = network, config
-        self.layers = tuple(dict.fromkeys((*config.content_layers, *config.style_layers)))
-        check_layers(network, self.layers)
+        styles = config.style_layers if config.ratio > 0 else ()  # with content alone nothing behind its layer is computed
+        self.layers = tuple(dict.fromkeys((*config.content_layers, *styles)))
         with torch.no_grad():
             self.contents = {name: value[0] for name, value in self._features(content, config.content_layers).items()}
-            self.grams = {name: gram(value[0]) for name, value in self._features(style, config.style_layers).items()}
-        equal = [1.0 / len(config.style_layers)] * len(config.style_layers)
-        shares = dict(zip(config.style_layers, config.layer_weights or equal, strict=True))
-        none = {name: torch.zeros_like(matrix) for name, matrix in self.grams.items()}
-        self.weights = {name: shares[name] / (style_loss(none[name], a).item() + _EPSILON) for name, a in self.grams.items()}
+            self.grams = {name: gram(value[0]) for name, value in self._features(style, styles).items()} if styles else {}
+        shares = dict(zip(config.style_layers, config.shares, strict=True))
+        self.style_weights = {name: shares[name] / (style_loss(torch.zeros_like(a), a).item() + _EPSILON) for name, a in self.grams.items()}
         self.content_weights = {
             name: 1.0 / (len(self.contents) * (content_loss(torch.zeros_like(p), p).item() + _EPSILON)) for name, p in self.contents.items()
         }
@@ -137,8 +159,9 @@ class Losses:
         return self.network.features(picture.contiguous(memory_format=torch.channels_last), layers)
 
     def __call__(self, picture: Tensor) -> tuple[Tensor, Tensor]:
-        """(content, style) of ``(1, 3, H, W)``: equations 1 and 5."""
-        found = self._features(picture, self.layers)
-        content = torch.stack([w * content_loss(found[name][0], self.contents[name]) for name, w in self.content_weights.items()]).sum()
-        style = torch.stack([w * style_loss(gram(found[name][0]), self.grams[name]) for name, w in self.weights.items()]).sum()
+        """(content, style) of ``(1, 3, H, W)``: equations 1 and 5; style is 0 if the ratio is."""
+        found = {name: value[0] for name, value in self._features(picture, self.layers).items()}
+        none = picture.new_zeros(())
+        content = sum((w * content_loss(found[name], self.contents[name]) for name, w in self.content_weights.items()), none)
+        style = sum((w * style_loss(gram(found[name]), self.grams[name]) for name, w in self.style_weights.items()), none)
         return content, style

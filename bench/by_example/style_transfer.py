@@ -26,7 +26,6 @@ from torch.nn import functional as F
 
 from bench.by_example.feature_networks import (
     FeatureNetwork,
-    check_layers,
     load_network,
     network_of,
     random_network,
@@ -118,7 +117,7 @@ class StyleTransfer:
                 )
             path = Path(self.config.weights) if self.config.weights else run.data["network"]
             self._network = network_of(read_weights(path), pool=self.config.pool, preprocessing=self.config.preprocessing)
-        check_layers(self._network, (*self.config.content_layers, *self.config.style_layers))
+        self.config.filled(self._network)
         run.cost["parameters"] = float(sum(value.numel() for value in self._network.state_dict().values()))
         self._network.to(run.device)  # type: ignore[attr-defined]
 
@@ -180,12 +179,12 @@ class StyleTransfer:
         frames: Sequence[int],
         update: Callable[[int], None] | None = None,
     ) -> NDArray[np.uint8]:
-        """``(frames, H, W, 3)``: from noise to the picture, after each number of steps (0 is the noise itself)."""
-        return self.run(Job(content, style, seed, {"start": "noise", "steps": max(max(frames), 1)}), frames, update).frames
+        """``(frames, H, W, 3)``: the picture after each number of steps; 0 is the start."""
+        return self.run(Job(content, style, seed, {"steps": max(1, *frames)}), frames, update).frames
 
     def run(self, job: Job, frames: Sequence[int] = (), update: Callable[[int], None] | None = None) -> Styled:
         """One picture, with x after the steps named in ``frames`` (0 is the start)."""
-        config = self.settings(job.options)
+        config = self.settings(job.options).filled(self.network)
         content, style = _check(job.content, "content"), _check(job.style, "style")
         finish: Callable[[NDArray[np.float64]], NDArray[np.float64]] = lambda x: x  # noqa: E731
         channels = 3

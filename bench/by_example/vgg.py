@@ -7,6 +7,7 @@ No weights come with this project. Two layouts of a state dict are read: ``featu
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -46,6 +47,10 @@ class VGG(nn.Module):
         pool: ``average`` (Gatys et al. found it to look better) or ``max`` (as trained).
         preprocessing: ``torchvision`` (RGB, standardised) or ``caffe`` (BGR in 0..255, mean taken away): how the weights were trained.
     """
+
+    content_layers: ClassVar[tuple[str, ...]] = ("conv4_2",)
+    style_layers: ClassVar[tuple[str, ...]] = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
+    enlarge: ClassVar[int] = 1
 
     def __init__(self, runs: tuple[int, ...], widths: tuple[int, ...], pool: str = "average", preprocessing: str = "torchvision") -> None:
         super().__init__()

@@ -54,7 +54,7 @@ class DrawConfig:
         side: height and width in pixels that every view is scaled to.
         ratios: style/content ratios.
         depths: content layers of the depth sweep.
-        depth_ratios: ratios of the depth sweep; 0 reconstructs. It starts from noise.
+        depth_ratios: ratios of the depth sweep; 0 reconstructs the content from noise, others start as the system does.
         depth_steps: iterations of the depth sweep.
         colours: ways of keeping colours that are shown, at the system's own ratio.
         shows: for the floor: which of content, style, noise.
@@ -134,8 +134,9 @@ def plan(config: DrawConfig, system: Any) -> list[Work]:
     works = [Work(variant_id({"ratio": f"{ratio:g}"}), {"ratio": ratio}, steps) for ratio in config.ratios]
     for ratio in config.depth_ratios:
         for layer in config.depths:
-            options = {"content_layers": (layer,), "ratio": ratio, "start": "noise", "steps": config.depth_steps}
-            named = {"depth": system.network.depth(layer), "start": "noise", "ratio": f"{ratio:g}"}
+            start = {"start": "noise"} if ratio == 0 else {}
+            options = {"content_layers": (layer,), "ratio": ratio, "steps": config.depth_steps, **start}
+            named = {"depth": system.network.depth(layer), "ratio": f"{ratio:g}"}
             works.append(Work(variant_id(named), options, config.depth_steps))
     return works + [Work(variant_id({"colour": colour}), {"colour": colour}, steps) for colour in config.colours]
 

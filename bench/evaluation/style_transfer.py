@@ -27,6 +27,7 @@ from bench.metrics.psnr import psnr
 from bench.metrics.ssim import ssim
 from bench.registry import build_config
 from bench.results.display import parse_variant
+from bench.results.pictures import grid
 from bench.results.records import Record
 from bench.results.statistics import mean_t_ci
 
@@ -34,6 +35,9 @@ __all__ = ["Judge", "ScoreConfig", "evaluate"]
 
 _HIGHER: Mapping[str, bool | None] = {"style_loss": False, "content_loss": None, "psnr": None, "ssim": None, "colour_shift": None}
 _UNITS = {"psnr": "dB"}
+_DENSITY = 0.7
+"""Small pictures are shown larger than they are."""
+_RANGES = {"psnr": (-np.inf, np.inf), "ssim": (-1.0, 1.0)}
 
 
 @dataclass(frozen=True)
@@ -41,27 +45,31 @@ class ScoreConfig:
     """Keys under ``evaluate:``.
 
     Attributes:
-        content_layers, style_layers: where the judging network looks.
-        enlarge: as of :class:`bench.by_example.style_losses.StyleConfig`.
+        content_layers, style_layers, enlarge: where the judging network looks, as of
+            :class:`bench.by_example.style_losses.StyleConfig`; empty and 0 for where one usually looks.
         rows: pairs shown in the tables of pictures.
     """
 
-    content_layers: tuple[str, ...] = StyleConfig.content_layers
-    style_layers: tuple[str, ...] = StyleConfig.style_layers
-    enlarge: int = StyleConfig.enlarge
+    content_layers: tuple[str, ...] = ()
+    style_layers: tuple[str, ...] = ()
+    enlarge: int = 0
     rows: int = 3
 
 
 class Judge:
     """The two losses of pictures against one pair, as shares.
 
+    Args:
+        network: that sees the pictures.
+        pair: name, content and style.
+        settings: layers and enlargement.
+
     Raises:
         BenchError: the two pictures of the pair do not differ for the network.
     """
 
-    def __init__(self, network: FeatureNetwork, pair: Pair, config: ScoreConfig) -> None:
+    def __init__(self, network: FeatureNetwork, pair: Pair, settings: StyleConfig) -> None:
         name, content, style = pair
-        settings = StyleConfig(content_layers=config.content_layers, style_layers=config.style_layers, enlarge=config.enlarge)
         self._losses = Losses(network, _tensor(content), _tensor(style), settings)
         self._most_content, self._most_style = self._raw(style)[0], self._raw(content)[1]
         if min(self._most_content, self._most_style) <= 1e-9:
@@ -89,10 +97,11 @@ def evaluate(context: StageContext) -> Evaluation:
     drawing = draw_config(context)
     pairs = pairs_of(context.data, drawing, f"{where}.sample")
     network = network_of(read_weights(context.other_data["network"]))
-    judges = [Judge(network, pair, config) for pair in pairs]
+    looks = StyleConfig(content_layers=config.content_layers, style_layers=config.style_layers, enlarge=config.enlarge).filled(network)
+    judges = [Judge(network, pair, looks) for pair in pairs]
     assert context.samples is not None
     sets = read_image_samples(context.samples)
-    protocols = _protocols(context, config, drawing.side)
+    protocols = _protocols(context, looks, drawing.side)
     records: list[Record] = []
     for samples in sets:
         for metric, values in _scores(samples, pairs, judges).items():
@@ -102,7 +111,7 @@ def evaluate(context: StageContext) -> Evaluation:
                     metric,
                     float(values.mean()) if finite else None,
                     protocols[metric],
-                    ci95=mean_t_ci(values) if finite and len(values) > 1 else None,
+                    ci95=_interval(values, _RANGES.get(metric, (0.0, np.inf))) if finite else None,
                     n=len(values),
                     higher_is_better=_HIGHER[metric],
                     variant=samples.variant,
@@ -111,12 +120,21 @@ def evaluate(context: StageContext) -> Evaluation:
             )
     extras: dict[str, Any] = {"notes": [_note(context)], "curves": _curves(records)}
     own_ratio = f"{float((context.block.get('model') or {}).get('ratio', StyleConfig.ratio)):g}"
+    extras["gallery"] = [_gallery(samples, pairs) for samples in sets if samples.variant == f"ratio={own_ratio}"]
     figures = _figures(sets, pairs, config.rows, own_ratio)
     if figures:
         extras["figures"] = figures
     if sets and "frames" in sets[0].extra:
         extras["strips"] = [_strip(sets[0].extra["frames"], drawing.frames, pairs[0][0])]
     return Evaluation(records, extras)
+
+
+def _interval(values: NDArray[np.float64], bounds: tuple[float, float]) -> tuple[float, float] | None:
+    """Student's interval over the pairs, cut off where the metric ends."""
+    if len(values) < 2:
+        return None
+    low, high = mean_t_ci(values)
+    return max(bounds[0], low), min(bounds[1], high)
 
 
 def _scores(samples: SampleSet, pairs: Sequence[Pair], judges: Sequence[Judge]) -> dict[str, NDArray[np.float64]]:
@@ -133,12 +151,12 @@ def _scores(samples: SampleSet, pairs: Sequence[Pair], judges: Sequence[Judge]) 
     }
 
 
-def _protocols(context: StageContext, config: ScoreConfig, side: int) -> dict[str, str]:
+def _protocols(context: StageContext, looks: StyleConfig, side: int) -> dict[str, str]:
     judge = context.other_data["network"].name
-    shared: dict[str, Any] = {"size": f"{side}x{side}", "enlarged": config.enlarge}
+    shared: dict[str, Any] = {"size": f"{side}x{side}", "enlarged": looks.enlarge}
     return {
-        "style_loss": protocol_id("style_loss", judge, layers="+".join(config.style_layers), ref="content-picture", **shared),
-        "content_loss": protocol_id("content_loss", judge, layers="+".join(config.content_layers), ref="style-picture", **shared),
+        "style_loss": protocol_id("style_loss", judge, layers="+".join(looks.style_layers), ref="content-picture", **shared),
+        "content_loss": protocol_id("content_loss", judge, layers="+".join(looks.content_layers), ref="style-picture", **shared),
         "psnr": protocol_id("psnr", "luminance", ref="content-picture", size=shared["size"]),
         "ssim": protocol_id("ssim", "luminance", ref="content-picture", size=shared["size"]),
         "colour_shift": protocol_id("colour_shift", "chrominance", ref="content-picture", size=shared["size"]),
@@ -198,19 +216,35 @@ def _figures(sets: Sequence[SampleSet], pairs: Sequence[Pair], rows: int, own_ra
         table = [[pairs[i][1], pairs[i][2], *(samples.images[i] for _, samples in members if samples.images is not None)] for i in shown]
         picture = labelled_grid(table, ["content", "style", *(label for label, _ in members)])
         names = ", ".join(pairs[i][0] for i in shown)
-        figures.append({"title": title, "png": small_png_data_uri(picture), "alt": f"{title}: {names}", "note": ""})
+        figures.append({"title": title, "png": small_png_data_uri(picture), "alt": f"{title}: {names}", "note": "", "density": _DENSITY})
     if sets and "large" in sets[0].extra:
         large = sets[0].extra["large"]
-        picture = labelled_grid([list(large)], [name for name, _, _ in pairs[: len(large)]])
-        figures.insert(0, {"title": "Larger", "png": small_png_data_uri(picture), "alt": "Two larger pictures in a style", "note": ""})
+        uri = small_png_data_uri(labelled_grid([list(large)], [name for name, _, _ in pairs[: len(large)]]))
+        figures.insert(0, {"title": "Larger", "png": uri, "alt": "Two larger pictures in a style", "note": "", "density": _DENSITY})
     return figures
+
+
+def _gallery(samples: SampleSet, pairs: Sequence[Pair]) -> dict[str, Any]:
+    """Every pair at the generator's own ratio; contents over styles as what it was made from."""
+    assert samples.images is not None
+    names = [name for name, _, _ in pairs]
+    given = np.stack([content for _, content, _ in pairs] + [style for _, _, style in pairs])
+    return {
+        "title": samples.variant.replace("=", " "),
+        "variant": samples.variant,
+        "png": small_png_data_uri(grid(samples.images, columns=len(pairs))),
+        "alt": f"Pictures in a style: {', '.join(names)}",
+        "columns": len(pairs),
+        "captions": names,
+        "source_png": small_png_data_uri(grid(given, columns=len(pairs))),
+    }
 
 
 def _strip(frames: NDArray[np.uint8], steps: Sequence[int], name: str) -> dict[str, Any]:
     picture = labelled_grid([list(frames)], [f"step {step}" for step in sorted(set(steps))])
     return {
-        "title": f"From noise to picture: {name}",
+        "title": f"Step by step: {name}",
         "png": small_png_data_uri(picture),
-        "alt": f"{len(frames)} stages of L-BFGS, from noise to {name}",
-        "note": "Iterations of L-BFGS from white noise, at the default ratio.",
+        "alt": f"{len(frames)} stages of L-BFGS on the way to {name}",
+        "note": "Iterations of L-BFGS at the generator's own settings.",
     }
