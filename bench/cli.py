@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -68,12 +68,27 @@ def sample(
     option: Annotated[
         list[str] | None, typer.Option("--option", "-o", help="Further setting of the system, KEY=VALUE; may be repeated.")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="File to write: .png for pictures, text else. Texts are printed without it.")] = None,
+    video: Annotated[Path | None, typer.Option(help="video-texture: the film to play on; any file that FFmpeg reads.")] = None,
+    seconds: Annotated[float | None, typer.Option(min=0.1, help="video-texture: length of the film.")] = None,
+    loop: Annotated[bool, typer.Option("--loop", help="video-texture: the best loop instead of endless play.")] = False,
+    a: Annotated[list[Path] | None, typer.Option("--a", help="analogy: A is to A' ...; may be repeated.")] = None,
+    a_prime: Annotated[list[Path] | None, typer.Option("--a-prime", help="analogy: A', one for each A.")] = None,
+    b: Annotated[Path | None, typer.Option("--b", help="analogy: ... as B is to the answer.")] = None,
+    content: Annotated[Path | None, typer.Option(help="style: the picture to draw again.")] = None,
+    style: Annotated[Path | None, typer.Option(help="style: the picture in whose style.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="File to write: .png, .mp4 or .gif for films, text else. Texts are printed without it.")
+    ] = None,
     scale: Annotated[int, typer.Option(min=1, max=32, help="Whole-number enlargement of pictures.")] = 1,
 ) -> None:
-    """Sample from a trained generator: a text, a picture, a texture, or a codec's reconstructions."""
-    from bench.commands.sampling import run
+    """Sample from a trained generator: a text, a picture, a texture, a codec's reconstructions; or, from files alone, a video texture,
+    an image analogy, a picture in another's style."""
+    from bench.commands.sampling import run, run_from_files
 
+    given: dict[str, Any] = {"video": video, "a": a, "a-prime": a_prime, "b": b, "content": content, "style": style}
+    played = {"seconds": seconds, "loop": loop}
+    if run_from_files(Path.cwd(), name, given, played, seed=seed, size=size, options=option or [], out=out):
+        return
     settings = {"guidance": guidance, "steps": steps, "window": window}
     run(
         Path.cwd(),

@@ -369,3 +369,27 @@ class TestDoctor:
 def test_help_speed(benchmark: Any) -> None:
     """Reported, not asserted: a busy machine is no defect of the program."""
     benchmark.pedantic(lambda: subprocess.run([sys.executable, "-m", "bench", "--help"], capture_output=True, check=True), rounds=3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "wanted"),
+    [
+        (["analogy", "--a", "x.png"], "analogy needs --a-prime FILE, --b FILE"),
+        (["style", "--content", "x.png"], "style needs --style FILE"),
+        (["video-texture"], "video-texture needs --video FILE"),
+        (["ngram-char", "--video", "x.mp4"], "--video belongs to video-texture, not to 'ngram-char'"),
+        (["style", "--content", "a.png", "--style", "b.png", "--loop"], "--seconds and --loop belong to video-texture"),
+        (["analogy", "--a", "a", "--a-prime", "b", "--b", "c", "--style", "d"], "--style does not belong to analogy"),
+        (["video-texture", "--video", "nowhere.mp4"], "nowhere.mp4"),
+    ],
+)
+def test_what_is_made_from_files_says_which_files(
+    arguments: list[str], wanted: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from bench.cli import main
+
+    monkeypatch.chdir(Path(__file__).parents[1])
+    with pytest.raises(SystemExit) as stop:
+        main(["sample", *arguments])
+    assert stop.value.code == 1
+    assert wanted in capsys.readouterr().err

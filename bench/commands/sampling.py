@@ -17,7 +17,7 @@ from bench.config import Params, load_params
 from bench.errors import BenchError, did_you_mean
 from bench.progress import Progress
 
-__all__ = ["SHORT_NAMES", "find", "parse_size", "run"]
+__all__ = ["SHORT_NAMES", "find", "parse_size", "run", "run_from_files"]
 
 SHORT_NAMES: Mapping[str, str] = {
     "texture": "texture_synthesis",
@@ -133,6 +133,58 @@ def _exemplar(root: Path, family: str, dataset: str, given: str | None, n: int) 
     return load_images(folder)["test"].images[:n]
 
 
+_FROM_FILES = {"video-texture": ("video",), "analogy": ("a", "a-prime", "b"), "style": ("content", "style")}
+"""What is made from the user's files alone, and the files that it needs."""
+
+
+def run_from_files(
+    root: Path,
+    name: str,
+    files: Mapping[str, Any],
+    played: Mapping[str, Any],
+    *,
+    seed: int,
+    size: str,
+    options: Sequence[str],
+    out: Path | None,
+) -> bool:
+    """A video texture, an analogy or a picture in another's style; False if the name means something else.
+
+    Raises:
+        BenchError: a file is missing, or belongs to something else.
+    """
+    given = [key for key, value in files.items() if value]
+    kind = next((kind for kind in _FROM_FILES if name == kind), None)
+    if kind is None:
+        if given:
+            raise BenchError(f"--{given[0]} belongs to {next(k for k, needs in _FROM_FILES.items() if given[0] in needs)}, not to {name!r}")
+        return False
+    needs = _FROM_FILES[kind]
+    if missing := [key for key in needs if key not in given]:
+        raise BenchError(f"{kind} needs {', '.join(f'--{key} FILE' for key in missing)}")
+    if odd := [key for key in given if key not in needs]:
+        raise BenchError(f"--{odd[0]} does not belong to {kind}, which takes {', '.join(f'--{key}' for key in needs)}")
+    if kind != "video-texture" and (played["seconds"] or played["loop"]):
+        raise BenchError(f"--seconds and --loop belong to video-texture, not to {kind}")
+    settings = _options(options)
+    if kind == "video-texture":
+        from bench.commands.video_sampling import run_video
+
+        direct = {key: settings.pop(key) for key in ("fps", "speed", "fade", "split", "within", "on_broken") if key in settings}
+        print(run_video(files["video"], out=out, seed=seed, options=settings, **played, **direct))
+    elif kind == "analogy":
+        from bench.commands.analogy_sampling import run_analogy
+
+        run_analogy(files["a"], files["a-prime"], files["b"], out or Path("analogy.png"), options=settings)
+    else:
+        from bench.commands.style_sampling import run_style
+
+        paths: dict[str, Any] = {key: Path(settings.pop(key)) for key in ("weights", "strip") if key in settings}
+        side = max(parse_size(size)) if size != "96x96" else 256
+        run_style(root, files["content"], files["style"], out or Path("style.png"), size=side, seed=seed, options=settings, **paths)
+    return True
+
+
 def run(
     root: Path,
     name: str,
@@ -159,8 +211,12 @@ def run(
     found, selected = find(params, name)
     block = params.generator(found)
     family = block["family"]
-    if family == "encoders":
-        raise BenchError(f"{found!r} is an encoder: it looks at pictures and draws none. Its measurements: `bench compare {found} ...`")
+    if family in ("encoders", "text_encoders"):
+        seen = "pictures and draws none" if family == "encoders" else "texts and writes none"
+        raise BenchError(f"{found!r} is an encoder: it looks at {seen}. Its measurements: `bench compare {found} ...`")
+    if kind := next((short for short in _FROM_FILES if SHORT_NAMES[short] == block["system"]), None):
+        files = " ".join(f"--{key} FILE" for key in _FROM_FILES[kind])
+        raise BenchError(f"{found!r} works on files of yours: `bench sample {kind} {files}`")
     from bench.registry import load_model
 
     height_width = parse_size(size)
