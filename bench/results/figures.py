@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bench.errors import BenchError
 from bench.results.charts import Point, Series, line_chart, marker_svg, micro_interval, scatter
 from bench.results.display import format_value, metric_style, short_variant
 from bench.results.leaderboard import Row
@@ -14,7 +15,18 @@ from bench.results.pictures import data_uri_size
 from bench.results.sources import Entry
 from bench.results.tables import ROLE_TITLES, Table
 
-__all__ = ["bucket_means", "extra_curves", "extras_of", "gallery", "learning_curves", "micro_pictures", "picture", "position_chart"]
+__all__ = [
+    "bucket_means",
+    "dense_picture",
+    "extra_curves",
+    "extras_of",
+    "gallery",
+    "learning_curves",
+    "micro_pictures",
+    "picture",
+    "position_chart",
+    "video",
+]
 
 _BESIDE = {
     "neighbours": "Nearest training item of each sample",
@@ -40,6 +52,26 @@ def picture(uri: str, alt: str, width: int = 620) -> dict[str, Any]:
     w, h = data_uri_size(uri)
     factor = max(1, min(6, width // w))
     return {"src": uri, "alt": alt, "width": w * factor, "height": h * factor}
+
+
+def dense_picture(item: Mapping[str, Any]) -> dict[str, Any]:
+    """A figure for the page, drawn with ``density`` (two, if it does not say) pixels for each of the page: sharp on any screen."""
+    w, h = data_uri_size(item["png"])
+    density = float(item.get("density", 2))
+    return {"src": item["png"], "alt": str(item.get("alt") or item["title"]), "width": round(w / density), "height": round(h / density)}
+
+
+def video(item: Mapping[str, Any], width: int = 620) -> dict[str, Any]:
+    """A video for the page: MP4 and poster as data URIs, with the poster's size (small ones enlarged by a whole number).
+
+    Raises:
+        BenchError: the MP4 is no data URI of a video: the page would load it from elsewhere.
+    """
+    source = str(item.get("mp4", ""))
+    if not source.startswith("data:video/mp4;base64,"):
+        raise BenchError(f"video {item.get('title')!r} in extras: `mp4` must be a data URI (data:video/mp4;base64,...)")
+    poster = picture(item["poster"], str(item.get("alt") or item["title"]), width)
+    return {**poster, "src": source, "poster": item["poster"], "loop": bool(item.get("loop", True))}
 
 
 def gallery(entries: Sequence[Entry], best: Mapping[str, str]) -> list[dict[str, Any]]:

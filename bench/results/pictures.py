@@ -19,6 +19,9 @@
         "tables": [{"title": "Ladder of known degradations", "columns": ["what", "FID"], "rows": [["blur 1.0", 355.0]], "note": ""}],
         "curves": [{"title": "FID against DDIM steps", "x": "steps", "y": "FID", "log_x": True, "log_y": True,
                     "series": [{"name": "ddim", "points": [[1, 2457.0], [2, 2352.0]]}]}],
+        "videos": [{"title": "Endless play", "variant": "", "mp4": "data:video/mp4;base64,...", "poster": png_data_uri(frame),
+                    "alt": "A pendulum that swings for ever", "note": "", "loop": True}],   # H.264 in yuv420p plays everywhere
+        "figures": [{"title": "Transition matrix", "png": ..., "alt": "...", "note": "", "density": 2}],  # pixels for each of the page's
         "notes": ["one plain sentence that a reader needs beside the numbers"],
     }
 

@@ -9,7 +9,17 @@ from typing import Any
 
 from bench.results.claims import FAILS, HOLDS, UNCLEAR, Comparison, Verdict
 from bench.results.display import format_interval, format_value, metric_style, short_variant
-from bench.results.figures import extra_curves, extras_of, gallery, learning_curves, micro_pictures, picture, position_chart
+from bench.results.figures import (
+    dense_picture,
+    extra_curves,
+    extras_of,
+    gallery,
+    learning_curves,
+    micro_pictures,
+    picture,
+    position_chart,
+    video,
+)
 from bench.results.leaderboard import Row
 from bench.results.overview import Headline, best_lines, headlines
 from bench.results.sources import Entry, Sources
@@ -17,6 +27,8 @@ from bench.results.tables import ROLE_ORDER, ROLE_TITLES, Table, build_tables, l
 
 __all__ = ["build_context", "render"]
 
+_UNSAMPLED = ("encoders", "text_encoders")
+"""Families without a sample stage."""
 _BADGES = {HOLDS: ("holds", "✓"), FAILS: ("fails", "✗"), UNCLEAR: ("unclear", "?")}
 
 
@@ -28,7 +40,7 @@ def _provenance(entry: Entry, sources: Sources) -> dict[str, Any]:
     plain = [
         f"python stages/{kind}.py {entry.name}"
         for kind in ("train", "sample", "evaluate")
-        if kind != "sample" or entry.family != "encoders"
+        if kind != "sample" or entry.family not in _UNSAMPLED
     ]
     machine = entry.train.get("machine") or {}
     block = {key: value for key, value in entry.block.items() if key not in ("name", "family") and value not in ({}, None)}
@@ -155,8 +167,11 @@ def _family(
         "gallery": gallery(entries, best),
         "texts": _texts(entries, best),
         "strips": [
-            {**item, "picture": picture(item["png"], str(item.get("alt") or item["title"]), 900)} for item in extras_of(entries, "strips")
+            {"note": "", "captions": (), **item, "picture": picture(item["png"], str(item.get("alt") or item["title"]), 900)}
+            for item in extras_of(entries, "strips")
         ],
+        "videos": [{"note": "", **item, "video": video(item)} for item in extras_of(entries, "videos")],
+        "figures": [{"note": "", **item, "picture": dense_picture(item)} for item in extras_of(entries, "figures")],
         "extra_tables": [{"note": "", **item} for item in extras_of(entries, "tables")],
         "curves": extra_curves(entries),
         "learning": learning_curves(entries),

@@ -24,6 +24,12 @@ MAX_PARAM = 6000
 MAX_GRIDS = 16
 TRAIN_COSTS = ("train_seconds", "train_flops", "parameters", "peak_memory_bytes")
 SAMPLE_COSTS = ("sample_seconds_per_item",)
+_DATA_URIS = (
+    ("png", "data:image/png;base64,", ".png"),
+    ("mp4", "data:video/mp4;base64,", ".mp4"),
+    ("poster", "data:image/png;base64,", ".png"),
+)
+"""Key of an extra, what its data URI begins with, suffix of the file."""
 
 
 def clean_name(text: str) -> str:
@@ -169,7 +175,8 @@ def _picture(item: SampleSet) -> bytes | None:
 
 
 def artifacts_of(root: Path, entry: Entry) -> dict[str, bytes]:
-    """Small files of a run: path inside the run -> content. Grids of samples and texts, the gallery, the curve, the records."""
+    """Small files of a run: path inside the run -> content. Grids of samples and texts, pictures and videos of the report, the curve, the
+    records."""
     files: dict[str, bytes] = {}
     for i, item in enumerate(_sample_sets(root, entry.name)[:MAX_GRIDS]):
         stem = f"samples/{i:02d}{'-' + clean_name(item.variant) if item.variant else ''}"
@@ -182,11 +189,13 @@ def artifacts_of(root: Path, entry: Entry) -> dict[str, bytes]:
             prompts = item.prompts or [""] * len(item.texts)
             shown = [f"[{prompt}]{text}" if prompt else text for prompt, text in zip(prompts, item.texts, strict=True)]
             files[f"{stem}.txt"] = "\n\n---\n\n".join(shown[:32]).encode()
-    for kind in ("gallery", "strips"):
-        for i, picture_entry in enumerate(entry.extras.get(kind) or ()):
-            head, _, data = str(picture_entry.get("png", "")).partition(",")
-            if head == "data:image/png;base64":
-                files[f"{kind}/{i:02d}-{clean_name(str(picture_entry.get('title', kind)))[:60]}.png"] = base64.b64decode(data)
+    for kind in ("gallery", "strips", "figures", "videos"):
+        for i, shown_entry in enumerate(entry.extras.get(kind) or ()):
+            stem = f"{kind}/{i:02d}-{clean_name(str(shown_entry.get('title', kind)))[:60]}"
+            for key, head, suffix in _DATA_URIS:
+                uri = str(shown_entry.get(key, ""))
+                if uri.startswith(head):
+                    files[f"{stem}{suffix}"] = base64.b64decode(uri.removeprefix(head))
     for source in ("history.tsv", "train.json", "sample.json"):
         path = root / "runs" / entry.name / source
         if path.is_file():

@@ -53,6 +53,22 @@
     });
   });
 
+  // Loops play while they are in sight, unless the reader asked for calm or stopped them.
+  if ("IntersectionObserver" in window && !window.matchMedia("(prefers-reduced-motion: reduce)").matches) {
+    var watch = new IntersectionObserver(function (entries) {
+      entries.forEach(function (entry) {
+        var video = entry.target;
+        video.inSight = entry.isIntersecting;
+        if (!entry.isIntersecting) { video.pause(); } else if (!video.stopped) { video.play().catch(function () {}); }
+      });
+    }, { threshold: 0.6 });
+    all("video[loop]").forEach(function (video) {
+      video.addEventListener("pause", function () { if (video.inSight) { video.stopped = true; } });
+      video.addEventListener("play", function () { video.stopped = false; });
+      watch.observe(video);
+    });
+  }
+
   function open() {
     var target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
     for (var node = target; node; node = node.parentElement) { if (node.tagName === "DETAILS") { node.open = true; } }

@@ -1,0 +1,134 @@
+"""Videos and figures of an evaluation: on the page, in print, among the artifacts of a run."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench.errors import BenchError
+from bench.files import read_json, write_json
+from bench.results.build import Products, build
+from bench.results.figures import dense_picture, video
+from bench.results.pictures import png_bytes, png_data_uri
+from bench.results.run_content import artifacts_of
+from bench.results.sources import gather
+
+Declared = Callable[[Path], dict[str, dict[str, Any]]]
+MP4 = b"\x00\x00\x00\x18ftypisom" + bytes(range(200))
+FRAME = np.arange(24 * 32, dtype=np.uint16).reshape(24, 32).astype(np.uint8)
+HOSTILE = '"><script>alert(1)</script>'
+
+
+def a_video(**changes: Any) -> dict[str, Any]:
+    mp4 = "data:video/mp4;base64," + base64.b64encode(MP4).decode()
+    text = {"title": "Endless play", "variant": "", "alt": "A pendulum that swings for ever", "note": "Seed 0."}
+    return {**text, "mp4": mp4, "poster": png_data_uri(FRAME), "loop": True, **changes}
+
+
+def a_figure(**changes: Any) -> dict[str, Any]:
+    return {
+        "title": "Transition matrix",
+        "png": png_data_uri(FRAME.T),
+        "alt": "Probabilities of all jumps",
+        "note": "Row to column.",
+        **changes,
+    }
+
+
+class Elements(HTMLParser):
+    """Elements with their attributes, in order."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.found if name == tag]
+
+
+def make(root: Path, declared: Declared, reports: Path, **extras: Any) -> Products:
+    path = root / "evaluations/efros-leung.json"
+    document = read_json(path)
+    document["extras"] = extras
+    write_json(path, document)
+    return build(gather(root, declared(root)), reports)
+
+
+@pytest.fixture
+def page(fresh_workspace: Path, declared: Declared, reports: Path) -> str:
+    once = a_video(title="Once", loop=False, note="")
+    return make(fresh_workspace, declared, reports, videos=[a_video(), once], figures=[a_figure(), a_figure(density=1)]).html
+
+
+def test_a_video_can_be_played_on_the_page(page: str) -> None:
+    first, second = Elements(page).all("video")
+    for attributes in (first, second):
+        assert {"controls", "muted", "playsinline"} <= set(attributes), "plays in place, silently, when the reader wants"
+        assert attributes["preload"] == "none"
+        assert attributes["src"] == a_video()["mp4"]
+        assert attributes["poster"] == png_data_uri(FRAME)
+        assert attributes["aria-label"] == "A pendulum that swings for ever"
+        assert (attributes["width"], attributes["height"]) == (str(32 * 6), str(24 * 6))
+    assert "loop" in first and "loop" not in second
+    assert "Endless play" in page and "Seed 0." in page
+
+
+def test_a_loop_respects_a_wish_for_calm(page: str) -> None:
+    script = page[page.index("<script>") :]
+    assert "prefers-reduced-motion" in script and 'all("video[loop]")' in script
+    assert not any("autoplay" in attributes for attributes in Elements(page).all("video"))
+
+
+def test_a_video_is_printed_as_its_poster(page: str) -> None:
+    style = page[page.index("@media print") : page.index("</style>")]
+    assert re.search(r"video\.moving\s*\{[^}]*display: none", style)
+    posters = [image for image in Elements(page).all("img") if image.get("class") == "poster"]
+    assert [image["src"] for image in posters] == [png_data_uri(FRAME)] * 2
+    assert all(image["alt"] == "A pendulum that swings for ever" and image["loading"] == "lazy" for image in posters)
+
+
+def test_a_figure_is_shown_at_its_density(page: str) -> None:
+    shown = [image for image in Elements(page).all("img") if image["src"] == png_data_uri(FRAME.T)]
+    assert [(image["width"], image["height"]) for image in shown] == [("12", "16"), ("24", "32")]
+    assert all(image["alt"] == "Probabilities of all jumps" for image in shown)
+    assert page.count("Row to column.") == 2
+
+
+def test_text_of_extras_cannot_become_markup(fresh_workspace: Path, declared: Declared, reports: Path) -> None:
+    words = {"title": HOSTILE, "alt": HOSTILE, "note": HOSTILE}
+    text = make(fresh_workspace, declared, reports, videos=[a_video(**words)], figures=[a_figure(**words)]).html
+    assert text.count("<script>") == 1
+    assert "<script>alert" not in text
+
+
+def test_a_video_from_elsewhere_is_refused(fresh_workspace: Path, declared: Declared, reports: Path) -> None:
+    with pytest.raises(BenchError, match=r"video 'Endless play' in extras: `mp4` must be a data URI"):
+        make(fresh_workspace, declared, reports, videos=[a_video(mp4="somewhere/clip.mp4")])
+
+
+def test_sizes() -> None:
+    wide = png_data_uri(np.zeros((50, 700), np.uint8))
+    assert (video(a_video(poster=wide))["width"], video(a_video(poster=wide))["height"]) == (700, 50)
+    assert dense_picture(a_figure(png=wide))["width"] == 350
+    assert dense_picture(a_figure(png=wide, density=0.5))["width"] == 1400
+
+
+def test_a_run_holds_the_files(fresh_workspace: Path, declared: Declared, reports: Path) -> None:
+    make(fresh_workspace, declared, reports, videos=[a_video()], figures=[a_figure()], strips=[a_figure(title="A strip")])
+    entry = gather(fresh_workspace, declared(fresh_workspace)).entries["efros-leung"]
+    files = artifacts_of(fresh_workspace, entry)
+    assert files["videos/00-Endless play.mp4"] == MP4
+    assert files["videos/00-Endless play.png"] == png_bytes(FRAME)
+    assert files["figures/00-Transition matrix.png"] == png_bytes(FRAME.T)
+    assert files["strips/00-A strip.png"] == png_bytes(FRAME.T)
