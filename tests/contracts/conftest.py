@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import save_file
 from sklearn.datasets import load_digits
 
 from bench.config import load_params
@@ -51,6 +53,7 @@ DATA: dict[str, Callable[[], Mapping[str, Any]]] = {
     "mnist": _digits,
     "scenes": lambda: render_splits(_digits(), Render(train=96, validation=32, test=32, judge=96), seed=0),
     "textures": lambda: {"stripes": (np.indices((24, 24)).sum(0) % 4 * 60).astype(np.uint8)},
+    "photos": lambda: dict(zip(("one", "other"), np.random.default_rng(0).integers(0, 256, (2, 16, 18, 3), dtype=np.uint8), strict=True)),
 }
 
 
@@ -64,6 +67,16 @@ class Tiny:
     data: Mapping[str, Any]
     folder: Path
     curve: list[float]
+
+
+def _vgg() -> dict[str, torch.Tensor]:
+    """VGG-16 with two filters a layer, in the names of the paper."""
+    generator, state, inside = torch.Generator().manual_seed(0), {}, 3
+    for name in (f"conv{i}_{j}" for i, count in enumerate((2, 2, 3, 3, 3), start=1) for j in range(1, count + 1)):
+        state[f"{name}.weight"] = torch.randn((2, inside, 3, 3), generator=generator)
+        state[f"{name}.bias"] = torch.zeros(2)
+        inside = 2
+    return state
 
 
 class Workshop:
@@ -81,6 +94,14 @@ class Workshop:
             self.data[name] = DATA[name]()
         return self.data[name]
 
+    def network(self) -> Path:
+        """A prepared data set of kind `weights`."""
+        folder = self.root / "weights"
+        if not folder.is_dir():
+            folder.mkdir()
+            save_file(_vgg(), folder / "weights.safetensors")
+        return folder
+
     def fit(self, name: str, seed: int = 0, **train: Any) -> tuple[Any, list[float]]:
         block = PARAMS.generator(name)
         cls = resolve(block["system"])
@@ -92,6 +113,7 @@ class Workshop:
             seed=seed,
             train=values,
             models={slot: self.make(block[slot]).folder for slot in slots},
+            data={role: self.network() for role in PARAMS.further_data(name) if role == "network"},
             # Eq. 3 of a VQ-VAE adds terms that rise while the encoder spreads out: what must fall is the reconstruction.
             curve=lambda step, point: curve.append(point.get("reconstruction", point["loss"])) if "loss" in point else None,
         )

@@ -39,6 +39,8 @@ def output(system: Any, tiny: Any, seed: int = 0, n: int = 4) -> Any:
     if family == "by_example":
         options = {"window": 5} if "window" in dir(system.config) else {}
         return system.synthesize(next(iter(tiny.data.values())), (14, 17), seed, **options)
+    if family == "style_transfer":
+        return system.stylise(*tiny.data.values(), seed, **({"start": "noise"} if "start" in dir(system.config) else {}))
     if family == "text_encoders":
         return system.embed_texts(PROMPTS[:n])
     if family == "encoders":
