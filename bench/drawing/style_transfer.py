@@ -130,6 +130,9 @@ def plan(config: DrawConfig, system: Any) -> list[Work]:
     """Every variant of the block; the depth of a content layer is the number that the network gives it."""
     if config.shows:
         return [Work(variant_id({"shows": what}), {"shows": what}) for what in config.shows]
+    from bench.by_example.feature_networks import check_layers
+
+    check_layers(system.network, config.depths)
     steps = system.config.steps
     works = [Work(variant_id({"ratio": f"{ratio:g}"}), {"ratio": ratio}, steps) for ratio in config.ratios]
     for ratio in config.depth_ratios:
