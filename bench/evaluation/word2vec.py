@@ -19,13 +19,13 @@ from bench.evaluation.base import Evaluation, StageContext
 from bench.evaluation.word_figures import pmi_figure, word_map
 from bench.metrics.analogy import analogy_hits, solve_analogies
 from bench.metrics.protocols import protocol_id
-from bench.metrics.word_similarity import pair_cosines, spearman, spearman_interval
+from bench.metrics.word_similarity import pair_cosines, spearman, spearman_interval, spearman_pseudo_values
 from bench.registry import build_config
 from bench.results.records import Record
 from bench.results.statistics import jackknife_subsets_ci, wilson_interval
 from bench.words.word_pairs import Corpus, keep_probabilities, noise_distribution
 
-__all__ = ["Pairs", "ScoreConfig", "evaluate", "pairs_of", "pseudo_values", "shifted_pmi"]
+__all__ = ["Pairs", "ScoreConfig", "evaluate", "pairs_of", "shifted_pmi"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -79,13 +79,6 @@ def pairs_of(test: Sequence[tuple[str, str, float]], index: Mapping[str, int]) -
     rows = np.array([(index.get(a.lower(), -1), index.get(b.lower(), -1)) for a, b, _ in test], dtype=np.int64).reshape(-1, 2)
     known = np.asarray((rows >= 0).all(axis=1), dtype=np.bool_)
     return Pairs(rows[known], known, np.array([score for _, _, score in test], dtype=np.float64))
-
-
-def pseudo_values(x: Floats, y: Floats) -> Floats:
-    """Jackknife pseudo-values of Spearman's correlation, one an item; their mean is the correlation with its bias taken off."""
-    n, whole = len(x), spearman(x, y)
-    left_out = np.array([spearman(np.delete(x, i), np.delete(y, i)) for i in range(n)])
-    return np.asarray(n * whole - (n - 1) * left_out)
 
 
 def evaluate(context: StageContext) -> Evaluation:
@@ -158,7 +151,7 @@ def _similarity(
             records.append(record if role == "generator" else replace(record, role="floor"))
             shown[role, variant] = value
             if role == "generator":
-                blocks[variant] = [pseudo_values(ours, people).round(6).tolist(), [1.0] * len(ours)]
+                blocks[variant] = [spearman_pseudo_values(ours, people).round(6).tolist(), [1.0] * len(ours)]
     row = [_TITLES[name], total, known, _percent(known, total), round(shown["generator", ""], 3), round(shown["floor", ""], 3)]
     return records, {metric: blocks}, row
 

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from bench.errors import BenchError
 from bench.metrics.arrays import unit_rows
 
-__all__ = ["pair_cosines", "spearman", "spearman_interval"]
+__all__ = ["pair_cosines", "spearman", "spearman_interval", "spearman_pseudo_values"]
 
 Floats = NDArray[np.float64]
 
@@ -25,9 +25,18 @@ def pair_cosines(vectors: ArrayLike, pairs: ArrayLike) -> Floats:
 
 
 def _ranks(values: Floats) -> Floats:
-    from scipy.stats import rankdata
-
-    return np.asarray(rankdata(values, axis=-1), dtype=np.float64)
+    """Ranks along the last axis from 0 on, equal values at the mean of theirs."""
+    order = np.argsort(values, axis=-1, kind="stable")
+    ordered = np.take_along_axis(values, order, -1)
+    place = np.broadcast_to(np.arange(values.shape[-1]), values.shape)
+    steps = ordered[..., 1:] != ordered[..., :-1]
+    edge = np.ones((*values.shape[:-1], 1), dtype=np.bool_)
+    first = np.maximum.accumulate(np.where(np.concatenate([edge, steps], -1), place, 0), -1)
+    after = np.where(np.concatenate([steps, edge], -1), place, values.shape[-1])
+    last = np.minimum.accumulate(after[..., ::-1], -1)[..., ::-1]
+    ranks = np.empty(values.shape)
+    np.put_along_axis(ranks, order, (first + last) / 2, -1)
+    return ranks
 
 
 def _correlation(a: Floats, b: Floats) -> Floats:
@@ -72,3 +81,18 @@ def spearman_interval(x: ArrayLike, y: ArrayLike, seed: int, *, confidence: floa
         draws.append(_correlation(_ranks(a[picks]), _ranks(b[picks])))
     low, high = np.quantile(np.concatenate(draws), [0.5 - confidence / 2, 0.5 + confidence / 2])
     return float(low), float(high)
+
+
+def spearman_pseudo_values(x: ArrayLike, y: ArrayLike) -> Floats:
+    """Jackknife pseudo-values ``n r - (n - 1) r_without_i``, one an item: ``(N,)``. Their mean is the correlation less its bias.
+
+    Two models judged on the same items are compared by the differences of theirs (Efron and Tibshirani 1993, section 11.5).
+
+    >>> spearman_pseudo_values([1, 2, 3, 4, 5], [1, 2, 3, 4, 5]).tolist()
+    [1.0, 1.0, 1.0, 1.0, 1.0]
+    """
+    a, b = _checked(x, y)
+    n = len(a)
+    others = np.arange(n - 1) + (np.arange(n - 1) >= np.arange(n)[:, None])  # (N, N - 1)
+    left_out = np.concatenate([_correlation(_ranks(a[rows]), _ranks(b[rows])) for rows in np.array_split(others, max(1, n // 100))])
+    return np.asarray(n * spearman(a, b) - (n - 1) * left_out)

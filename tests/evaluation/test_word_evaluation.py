@@ -19,10 +19,10 @@ from bench.contracts import RunContext
 from bench.data.datasets import write_meta, write_texts
 from bench.errors import BenchError
 from bench.evaluation.base import Evaluation, StageContext
-from bench.evaluation.word2vec import ScoreConfig, evaluate, pseudo_values, shifted_pmi
+from bench.evaluation.word2vec import ScoreConfig, evaluate, shifted_pmi
 from bench.evaluation.word_figures import principal_plane, word_map
 from bench.files import write_json
-from bench.metrics.word_similarity import spearman, spearman_interval
+from bench.metrics.word_similarity import spearman, spearman_interval, spearman_pseudo_values
 from bench.results.paired import paired_ratio_difference
 from bench.words.word2vec import Word2Vec, Word2VecConfig
 
@@ -150,7 +150,7 @@ def test_paired_items_see_a_difference_that_separate_intervals_do_not() -> None:
     people = rng.standard_normal(200)
     good = people + 1.2 * rng.standard_normal(200)
     worse = good + 1.0 * rng.standard_normal(200)
-    blocks = [[pseudo_values(x, people), np.ones(200)] for x in (good, worse)]
+    blocks = [[spearman_pseudo_values(x, people), np.ones(200)] for x in (good, worse)]
     value, (low, high) = paired_ratio_difference(*blocks[0], *blocks[1])
     assert value == pytest.approx(spearman(good, people) - spearman(worse, people), abs=0.005)
     assert 0 < low < high

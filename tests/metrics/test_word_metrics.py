@@ -11,7 +11,7 @@ from scipy.stats import spearmanr
 
 from bench.errors import BenchError
 from bench.metrics.analogy import analogy_hits, solve_analogies
-from bench.metrics.word_similarity import pair_cosines, spearman, spearman_interval
+from bench.metrics.word_similarity import pair_cosines, spearman, spearman_interval, spearman_pseudo_values
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -20,6 +20,13 @@ def test_spearman_with_ties_is_scipys(seed: int) -> None:
     x = rng.integers(0, 6, 50)
     y = x + rng.normal(0, 3, 50).round()
     assert spearman(x, y) == pytest.approx(float(spearmanr(x, y).statistic), abs=1e-12)
+
+
+def test_pseudo_values_are_those_of_leaving_one_out() -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(0, 9, 150), rng.standard_normal(150)
+    without = [float(spearmanr(np.delete(x, i), np.delete(y, i)).statistic) for i in range(150)]
+    np.testing.assert_allclose(spearman_pseudo_values(x, y), 150 * spearmanr(x, y).statistic - 149 * np.array(without), atol=1e-9)
 
 
 def test_spearman_of_something_constant_is_zero() -> None:
