@@ -138,7 +138,7 @@ class Reference:
                 best = min(candidates, key=lambda p: (self.distance(candidates[p], query), p))
                 follow = []
                 for dy, dx, _ in self.weights(self.radius, causal=True):
-                    if 0 <= y + dy and 0 <= x + dx < columns:
+                    if y + dy >= 0 and 0 <= x + dx < columns:
                         p = (int(sources[y + dy, x + dx, 0]) - dy, int(sources[y + dy, x + dx, 1]) - dx)
                         follow += [p] if p in candidates else []
                 if follow:

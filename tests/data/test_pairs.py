@@ -9,12 +9,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bench.data import pairs
 from bench.data.cards import Card, Split, load_card
 from bench.data.datasets import load
 from bench.data.prepare import prepare_card
 from bench.errors import BenchError
 
-SVG = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 72 72"><rect x="18" y="18" width="36" height="36" fill="{}" stroke="black"/></svg>'
+SVG = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 72 72">'
+    '<rect x="18" y="18" width="36" height="36" fill="{}" stroke="black"/></svg>'
+)
 ROOT = Path(__file__).parents[2]
 
 
@@ -95,14 +99,12 @@ def test_what_does_not_fit_is_named(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     refuse("pairs need pictures in before/ and after/", tmp_path / "empty")
     with pytest.raises(BenchError, match=r"prepare.py gone"):
-        from bench.data.pairs import load as load_pairs
-
-        load_pairs(tmp_path / "gone")
+        pairs.load(tmp_path / "gone")
 
 
 def test_the_cards_of_this_kind_and_of_the_photographs() -> None:
-    pairs = load_card(ROOT / "datasets" / "openmoji-pairs.yaml")
-    names = [member.name for member in pairs.members]
+    emoji = load_card(ROOT / "datasets" / "openmoji-pairs.yaml")
+    names = [member.name for member in emoji.members]
     lines, colours = ([name.split("/")[-1] for name in names if name.startswith(side)] for side in ("black/", "color/"))
     assert lines == colours and len(lines) == len(set(lines)) == 40
     photos = load_card(ROOT / "datasets" / "photos.yaml")

@@ -1,0 +1,221 @@
+"""Questions, answers, floors and rows of image analogies, on small pictures."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from bench.data.datasets import load
+from bench.drawing.analogy_tasks import OPTIONS, DrawConfig, Question, grey, questions
+from bench.drawing.image_analogies import asked, draw
+from bench.errors import BenchError
+from bench.evaluation.analogy_floors import floors, single_pixel
+from bench.evaluation.base import Evaluation, StageContext
+from bench.evaluation.image_analogies import copied_run, evaluate
+from bench.files import read_image_samples, write_image_samples, write_json, write_npz
+from bench.results.pictures import data_uri_size
+
+Picture = NDArray[np.uint8]
+PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "brick", "grass", "gravel")
+SAMPLE: dict[str, Any] = {
+    "pictures": ["chelsea", "coffee"],
+    "side": 32,
+    "crop": 12,
+    "crops": 2,
+    "tasks": dict.fromkeys(("blur", "edge", "super-resolution", "colourise", "texture-by-numbers", "texture-transfer")),
+    "variants": [{"kappa": 0}, {"kappa": 6}],
+    "timed": {"task": "blur", "side": 36},
+}
+
+
+def photograph(seed: int, grey_one: bool = False) -> Picture:
+    raw = np.random.default_rng(seed).normal(size=(44, 64, 1 if grey_one else 3)).cumsum(axis=0).cumsum(axis=1)
+    made = np.clip(raw * 5 + 128, 0, 255).astype(np.uint8)
+    return made[:, :, 0] if grey_one else made
+
+
+def stage(tmp_path: Path, sample: dict[str, Any], kind: str = "textures") -> StageContext:
+    data = tmp_path / "data"
+    if kind == "textures":
+        write_npz(data / "exemplars.npz", {name: photograph(i, i > 2) for i, name in enumerate(PHOTOGRAPHS)})
+    else:
+        for split, count in (("train", 6), ("validation", 1), ("test", 4)):
+            before = np.stack([np.repeat(photograph(10 + i)[:20, :20, :1], 3, axis=2) for i in range(count)])
+            groups = np.array([("cats", "dogs")[i % 2] for i in range(count)])
+            write_npz(data / f"{split}.npz", {"before": before, "after": 255 - before, "names": groups, "groups": groups})
+    write_json(data / "meta.json", {"kind": kind})
+    write_json(tmp_path / "model" / "model.json", {"name": "an", "system": "image_analogies", "config": {"levels": 2}})
+    return StageContext(
+        name="an",
+        family="by_example",
+        block={"system": "image_analogies", "dataset": "photos", "sample": sample, "evaluate": {"shown": "kappa=6"}},
+        seed=0,
+        device="cpu",
+        data=data,
+        model=tmp_path / "model",
+        samples=tmp_path / "samples.npz",
+        quiet=True,
+    )
+
+
+def run(context: StageContext) -> Evaluation:
+    assert context.samples is not None
+    write_image_samples(context.samples, draw(context))
+    return evaluate(context)
+
+
+@pytest.fixture(scope="module")
+def outcome(tmp_path_factory: pytest.TempPathFactory) -> tuple[StageContext, Evaluation]:
+    context = stage(tmp_path_factory.mktemp("photographs"), SAMPLE)
+    return context, run(context)
+
+
+def value(result: Evaluation, metric: str, variant: str, part: str = "") -> float:
+    (found,) = [r.value for r in result.records if (r.metric, r.variant, r.slice) == (metric, variant, part)]
+    assert found is not None
+    return found
+
+
+def test_samples_hold_every_variant_task_and_search(outcome: tuple[StageContext, Evaluation]) -> None:
+    assert outcome[0].samples is not None
+    sets = {item.variant: item for item in read_image_samples(outcome[0].samples)}
+    assert list(sets) == [
+        *("kappa=0", "kappa=6", "task=texture-by-numbers", "task=texture-transfer"),
+        *("task=blur,search=exact", "task=blur,search=ann"),
+    ]
+    for variant in ("kappa=0", "kappa=6"):
+        images = sets[variant].images
+        assert images is not None and images.shape == (4 * 4, 12, 12, 3)
+        assert sets[variant].extra["sources"].shape == (16, 12, 12, 3)
+    assert sets["kappa=0"].prompts is not None and sets["kappa=0"].prompts[0] == "blur: chelsea 1"
+
+
+def test_rows_of_variants_and_floors(outcome: tuple[StageContext, Evaluation]) -> None:
+    _, result = outcome
+    assert value(result, "psnr", "kappa=0", "blur") > value(result, "psnr", "floor=identity", "blur")
+    assert value(result, "copied_run", "kappa=6") > value(result, "copied_run", "kappa=0")
+    main = [value(result, "psnr", "kappa=0", part) for part in ("blur", "edge")]
+    assert value(result, "psnr", "kappa=0") == pytest.approx(np.mean(main)), "rows without a slice are the planted filters"
+    roles = {r.variant: r.role for r in result.records}
+    assert {variant: role for variant, role in roles.items() if variant.startswith("floor=")} == dict.fromkeys(
+        ("floor=identity", "floor=single-pixel", "floor=bicubic"), "floor"
+    )
+    assert roles["kappa=0"] == roles["task=blur,search=ann"] == "generator"
+    assert [r.slice for r in result.records if r.variant == "floor=bicubic" and r.metric == "psnr"] == ["super-resolution"]
+    sliced = {r.protocol for r in result.records if r.metric == "psnr" and not r.variant.startswith("task=")}
+    assert sliced == {"psnr/analogy/size=12x12/v1"}
+    assert {r.protocol for r in result.records if r.variant.startswith("task=blur") and r.metric == "psnr"} == {
+        "psnr/analogy/example=36/size=12x12/v1"
+    }
+    assert all(r.ci95 is not None and r.ci95[0] <= r.value <= r.ci95[1] for r in result.records if r.n > 1 and r.value is not None)
+
+
+def test_items_of_claims_are_the_pictures_behind_the_rows(outcome: tuple[StageContext, Evaluation]) -> None:
+    _, result = outcome
+    for variant, (values, weights) in result.extras["items"]["psnr"].items():
+        assert len(values) == len(weights) == (4 if variant.startswith("task=") else 8)
+        assert value(result, "psnr", variant) == pytest.approx(np.mean(values), abs=1e-3)
+
+
+def test_pictures_and_tables_of_the_report(outcome: tuple[StageContext, Evaluation]) -> None:
+    _, result = outcome
+    json.dumps(result.extras, allow_nan=False)
+    gallery = result.extras["gallery"]
+    assert [entry["title"].split(":")[0] for entry in gallery] == [
+        *("Blur", "Edge", "Super resolution", "Colourise", "Texture by numbers", "Texture transfer")
+    ]
+    for entry in gallery:
+        assert entry["alt"] and len(entry["captions"]) % entry["columns"] == 0
+        width, _ = data_uri_size(entry["png"])
+        assert (width + 2) % entry["columns"] == 0
+    assert gallery[0]["variant"] == "kappa=6"
+    assert gallery[0]["captions"][:5] == ["A", "A′", "B: chelsea 1", "B′", "right answer"]
+    assert [row[0] for row in result.extras["tables"][0]["rows"]] == ["exact", "ann"]
+    assert [curve["y"] for curve in result.extras["curves"]] == ["PSNR, dB", "copied run, px"]
+    assert result.extras["strips"][0]["captions"] == ["B", "kappa=0", "kappa=6"]
+
+
+def test_same_samples_again(outcome: tuple[StageContext, Evaluation]) -> None:
+    context, _ = outcome
+    assert context.samples is not None
+    before = context.samples.read_bytes()
+    sets = [one.__class__(**{**vars(one), "info": {}}) for one in draw(context)]
+    write_image_samples(context.samples, sets)
+    again = {item.variant: item for item in read_image_samples(context.samples)}
+    context.samples.write_bytes(before)
+    for item in read_image_samples(context.samples):
+        np.testing.assert_array_equal(item.images, again[item.variant].images)
+
+
+def test_line_art_is_asked_group_by_group(tmp_path: Path) -> None:
+    context = stage(tmp_path, {"tasks": {"line-art": {"kappa": 0}}, "variants": [{}]}, kind="pairs")
+    listed = asked(context)[0][""]
+    assert [(q.names[0], len(q.pairs), len(q.pictures)) for q in listed] == [("cats", 3, 2), ("dogs", 3, 2)]
+    result = run(context)
+    assert value(result, "psnr", "", "line-art") == value(result, "psnr", "") > 60, "B stands among A: nearly every pixel is found"
+    assert value(result, "psnr", "floor=nearest-example") == 100.0
+    assert value(result, "psnr", "floor=identity") < 20
+
+
+def test_single_pixel_is_the_mean_of_a_prime_at_that_luminance() -> None:
+    a = np.array([[10, 10, 200]], np.uint8)
+    a_prime = np.array([[[30, 0, 0], [50, 0, 0], [0, 90, 0]]], np.uint8)
+    question = Question("line-art", [(a, a_prime)], ["x"], [np.array([[11, 190]], np.uint8)])
+    assert single_pixel(question, question.pictures[0]).tolist() == [[[40, 0, 0], [0, 90, 0]]]
+    keeps = Question("blur", [(a, np.array([[60, 80, 240]], np.uint8))], ["x"], [np.full((1, 1, 3), 10, np.uint8)])
+    assert single_pixel(keeps, keeps.pictures[0]).tolist() == [[[70, 70, 70]]]
+
+
+def test_floors_of_super_resolution_are_bicubic_and_repeated_pixels(tmp_path: Path) -> None:
+    context = stage(tmp_path, {**SAMPLE, "tasks": {"super-resolution": {}}, "timed": None})
+    question = asked(context)[0][""][0]
+    found = floors(question)
+    assert set(found) == {"identity", "bicubic", "single-pixel"}
+    np.testing.assert_array_equal(found["bicubic"][0], question.pictures[0])
+    np.testing.assert_array_equal(found["identity"][0], question.small[0].repeat(2, 0).repeat(2, 1))
+    assert question.truths is not None and question.small[0].shape == (6, 6, 3)
+
+
+def test_copied_run_counts_along_rows_of_one_pair() -> None:
+    y, x = np.indices((4, 6))
+    whole = np.stack([np.zeros_like(y), y, x], axis=2)
+    assert copied_run(whole) == 6.0
+    whole[:, 3:, 0] = 1
+    assert copied_run(whole) == 3.0
+    assert copied_run(whole[:, ::-1]) == 1.0
+
+
+def test_questions_that_cannot_be_asked(tmp_path: Path) -> None:
+    def refuse(match: str, kind: str = "textures", **sample: Any) -> None:
+        context = stage(tmp_path / match[:6].strip(), {**SAMPLE, **sample}, kind)
+        with pytest.raises(BenchError, match=match):
+            draw(context)
+
+    refuse("unknown task 'blurr'. Did you mean 'blur'", tasks={"blurr": {}})
+    refuse("name at least one of blur", tasks={})
+    refuse("line-art needs pairs before and after", tasks={"line-art": {}})
+    refuse("blur needs photographs", kind="pairs", tasks={"blur": {}})
+    refuse("no picture 'chelsy' in the data set", pictures=["chelsy"])
+    refuse("40 pixels do not fit", crop=40)
+    refuse("'numbers' is no planted filter", timed={"task": "numbers"})
+    refuse("unknown key 'taks'", taks={})
+
+
+def test_known_answers_are_the_filter_of_b(tmp_path: Path) -> None:
+    context = stage(tmp_path, SAMPLE)
+    data = load(context.data)
+    config = DrawConfig(**{**SAMPLE, "pictures": ("chelsea", "coffee"), "timed": None})
+    for question in questions(data, config, "here"):
+        assert question.task in OPTIONS
+        if question.task == "colourise":
+            assert question.truths is not None
+            np.testing.assert_array_equal(question.pictures[0], grey(question.truths[0]))
+        if question.task == "texture-by-numbers":
+            labels, made = question.pairs[0]
+            assert labels.shape == made.shape
+            assert len(np.unique(question.pictures[0].reshape(-1, 3), axis=0)) == 3
