@@ -21,8 +21,8 @@ _FLOOR = 1e-5
 def to_yiq(picture: Floats) -> Floats:
     """``(H, W, 3)`` RGB to luminance Y and chrominance I, Q.
 
-    >>> to_yiq(np.ones((1, 1, 3))).round(3).tolist()
-    [[[1.0, 0.0, 0.0]]]
+    >>> to_yiq(np.array([[[1.0, 0.0, 0.0]]])).round(3).tolist()
+    [[[0.299, 0.596, 0.212]]]
     """
     return np.asarray(picture @ _YIQ.T)
 

@@ -139,7 +139,7 @@ def plan(config: DrawConfig, system: Any) -> list[Work]:
         for layer in config.depths:
             start = {"start": "noise"} if ratio == 0 else {}
             options = {"content_layers": (layer,), "ratio": ratio, "steps": config.depth_steps, **start}
-            named = {"depth": system.network.depth(layer), "ratio": f"{ratio:g}"}
+            named = {"depth": system.network.depth(layer), "style_ratio": f"{ratio:g}"}
             works.append(Work(variant_id(named), options, config.depth_steps))
     return works + [Work(variant_id({"colour": colour}), {"colour": colour}, steps) for colour in config.colours]
 

@@ -180,7 +180,7 @@ def _curves(records: Sequence[Record]) -> list[dict[str, Any]]:
         if set(settings) == {"ratio"} and record.metric in ("style_loss", "content_loss"):
             found.setdefault(("ratio", record.metric.replace("_", " ")), []).append([float(settings["ratio"]), record.value])
         if "depth" in settings and record.metric == "ssim":
-            what = "content alone" if float(settings["ratio"]) == 0 else f"with style, ratio {settings['ratio']}"
+            what = "content alone" if float(settings["style_ratio"]) == 0 else f"with style, ratio {settings['style_ratio']}"
             found.setdefault(("depth", what), []).append([float(settings["depth"]), record.value])
     titles: dict[str, dict[str, Any]] = {
         "ratio": {"title": "Losses by style/content ratio", "x": "ratio", "y": "share", "log_x": True, "log_y": True},
@@ -202,9 +202,10 @@ def _figures(sets: Sequence[SampleSet], pairs: Sequence[Pair], rows: int, own_ra
     for samples in sets:
         settings = parse_variant(samples.variant)
         if "depth" in settings:
-            alone = float(settings["ratio"]) == 0
-            title = "Reconstructed from one layer, deeper to the right" if alone else f"Deeper content layers, ratio {settings['ratio']}"
-            groups.setdefault(("depth", title), []).append((f"block {settings['depth']}" if settings["depth"] != "0" else "stem", samples))
+            alone, beside = float(settings["style_ratio"]) == 0, f"Deeper content layers, ratio {settings['style_ratio']}"
+            title = "Reconstructed from one layer, deeper to the right" if alone else beside
+            label = f"block {settings['depth']}" if settings["depth"] != "0" else "stem"
+            groups.setdefault(("depth", title), []).append((label, samples))
         elif "ratio" in settings:
             groups.setdefault(("ratio", "More style to the right"), []).append((f"ratio {float(settings['ratio']):,g}", samples))
             if settings["ratio"] == own_ratio:

@@ -115,6 +115,8 @@ _ENTRIES = (
     _quality("structure_error", "Structure error", False, "Mean squared distance of output patches to the nearest exemplar patch"),
     _share("copied_share", "Copied pixels", "Share of output pixels inside large patches copied verbatim from the exemplar", False),
     _quality("histogram_distance", "Histogram distance", False, "Earth mover's distance of output and exemplar values, in a 0-1 range"),
+    _quality("seam_error", "Seam error", False, "Mean squared distance of the patches across a filled hole's border to the nearest real patch"),
+    _quality("seam_gain", "Gain at the seam", True, "Seam error of raster order minus that of onion order, hole by hole"),
     _quality("copied_run", "Copied run", None, "Pixels in a row that stand in a row in the exemplar, mean over pixels", "px"),
     # video textures
     _quality("jump_cost", "Cost of a jump", False, "Mean cost of the jumps of a play, in mean distances between two frames of the clip"),
@@ -136,6 +138,10 @@ _ENTRIES = (
     _share("in_range_share", "Frames in range", "Share of the shown frames inside the range of frames that was asked for"),
     _quality("heading_error", "Heading error", False, "Angle between a sprite's motion and the direction to its target", "deg"),
     _quality("target_distance", "Distance to target", False, "Distance of a sprite from its moving target", "px"),
+    # style transfer
+    _share("style_loss", "Style loss", "Distance to the style's Gram matrices, as a share of that of the untouched content picture", False),
+    _share("content_loss", "Content loss", "Distance to the content's activations, as a share of that of the style picture", None),
+    _quality("colour_shift", "Shift of colours", None, "Mean absolute difference of chrominance to the content picture"),
     # cost
     _cost("train_seconds", "Training time", "s", "Wall time of training on the machine at hand"),
     _cost("train_flops", "Training compute", "FLOP", "Floating point operations of training"),
@@ -143,6 +149,8 @@ _ENTRIES = (
     _cost("sample_flops_per_item", "Sampling compute", "FLOP", "Floating point operations for one sample"),
     _cost("step_seconds_per_item", "Denoising step", "s", "Wall time of one denoising step for one picture, decoder included"),
     _cost("step_flops_per_item", "Denoising step, compute", "FLOP", "Operations of one denoising step for one picture, decoder included"),
+    _cost("seconds_per_pixel", "Time of a pixel", "s", "Wall time of one synthesised pixel"),
+    _cost("growth_exponent", "Growth of the cost", "", "Slope of log time along log pixels of output, sample or window; 1 is proportional"),
     _cost("latent_speedup", "Latent speed-up", "", "Time of a denoising step in pixels over that in latents, same network", higher=True),
     _cost("peak_memory_bytes", "Peak memory", "bytes", "Largest resident memory while training"),
     _cost("parameters", "Parameters", "", "Numbers that training sets"),

@@ -117,10 +117,10 @@ class TestDrawing:
         assert [one.variant for one in sets] == [
             "ratio=0.01",
             "ratio=100",
-            "depth=1,ratio=0",
-            "depth=8,ratio=0",  # conv4_1 is the eighth convolution of VGG-16
-            "depth=1,ratio=1",
-            "depth=8,ratio=1",
+            "depth=1,style_ratio=0",
+            "depth=8,style_ratio=0",  # conv4_1 is the eighth convolution of VGG-16
+            "depth=1,style_ratio=1",
+            "depth=8,style_ratio=1",
             "colour=luminance",
         ]
         assert all(one.images is not None and one.images.shape == (2, 24, 24, 3) for one in sets)
@@ -164,7 +164,7 @@ class TestJudging:
     def test_what_the_claims_say_shows_in_the_rows(self, evaluation: Evaluation) -> None:
         assert value(evaluation, "style_loss", "ratio=100") < value(evaluation, "style_loss", "ratio=0.01") <= 1.01
         assert value(evaluation, "content_loss", "ratio=100") > value(evaluation, "content_loss", "ratio=0.01")
-        depths = sorted({r.variant for r in evaluation.records if r.variant.startswith("depth=") and r.variant.endswith("ratio=0")})
+        depths = sorted({r.variant for r in evaluation.records if r.variant.startswith("depth=") and r.variant.endswith("style_ratio=0")})
         assert len(depths) == 2
         assert value(evaluation, "ssim", depths[0]) > value(evaluation, "ssim", depths[1])
         assert value(evaluation, "colour_shift", "colour=luminance") < value(evaluation, "colour_shift", "ratio=100")
