@@ -139,10 +139,10 @@ def _long_run(context: StageContext, system: Any, test: str, order: int, variant
     for name, states in (("sampled", system.simulate(scoring.long_run, context.derive("long run", order), order)), ("test", held_out)):
         states = states[states >= 0]
         value = total_variation(expected, np.bincount(states, minlength=system.size))
-        interval = _distance_interval(expected, states, scoring.stretch, context.derive("shares", name, order))
+        low, high = _distance_interval(expected, states, scoring.stretch, context.derive("shares", name, order))
         protocol = protocol_id("stationary_distance", name, system.vocabulary_name, n=len(states))
         common: dict[str, Any] = {"higher_is_better": False, "variant": variant}
-        rows.append(context.record("stationary_distance", value, protocol, ci95=interval, n=len(states), **common))
+        rows.append(context.record("stationary_distance", value, protocol, ci95=(min(low, value), high), n=len(states), **common))
     return rows
 
 

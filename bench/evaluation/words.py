@@ -129,7 +129,7 @@ def evaluate(context: StageContext, scoring: ScoreConfig | None = None) -> Evalu
     system = context.load()
     corpus = load_text(context.data)
     text = corpus["test"][: scoring.characters or None]
-    excerpt = corpus["train"][: scoring.train_characters]
+    excerpt = _whole_words(corpus["train"][: scoring.train_characters])
     if not text:
         raise BenchError(f"{context.name}: the test split of {context.data} is empty")
     part = "all-bytes" if len(text) == len(corpus["test"]) else f"first-{count_bytes(text)}-bytes"
@@ -190,6 +190,11 @@ def _attention(system: Any, settings: Mapping[str, Mapping[str, Any]], shown: in
         tokens, maps = model.attention_maps(LINE)
         figures.append(attention_figure(tokens, maps, f"Who attends to whom{f': {arm}' if arm else ''}"))
     return figures
+
+
+def _whole_words(text: str) -> str:
+    """Up to the last space: half a word at the cut would be new to a model of words."""
+    return text[: text.rfind(" ") if " " in text else None]
 
 
 def _scored(system: Any, variants: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:

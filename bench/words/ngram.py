@@ -11,7 +11,7 @@ character by its UTF-8 bytes. The escape has its place in the normalised distrib
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -207,13 +207,44 @@ class NGram:
         with np.errstate(divide="ignore"):
             nats = np.log(self.model.probabilities(ids, n, smoothing, discount=discount, plain_unigram=plain_unigram))
         unknown = np.flatnonzero(ids == UNKNOWN)
-        tokens = self._tokens(text) if len(unknown) else []
-        spelled = [tokens[place] for place in unknown]
-        if self._speller is not None:
-            nats[unknown] += self._speller.log_prob(spelled)
-        elif spelled:
-            nats[unknown] -= np.array([byte_nats(token) for token in spelled])
+        if len(unknown):
+            tokens = self._tokens(text)
+            nats[unknown] += self._spell([tokens[place] for place in unknown])
         return nats
+
+    def score_sentences(self, sentences: Sequence[str], n: int | None = None, smoothing: str | None = None) -> Floats:
+        """Nats of each of many texts, each by itself from an empty context, in one pass; escapes are spelled out.
+
+        Args:
+            sentences: N texts.
+            n, smoothing: as for :meth:`log_prob`.
+
+        Returns:
+            ``(N,)``; 0 for an empty text.
+        """
+        n, smoothing = self._settings(n, smoothing)
+        if self.config.unit == "characters":
+            text = "".join(sentences)
+            ids, lengths = self.encode(text), np.array([len(sentence) for sentence in sentences], dtype=np.int64)
+            tokens: list[str] | None = None
+        else:
+            parts = [words(check_text(sentence)) for sentence in sentences]
+            lengths = np.array([len(part) for part in parts], dtype=np.int64)
+            tokens = [token for part in parts for token in part]
+            ids = self.vocabulary.encode(tokens)
+        starts = np.cumsum(lengths) - lengths
+        depth = np.arange(1, len(ids) + 1) - np.repeat(starts, lengths)
+        with np.errstate(divide="ignore"):
+            nats = np.log(self.model.probabilities(ids, n, smoothing, depth=depth))
+        unknown = np.flatnonzero(ids == UNKNOWN)
+        if len(unknown):
+            nats[unknown] += self._spell([tokens[i] if tokens is not None else text[i] for i in unknown])
+        sums = np.add.reduceat(np.append(nats, 0.0), starts) if len(lengths) else np.zeros(0)
+        return np.where(lengths > 0, sums, 0.0)
+
+    def _spell(self, tokens: list[str]) -> Floats:
+        """Nats of the spelling of each unknown token."""
+        return self._speller.log_prob(tokens) if self._speller is not None else -np.array([byte_nats(token) for token in tokens])
 
     def _settings(self, n: int | None, smoothing: str | None) -> tuple[int, str]:
         """What is meant where nothing is said: the highest order, and the best smoothing."""

@@ -154,3 +154,13 @@ def test_character_tables_equal_the_plain_way(text: str, least: int) -> None:
     assert vocabulary.tokens == Vocabulary.build(text, least).tokens
     assert vocabulary.encode_characters(text + "\U0001f600").tolist() == vocabulary.encode(text + "\U0001f600").tolist()
     assert character_bytes(text).tolist() == [len(c.encode()) for c in text]
+
+
+@pytest.mark.parametrize("unit", ["characters", "words"])
+def test_sentences_are_scored_each_by_itself(unit: str) -> None:
+    model = trained(TRAIN, order=3, unit=unit)
+    sentences = ["the cat sat.", "", "a \u2603 sat", "the rat ate the zebra", ""]
+    for smoothing in ("katz", "modified_kneser_ney"):
+        expected = [model.log_prob(sentence, 3, smoothing).sum() for sentence in sentences]
+        np.testing.assert_allclose(model.score_sentences(sentences, 3, smoothing), expected, rtol=1e-12)
+    assert model.score_sentences([]).shape == (0,) and model.score_sentences(["\u2603", ""], 1, "mle")[0] == -math.inf
