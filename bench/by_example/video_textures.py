@@ -55,8 +55,8 @@ class VideoTexturesConfig:
         shortest: a jump skips at least so many frames, back or forward; shorter ones make a slow motion stutter.
         threshold: probabilities below it become zero.
         control: weight of the distance to a range of frames that is asked for, in mean distances for a clip's length.
-        order: ``markov``; or, as rows to compare with, ``shuffled`` (frames in random order), ``hard_loop`` (the clip from its start
-            again and again) and ``real`` (the clip as it is).
+        order: ``markov``; or, as rows to compare with, ``shuffled`` (frames in random order), ``hard_loop`` (the clip again and
+            again, with a cut) and ``real`` (a piece of the clip as it is).
     """
 
     sigma: float = 0.1
@@ -347,6 +347,14 @@ class VideoTextures:
             texture = self.texture(clip, within, **options)
             return texture.plays(n, seeds)
         length = len(self.tables[clip]) if isinstance(clip, str) else len(clip)
-        on = np.arange(n, dtype=np.int64) % length
-        rows = [generator(seed, "shuffled").integers(0, length, n) if config.order == "shuffled" else on for seed in seeds]
+        rows = [self._baseline(config.order, n, length, seed) for seed in seeds]
         return np.array(rows, dtype=np.int64)
+
+    @staticmethod
+    def _baseline(order: str, n: int, length: int, seed: int) -> Ints:
+        """Frames in random order; or the clip round and round from a random frame on, ``real`` without a cut as long as it lasts."""
+        rng = generator(seed, order)
+        if order == "shuffled":
+            return rng.integers(0, length, n)
+        start = int(rng.integers(length if order == "hard_loop" else max(length - n + 1, 1)))
+        return (start + np.arange(n, dtype=np.int64)) % length

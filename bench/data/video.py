@@ -70,10 +70,9 @@ class _Source:
                 f"{name}: not a video that can be read ({_plain(error)}); give a file such as .mp4, .mov, .webm or .gif"
             ) from error
         if not self.container.streams.video:
+            found = ", ".join(stream.type for stream in self.container.streams) or "nothing"
             self.container.close()
-            raise BenchError(
-                f"{name}: holds no pictures, only {', '.join(s.type for s in self.container.streams) or 'nothing'}: not a video"
-            )
+            raise BenchError(f"{name}: holds no pictures, only {found}: not a video")
         self.stream = self.container.streams.video[0]
         self.stream.thread_type = "AUTO"
         self.rate = float(self.stream.average_rate or self.stream.guessed_rate or 0)

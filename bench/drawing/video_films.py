@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bench.by_example.video_distances import distances
 from bench.by_example.video_loops import LoopTable, primitive_loops
 from bench.by_example.video_playback import at_speed, blend_weights, regions, render, split_column
-from bench.by_example.video_sprites import Swimmer, compose, cut_out
+from bench.by_example.video_sprites import Swimmer, compose
 from bench.by_example.video_textures import Texture, VideoTextures
 from bench.data.video import Clip
 from bench.data.video_files import mp4_bytes
@@ -163,12 +163,11 @@ def target_path(n: int, size: tuple[int, int], number: int) -> NDArray[np.float6
     return np.stack([x, y], axis=1)
 
 
-def _swim(context: StageContext, clip: Clip, seconds: float) -> Pictures:
+def _swim(context: StageContext, clip: Clip, swimmer: Swimmer, seconds: float) -> Pictures:
     n, size = round(seconds * clip.fps), (180, 320)
-    sprite = cut_out(clip.frames)
     targets = target_path(n, size, 3)
-    play = Swimmer(sprite).steer(targets, (size[1] / 2, size[0] / 2), context.derive("film", clip.name))
-    return _food(compose(pond(*size, n, context.derive("pond")), sprite, play), targets)
+    play = swimmer.steer(targets, (size[1] / 2, size[0] / 2), context.derive("film", clip.name))
+    return _food(compose(pond(*size, n, context.derive("pond")), swimmer.sprite, play), targets)
 
 
 def _varied_speed(system: VideoTextures, clip: Clip, seconds: float) -> Pictures:
@@ -214,7 +213,9 @@ _REGIONS = {
 }
 
 
-def _plans(context: StageContext, system: VideoTextures, clips: Mapping[str, Clip], config: DrawConfig) -> Iterator[_Plan]:
+def _plans(
+    context: StageContext, system: VideoTextures, clips: Mapping[str, Clip], config: DrawConfig, swimmer: Swimmer | None
+) -> Iterator[_Plan]:
     """Every film that the block's clips allow."""
     s, fade = config.seconds, config.fade
     if system.config.order != "markov":
@@ -258,15 +259,17 @@ def _plans(context: StageContext, system: VideoTextures, clips: Mapping[str, Cli
         yield _Plan(
             "range-carphone", "Asked for a range of frames", "The man in the car over a bar of the clip's frames", note, make, clip.fps
         )
-    if config.sprite:
+    if swimmer is not None:
         note = "cut out before a blue screen; jumps are chosen by likeness and by the angle to the leaf"
-        make = partial(_swim, context, clips[config.sprite], 1.5 * s)
+        make = partial(_swim, context, clips[config.sprite], swimmer, 1.5 * s)
         yield _Plan(
             "sprite", "A sprite that follows a target", "A koi that swims after a drifting leaf", note, make, clips[config.sprite].fps
         )
 
 
-def films(context: StageContext, system: VideoTextures, clips: Mapping[str, Clip], config: DrawConfig) -> list[Film]:
+def films(
+    context: StageContext, system: VideoTextures, clips: Mapping[str, Clip], config: DrawConfig, swimmer: Swimmer | None = None
+) -> list[Film]:
     """Every film that the block's clips allow; together under 2 MB at the default lengths."""
-    plans = list(_plans(context, system, clips, config))
+    plans = list(_plans(context, system, clips, config, swimmer))
     return [plan.make() for plan in track(plans, f"films of {context.name}", "films", quiet=context.quiet)]

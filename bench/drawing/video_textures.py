@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from bench.by_example.video_distances import distances
 from bench.by_example.video_loops import LoopTable, best_single, greedy_loop, primitive_loops
 from bench.by_example.video_playback import split_column
-from bench.by_example.video_sprites import SpriteControl, Swimmer, cut_out
+from bench.by_example.video_sprites import Swimmer, cut_out
 from bench.by_example.video_textures import Texture, VideoTextures
 from bench.data.video import Clip, load
 from bench.drawing.video_films import films, target_path
@@ -121,7 +121,7 @@ def _plays(
                 extra[f"play_{name}"] = texture.plays(config.frames, seeds).astype(np.int16)
                 extra[f"dead_{name}"] = (texture.plays(config.frames, seeds, cut=False)[:, -1] < 0).astype(np.uint8)
             else:
-                n = min(config.frames, len(clips[name])) if used.order == "real" else config.frames
+                n = min(config.frames, len(clips[name]) // 2) if used.order == "real" else config.frames
                 extra[f"play_{name}"] = system.plays(name, n, seeds, **options).astype(np.int16)
             progress.update()
         seconds = time.monotonic() - start
@@ -196,34 +196,23 @@ def _regions(context: StageContext, config: DrawConfig, system: VideoTextures, c
     return SampleSet(variant="regions", images=images, info={"kind": "regions"}, extra=extra)
 
 
-def _sprites(context: StageContext, config: DrawConfig, clips: Mapping[str, Clip], progress: Progress) -> SampleSet:
+def _sprites(context: StageContext, config: DrawConfig, clip: Clip, swimmer: Swimmer, progress: Progress) -> SampleSet:
     """The sprite after a moving target: with future costs, looking one frame ahead, and not steered."""
-    sprite = cut_out(clips[config.sprite].frames)
     n, size = min(config.frames, 500), (180, 320)
-    extra: dict[str, NDArray[Any]] = {"tracked": sprite.places, "velocities": sprite.velocities}
-    for name, control, steered in (
-        ("future", SpriteControl(), True),
-        ("myopic", SpriteControl(alpha=0.0), True),
-        ("none", SpriteControl(directions=2), False),
-    ):
-        swimmer = Swimmer(sprite, control)
+    extra: dict[str, NDArray[Any]] = {"tracked": swimmer.sprite.places, "velocities": swimmer.sprite.velocities}
+    myopic = Swimmer(swimmer.sprite, replace(swimmer.control, alpha=0.0))
+    for name, used, steered in (("future", swimmer, True), ("myopic", myopic, True), ("none", swimmer, False)):
         played = []
         for k in range(config.sprites):
             place = (size[1] / 2, size[0] / 2)
-            played.append(swimmer.steer(target_path(n, size, k), place, context.derive("sprite", k), steered=steered))
-        extra |= {
-            f"{name}-frames": np.stack([p.frames for p in played]).astype(np.int16),
-            f"{name}-errors": np.stack([p.errors for p in played]),
-        }
-        extra |= {f"{name}-places": np.stack([p.places for p in played]), f"{name}-costs": np.stack([p.costs for p in played])}
+            played.append(used.steer(target_path(n, size, k), place, context.derive("sprite", k), steered=steered))
+        extra[f"{name}-frames"] = np.stack([play.frames for play in played]).astype(np.int16)
+        for key in ("errors", "places", "costs"):
+            extra[f"{name}-{key}"] = np.stack([getattr(play, key) for play in played])
         progress.update()
     extra["targets"] = np.stack([target_path(n, size, k) for k in range(config.sprites)])
-    return SampleSet(
-        variant="sprites",
-        images=_thumbnails(clips[config.sprite], extra["future-frames"][0].astype(np.int64)),
-        info={"kind": "sprites"},
-        extra=extra,
-    )
+    images = _thumbnails(clip, extra["future-frames"][0].astype(np.int64))
+    return SampleSet(variant="sprites", images=images, info={"kind": "sprites"}, extra=extra)
 
 
 def draw(context: StageContext) -> list[SampleSet]:
@@ -245,10 +234,11 @@ def draw(context: StageContext) -> list[SampleSet]:
             sets += _controlled(context, config, system, clips, progress)
         if config.regions:
             sets.append(_regions(context, config, system, clips, progress))
-        if config.sprite:
-            sets.append(_sprites(context, config, clips, progress))
+        swimmer = Swimmer(cut_out(clips[config.sprite].frames)) if config.sprite else None
+        if swimmer is not None:
+            sets.append(_sprites(context, config, clips[config.sprite], swimmer, progress))
     if config.seconds:
-        made = films(context, system, clips, config)
+        made = films(context, system, clips, config, swimmer)
         posters = np.stack([np.asarray(film.poster[:120, :160]) for film in made[:1]])
         extra = {f"mp4_{k}": np.frombuffer(film.mp4, dtype=np.uint8) for k, film in enumerate(made)}
         extra |= {f"poster_{k}": film.poster for k, film in enumerate(made)}

@@ -33,7 +33,9 @@ def matrix_figure(panels: Sequence[Panel], colours: str, label: str, x: str, y: 
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(3.3 * len(panels), 3.5), layout="constrained", facecolor="white")
+    width = 3.5 * len(panels)
+    figure = Figure(figsize=(width, 3.2), facecolor="white")
+    figure.subplots_adjust(left=0.55 / width, right=1 - 0.6 / width, bottom=0.14, top=0.9, wspace=0.22)
     FigureCanvasAgg(figure)
     for place, (title, values) in enumerate(panels):
         axes = figure.add_subplot(1, len(panels), place + 1)
@@ -46,7 +48,7 @@ def matrix_figure(panels: Sequence[Panel], colours: str, label: str, x: str, y: 
         axes.tick_params(labelsize=8)
         if place == 0:
             axes.set_ylabel(y, fontsize=9)
-        bar = figure.colorbar(image, ax=axes, shrink=0.8)
+        bar = figure.colorbar(image, ax=axes, fraction=0.046, pad=0.03)
         bar.ax.tick_params(labelsize=8)
         if place == len(panels) - 1:
             bar.set_label(label, fontsize=9)

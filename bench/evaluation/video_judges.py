@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.by_example.video_distances import filter_diagonal, mean_distance
+from bench.by_example.video_distances import filter_diagonal, mean_distance, motion_agreement
 from bench.by_example.video_playback import jumps_of
 from bench.data.video import Clip
 
@@ -60,26 +60,34 @@ class PlayJudge:
         self.phase = clip.truth.get("phase")
 
     def joins(self, shown: Ints, every: bool) -> tuple[Ints, Ints]:
-        """(frame before, frame after) of each jump of a play that has a frame due; of every step of the real clip."""
+        """(frame before, frame after) of each jump of a play; of every step of the real clip."""
         places = np.arange(len(shown) - 1) if every else jumps_of(shown)
         before, after = shown[places], shown[places + 1]
-        usable = (before >= 0) & (before + 1 < len(self.table)) & (after >= 1)
-        return before[usable], after[usable]
+        return before[(before >= 0) & (after >= 0)], after[(before >= 0) & (after >= 0)]
+
+    def due(self, before: Ints) -> Ints:
+        """The frame that was due: the next, or after the clip's last the last once more."""
+        return np.minimum(before + 1, len(self.table) - 1)
 
     def jump_cost(self, before: Ints, after: Ints) -> Floats:
         """D'(i + 1, j) in mean distances; frames too near the clip's ends for the filter take the nearest that are not."""
-        i, j = (np.clip(frames - self.first, 0, len(self.costs) - 1) for frames in (before + 1, after))
+        i, j = (np.clip(frames - self.first, 0, len(self.costs) - 1) for frames in (self.due(before), after))
         return self.costs[i, j]
+
+    def motion(self, before: Ints, after: Ints) -> Floats:
+        """Cosine of the step due and the step shown; at the clip's ends the nearest step there is."""
+        return motion_agreement(self.table, np.minimum(before, len(self.table) - 2), np.maximum(after, 1))
 
     def phase_missed(self, before: Ints, after: Ints) -> Floats:
         """Distance of the phase shown from the phase due, 0 to 0.5 periods."""
         assert self.phase is not None
-        return np.asarray(np.abs((self.phase[after] - self.phase[before + 1] + 0.5) % 1.0 - 0.5))
+        advance = float(np.median(np.diff(self.phase)))
+        return np.asarray(np.abs((self.phase[after] - self.phase[before] - advance + 0.5) % 1.0 - 0.5))
 
     def reversed_(self, before: Ints, after: Ints) -> NDArray[np.bool_]:
         """Whether the swing goes the other way than was due; near the turning points, below a tenth of the top speed, nothing does."""
         assert self.phase is not None
-        due, shown = (np.cos(2 * np.pi * self.phase[frames]) for frames in (before + 1, after))
+        due, shown = (np.cos(2 * np.pi * self.phase[frames]) for frames in (self.due(before), after))
         return np.asarray((due * shown < 0) & (np.minimum(np.abs(due), np.abs(shown)) > 0.1))
 
 

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.by_example.video_distances import motion_agreement
 from bench.by_example.video_playback import blend_weights, jumps_of, seam_changes
 from bench.by_example.video_textures import VideoTextures, future_costs
 from bench.data.video import Clip
@@ -110,7 +109,7 @@ def _plays(rows: _Rows, samples: SampleSet, judges: Mapping[str, PlayJudge], con
     rows.add("jump_cost", over(PlayJudge.jump_cost, names), protocol_id("jump_cost", taps=taps, **settings), False, **common)
     seams = over(lambda judge, before, after: judge.table[before, after] / judge.natural, names)
     rows.add("seam_ratio", seams, protocol_id("seam_ratio", "cut", **settings), False, **common)
-    agreement = over(lambda judge, before, after: motion_agreement(judge.table, before, after), names)
+    agreement = over(PlayJudge.motion, names)
     rows.add("motion_agreement", agreement, protocol_id("motion_agreement", **settings), True, low=-1.0, high=1.0, **common)
     if moving:
         missed = over(PlayJudge.phase_missed, moving)

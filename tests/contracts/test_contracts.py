@@ -14,7 +14,7 @@ import pytest
 
 from bench import contracts
 from bench.config import load_params
-from bench.registry import contract_of
+from bench.registry import contract_of, resolve
 
 PARAMS = load_params(Path(__file__).parents[2] / "params.yaml", profile="smoke")
 ALL = list(PARAMS.generators())
@@ -24,6 +24,10 @@ PROMPTS = ["a red three", "a small blue seven", "two yellow fours", "a green one
 
 def of(family: str) -> list[str]:
     return [name for name, block in PARAMS.generators().items() if block["family"] == family]
+
+
+def fulfilling(contract: str) -> list[str]:
+    return [name for name, block in PARAMS.generators().items() if contract_of(resolve(block["system"]), block["family"]) == contract]
 
 
 def trained_with_a_loss() -> list[str]:
@@ -36,6 +40,8 @@ def output(system: Any, tiny: Any, seed: int = 0, n: int = 4) -> Any:
     family = tiny.block["family"]
     if family == "words":
         return system.sample(30, seed) + system.sample(30, seed, prompt="Shall")
+    if contract_of(type(system), family) == "VideoSynthesizer":
+        return system.play(next(iter(tiny.data.values())).frames, 20, seed)
     if family == "by_example":
         options = {"window": 5} if "window" in dir(system.config) else {}
         return system.synthesize(next(iter(tiny.data.values())), (14, 17), seed, **options)
@@ -139,11 +145,20 @@ def test_text_has_the_asked_length(tiny: Any) -> None:
         assert len(tiny.system.sample(n, 0)) == n
 
 
-@pytest.mark.parametrize("tiny", of("by_example"), indirect=True)
+@pytest.mark.parametrize("tiny", fulfilling("Synthesizer"), indirect=True)
 def test_textures_have_the_asked_size(tiny: Any) -> None:
     made = output(tiny.system, tiny)
     assert made.shape[:2] == (14, 17)
     assert made.dtype == np.uint8
+
+
+@pytest.mark.parametrize("tiny", fulfilling("VideoSynthesizer"), indirect=True)
+def test_plays_have_the_asked_length_and_stay_in_the_clip(tiny: Any) -> None:
+    shown = output(tiny.system, tiny)
+    assert shown.shape == (20,)
+    assert shown.dtype == np.int64
+    assert shown.min() >= 0
+    assert shown.max() < 30
 
 
 @pytest.mark.parametrize("name", trained_with_a_loss())
