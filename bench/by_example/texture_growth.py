@@ -23,7 +23,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from bench.by_example.texture_search import Search, gaussian_weights
 
-__all__ = ["ORDERS", "Growth", "TextureConfig", "frontier", "grow", "levels", "uniform"]
+__all__ = ["ORDERS", "Growth", "TextureConfig", "available_threads", "frontier", "grow", "levels", "uniform"]
 
 ORDERS = ("onion", "raster")
 
@@ -73,12 +73,14 @@ class Growth:
         sources: ``(H, W, 2)`` row and column of the exemplar's pixel that each pixel was copied from, -1 where it was given.
         passes: passes over the frontier.
         threshold: MaxErrThreshold at the end (higher than at the start if nothing matched).
+        operations: floating point operations of the search, an equal share of all pictures that grew together.
     """
 
     picture: NDArray[np.uint8]
     sources: Ints
     passes: int
     threshold: float
+    operations: float = 0.0
 
 
 def uniform(seed: int | NDArray[np.uint64], tag: int, position: Ints) -> NDArray[np.float64]:
@@ -146,15 +148,19 @@ def frontier(known: Bools, radius: int, ties: Callable[[Ints], NDArray[np.float6
     return positions[np.lexsort((ties(positions), -counts.ravel()[positions]))]
 
 
+def available_threads() -> int:
+    """Threads that the BLAS has been given, at most one for each processor."""
+    given = max((int(info["num_threads"]) for info in threadpool_info() if info["user_api"] == "blas"), default=1)
+    return min(given, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+
+
 @contextmanager
 def _workers(threads: int | None) -> Iterator[tuple[ThreadPoolExecutor | None, int]]:
     """A pool of as many threads as the BLAS has been given, with one BLAS thread each, and their number; None for one.
 
     The products are small: threads that share one wait for each other longer than they compute.
     """
-    if threads is None:
-        threads = max((info["num_threads"] for info in threadpool_info() if info["user_api"] == "blas"), default=1)
-        threads = min(threads, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    threads = threads or available_threads()
     with threadpool_limits(1, "blas"):
         if threads == 1:
             yield None, 1
@@ -277,4 +283,5 @@ class _Pictures:
         pictures = self.values[:, inside, inside].astype(np.uint8)
         sources = np.where(self.sources[:, None] < 0, -1, np.stack(np.divmod(self.sources, self.exemplar_width), axis=1))
         rest: Any = zip(pictures, sources.reshape(*self.shape, 2), self.passes.tolist(), self.threshold.tolist(), strict=True)
-        return [Growth(picture.copy(), source, passes, threshold) for picture, source, passes, threshold in rest]
+        share = self.search.operations / len(pictures)
+        return [Growth(picture.copy(), source, passes, threshold, share) for picture, source, passes, threshold in rest]

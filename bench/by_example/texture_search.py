@@ -79,6 +79,7 @@ class Search:
 
     Attributes:
         centres: ``(N,)`` flat position of each candidate's middle in the exemplar.
+        operations: floating point operations of the products so far (two for each multiply-add), whatever the threads.
 
     Raises:
         BenchError: no whole window fits.
@@ -117,6 +118,7 @@ class Search:
         layouts = 0 if len(self._blocks) > 1 else 2 if 2 * per_candidate * len(corners) <= BLOCK_BYTES else 1
         self._tables = [self._build(self._blocks[0], layout) for layout in range(layouts)]
         self._exact: Floats | None = None
+        self.operations = 0
 
     def _build(self, block: slice, layout: int = 0) -> Singles:
         """``[sum_c s^2, s_1, ..., s_C]`` for each window pixel, of the candidates: ``(K (1 + C), n)``."""
@@ -172,6 +174,8 @@ class Search:
             largest: ``(B,)`` ``d`` of a candidate that is still good enough.
         """
         tasks = self._tasks(weights)
+        per_row = 2 * self._window * (1 + self._channels) * len(self.centres)
+        self.operations += sum(len(part.rows) * (part.last - part.first) * per_row for task in tasks for part in task)
         if len(tasks) == 1 or self._pool is None:
             answers = [self._pick(weights, pixels, draws, epsilon, largest, task) for task in tasks]
         else:

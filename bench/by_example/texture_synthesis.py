@@ -26,7 +26,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.by_example.exemplars import ExemplarSystem
+from bench.by_example.exemplars import ExemplarSystem, placed
 from bench.by_example.texture_growth import Growth, TextureConfig, grow, uniform
 from bench.errors import BenchError, did_you_mean
 
@@ -68,7 +68,7 @@ class TextureSynthesis(ExemplarSystem[TextureConfig]):
         size: tuple[int, int],
         seeds: Sequence[int],
         *,
-        initial: NDArray[np.uint8] | None = None,
+        initial: NDArray[np.uint8] | Sequence[NDArray[np.uint8]] | None = None,
         mask: NDArray[np.bool_] | None = None,
         exemplar_mask: NDArray[np.bool_] | None = None,
         progress: Callable[[int], None] | None = None,
@@ -81,7 +81,7 @@ class TextureSynthesis(ExemplarSystem[TextureConfig]):
             size: (height, width) of the result.
             seeds: any whole numbers.
             initial: known content: of ``size`` (with ``mask``: hole filling), or smaller, then it is placed in the
-                middle (extrapolation).
+                middle (extrapolation). A list holds one for each seed.
             mask: of ``initial``'s shape, True where it is known; all True returns ``initial`` as it is.
             exemplar_mask: True where the exemplar may be used; to fill a hole from its own surroundings, give the
                 picture as exemplar and its mask here too.
@@ -103,7 +103,9 @@ class TextureSynthesis(ExemplarSystem[TextureConfig]):
         sample = _as_colour(np.asarray(exemplar), "the exemplar")
         if exemplar_mask is not None and exemplar_mask.shape != sample.shape[:2]:
             raise BenchError(f"exemplar_mask is {exemplar_mask.shape}, the exemplar {sample.shape[:2]}: they must be equal")
-        canvases, known = zip(*(_canvas(sample, size, seed, initial, mask, config) for seed in seeds), strict=True)
+        contents: list[Any] = list(initial) if isinstance(initial, list | tuple) else [initial] * len(seeds)
+        given = zip(seeds, contents, strict=True)
+        canvases, known = zip(*(_canvas(sample, size, seed, content, mask, config) for seed, content in given), strict=True)
         grown = grow(sample, canvases, known, seeds, config, usable=exemplar_mask, progress=progress)
         return [dataclasses.replace(one, picture=one.picture[:, :, 0]) for one in grown] if np.ndim(exemplar) == 2 else grown
 
@@ -116,35 +118,21 @@ def _canvas(
     mask: NDArray[np.bool_] | None,
     config: TextureConfig,
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """The picture to start from and what of it is known."""
-    height, width = size
-    if height < 1 or width < 1:
-        raise BenchError(f"size must be at least 1x1, not {height}x{width}")
-    if initial is None:
-        if mask is not None:
-            raise BenchError("a mask without initial: give the picture that the mask belongs to")
-        side = min(config.seed_size, height, width, *sample.shape[:2])
-        limits = np.array(sample.shape[:2]) - side + 1
-        y, x = (uniform(seed, 0, np.arange(2)) * limits).astype(int)
-        content, content_known = sample[y : y + side, x : x + side], np.ones((side, side), dtype=bool)
-    else:
+    """The picture to start from, ``(H, W, C)``, and what of it is known: the given content, or a seed patch."""
+    if min(size) < 1:
+        raise BenchError(f"size must be at least 1x1, not {size[0]}x{size[1]}")
+    if initial is not None:
         content = _as_colour(np.asarray(initial), "initial")
         if content.shape[2] != sample.shape[2]:
             raise BenchError(f"initial has {content.shape[2]} channels, the exemplar {sample.shape[2]}: they must be equal")
-        if content.shape[0] > height or content.shape[1] > width:
-            raise BenchError(f"initial is {content.shape[0]}x{content.shape[1]}, larger than the size asked for, {height}x{width}")
-        if mask is None and content.shape[:2] == (height, width):
-            raise BenchError("initial fills the whole size and has no mask: nothing to synthesise; give a mask or a larger size")
-        content_known = np.ones(content.shape[:2], dtype=bool) if mask is None else np.asarray(mask, dtype=bool)
-        if content_known.shape != content.shape[:2]:
-            raise BenchError(f"mask is {content_known.shape}, initial {content.shape[:2]}: they must be equal")
-        if not content_known.any():
-            raise BenchError(
-                "the mask knows no pixel, so there is nothing to grow from: leave initial and mask out to start from a seed patch"
-            )
-    canvas, known = np.zeros((height, width, sample.shape[2]), dtype=np.uint8), np.zeros((height, width), dtype=bool)
-    corner = config.order == "raster" and initial is None
-    top, left = (0, 0) if corner else ((height - content.shape[0]) // 2, (width - content.shape[1]) // 2)
-    canvas[top : top + content.shape[0], left : left + content.shape[1]] = content
-    known[top : top + content.shape[0], left : left + content.shape[1]] = content_known
+        return placed(content, mask, size)
+    if mask is not None:
+        raise BenchError("a mask without initial: give the picture that the mask belongs to")
+    side = min(config.seed_size, *size, *sample.shape[:2])
+    y, x = (uniform(seed, 0, np.arange(2)) * (np.array(sample.shape[:2]) - side + 1)).astype(int)
+    patch = sample[y : y + side, x : x + side]
+    if config.order == "onion":
+        return placed(patch, np.ones((side, side), dtype=bool), size)
+    canvas, known = np.zeros((*size, sample.shape[2]), dtype=np.uint8), np.zeros(size, dtype=bool)
+    canvas[:side, :side], known[:side, :side] = patch, True
     return canvas, known

@@ -115,7 +115,7 @@ _ENTRIES = (
     _quality("structure_error", "Structure error", False, "Mean squared distance of output patches to the nearest exemplar patch"),
     _share("copied_share", "Copied pixels", "Share of output pixels inside large patches copied verbatim from the exemplar", False),
     _quality("histogram_distance", "Histogram distance", False, "Earth mover's distance of output and exemplar values, in a 0-1 range"),
-    _quality("seam_error", "Seam error", False, "Mean squared distance of the patches across a filled hole's border to the nearest real patch"),
+    _quality("seam_error", "Seam error", False, "Mean squared distance of patches across a filled hole's border to the nearest real one"),
     _quality("seam_gain", "Gain at the seam", True, "Seam error of raster order minus that of onion order, hole by hole"),
     _quality("copied_run", "Copied run", None, "Pixels in a row that stand in a row in the exemplar, mean over pixels", "px"),
     # video textures

@@ -84,7 +84,7 @@ def test_cut_too_small_is_named() -> None:
 
 
 def test_sweep_gives_a_set_and_rows_for_each_window(tmp_path: Path) -> None:
-    context = stage(tmp_path, "texture_synthesis", {**SAMPLE, "windows": [5, 9], "hole": 6})
+    context = stage(tmp_path, "texture_synthesis", {**SAMPLE, "windows": [5, 9]})
     result = run(context)
     assert context.samples is not None
     sets = read_image_samples(context.samples)
@@ -93,10 +93,9 @@ def test_sweep_gives_a_set_and_rows_for_each_window(tmp_path: Path) -> None:
     assert sets[0].images.shape == (4, 20, 22, 1)
     assert sets[0].prompts == ["one", "one", "two", "two"]
     assert (sets[0].images[0] != sets[0].images[1]).any(), "each picture has its own seed"
-    assert sets[0].extra["holes"].shape == (2, 6, 6, 1)
     assert sets[0].info["seconds_per_item"] > 0
     metrics = {record.metric for record in result.records}
-    assert metrics == {"structure_error", "copied_share", "histogram_distance", "copied_run", "psnr"}
+    assert metrics == {"structure_error", "copied_share", "histogram_distance", "copied_run", "sample_flops_per_item"}
     mean = (value(result, "structure_error", "one", "window=5") + value(result, "structure_error", "two", "window=5")) / 2
     assert value(result, "structure_error", "", "window=5") == pytest.approx(mean)
     assert value(result, "copied_run", "", "window=9") > 1.0
@@ -110,8 +109,10 @@ def test_sweep_gives_a_set_and_rows_for_each_window(tmp_path: Path) -> None:
 def test_gallery_follows_the_schema(tmp_path: Path) -> None:
     (entry,) = run(stage(tmp_path, "dummy_texture", {**SAMPLE, "size": [24, 24]})).extras["gallery"]
     assert entry["alt"]
-    assert len(entry["captions"]) == entry["columns"] == 4
-    assert data_uri_size(entry["png"]) == data_uri_size(entry["source_png"]) == data_uri_size(entry["real_png"]) == (4 * 24 + 3 * 2, 24)
+    assert entry["captions"] == ["one", "two", "one", "two"]
+    assert entry["columns"] == 2
+    assert data_uri_size(entry["png"]) == (2 * 24 + 2, 2 * 24 + 2)
+    assert data_uri_size(entry["source_png"]) == data_uri_size(entry["real_png"]) == (2 * 24 + 2, 24)
 
 
 def test_drawing_twice_gives_the_same_pictures(tmp_path: Path) -> None:
@@ -120,6 +121,22 @@ def test_drawing_twice_gives_the_same_pictures(tmp_path: Path) -> None:
     assert first[0].images is not None
     assert second[0].images is not None
     np.testing.assert_array_equal(first[0].images, second[0].images)
+
+
+def test_an_exemplar_may_have_a_name_of_its_own(tmp_path: Path) -> None:
+    sample = {**SAMPLE, "exemplars": {"corner": {"of": "one", "side": 24}}, "pictures": 1}
+    (samples,) = draw(stage(tmp_path, "texture_synthesis", {**sample, "windows": [5]}))
+    assert samples.prompts == ["corner"]
+
+
+def test_structure_error_at_every_scale_is_a_row(tmp_path: Path) -> None:
+    context = stage(tmp_path, "dummy_texture", SAMPLE)
+    context.block["evaluate"]["patches"] = [5, 9]  # type: ignore[index]
+    result = run(context)
+    rows = {r.protocol: r.value for r in result.records if r.metric == "structure_error" and not r.slice}
+    mean, *scales = (rows[f"structure_error/patches={patches}/size=20x22/v1"] for patches in ("5+9", "5", "9"))
+    assert mean == pytest.approx(np.mean(scales))
+    assert scales[0] != scales[1]
 
 
 def test_floor_generator_memoriser_and_ceiling_come_in_order(tmp_path: Path) -> None:
@@ -161,10 +178,12 @@ def test_grey_and_colour_together(tmp_path: Path) -> None:
     ("change", "message"),
     [
         ({"exemplars": {"oen": {}}}, "no picture 'oen'.*Did you mean 'one'"),
+        ({"exemplars": {"board": {"of": "oen"}}}, "no picture 'oen'.*Did you mean 'one'"),
         ({"exemplars": {"one": {"sdie": 4}}}, r"exemplars\.one: unknown key 'sdie'.*Did you mean 'side'"),
         ({"exemplars": {}}, "name at least one of one, two"),
         ({"widnows": [5]}, "unknown key 'widnows'.*Did you mean 'windows'"),
-        ({"hole": 60}, "a hole of 60 pixels does not fit"),
+        ({"holes": {"side": 60}}, "4 holes of 60 pixels with a margin of 12 do not fit"),
+        ({"holes": {"sdie": 6}}, r"sample\.holes: unknown key 'sdie'.*Did you mean 'side'"),
         ({"windows": [31]}, "smaller than the window"),
     ],
 )
