@@ -148,8 +148,8 @@ class GramCounts:
         places = np.minimum(np.searchsorted(table, wanted), len(table) - 1)
         return np.where((table[places] == wanted) & (contexts >= 0), places, -1)
 
-    def locate(self, tokens: Ints, order: int, depth: Ints | None = None) -> Iterator[tuple[Ints, Ints]]:
-        """For m = 1 .. ``order``: (context index, gram index) of the order-m gram that ends at each token, -1 = unseen.
+    def locate(self, tokens: Ints, order: int, depth: Ints | None = None) -> Iterator[tuple[Ints, Ints, Ints]]:
+        """For m = 1 .. ``order``: (places, context index, gram index) of the tokens whose context of order m was seen; gram -1 = unseen.
 
         Args:
             tokens: ``(T,)`` ids.
@@ -158,13 +158,18 @@ class GramCounts:
         """
         if depth is None:
             depth = np.arange(1, len(tokens) + 1)
+        places = np.arange(len(tokens))
         contexts = np.zeros(len(tokens), dtype=np.int64)
         for m in range(1, order + 1):
-            grams = self.find(m, contexts, tokens)
-            yield contexts, grams
-            contexts = np.full(len(tokens), -1, dtype=np.int64)
-            contexts[1:] = grams[:-1]
-            contexts[depth <= m] = -1
+            grams = self.find(m, contexts, tokens[places])
+            yield places, contexts, grams
+            known = grams >= 0
+            places, contexts = places[known] + 1, grams[known]
+            if len(places) and places[-1] == len(tokens):
+                places, contexts = places[:-1], contexts[:-1]
+            inside = depth[places] > m
+            if not inside.all():
+                places, contexts = places[inside], contexts[inside]
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """For an npz."""

@@ -228,7 +228,8 @@ class NGram:
             ids, lengths = self.encode(text), np.array([len(sentence) for sentence in sentences], dtype=np.int64)
             tokens: list[str] | None = None
         else:
-            parts = [words(check_text(sentence)) for sentence in sentences]
+            check_text("".join(sentences))
+            parts = [words(sentence) for sentence in sentences]
             lengths = np.array([len(part) for part in parts], dtype=np.int64)
             tokens = [token for part in parts for token in part]
             ids = self.vocabulary.encode(tokens)

@@ -211,19 +211,19 @@ class SmoothedModel:
         """
         levels = self._levels_of(n, smoothing, discount, plain_unigram)
         uniform = 1 / self.counts.size
-        p = np.full(len(tokens), uniform)
+        recursive = smoothing in BACKING_OFF or smoothing.endswith("kneser_ney")
+        base = uniform if recursive or smoothing == "add_k" else 0.0
+        p = np.full(len(tokens), base)
         length = np.arange(1, len(tokens) + 1) if depth is None else depth
-        for m, (level, (contexts, grams)) in enumerate(zip(levels, self.counts.locate(tokens, n, depth), strict=True), 1):
-            # A gather from index -1 reads the last entry and is masked out below.
-            own = np.where(grams >= 0, level.alpha[grams], 0.0) if len(level.alpha) else np.zeros(len(tokens))
-            seen = contexts >= 0
-            weight = np.where(seen, level.gamma[contexts], 1.0) if len(level.gamma) else np.ones(len(tokens))
-            if smoothing in BACKING_OFF:
-                p = np.where(grams >= 0, own, weight * p)
-            elif smoothing.endswith("kneser_ney"):
-                p = own + weight * p
-            else:  # no recursion: the highest order that the text so far allows decides alone
-                p = np.where(length >= m, own + weight * (uniform if smoothing == "add_k" else 0.0), p)
+        for m, (level, (places, contexts, grams)) in enumerate(zip(levels, self.counts.locate(tokens, n, depth), strict=True), 1):
+            if not recursive and m < n:  # the highest order that the text so far allows decides alone
+                here = length[places] == m
+                places, contexts, grams = places[here], contexts[here], grams[here]
+            if not len(places) or not len(level.alpha):
+                continue
+            own = level.alpha[grams]  # a gather from index -1 reads the last entry and is masked out
+            lower = level.gamma[contexts] * (p[places] if recursive else base)
+            p[places] = np.where(grams >= 0, own if smoothing in BACKING_OFF else own + lower, lower)
         return p
 
     def distribution(self, context: Ints, n: int, smoothing: str, *, discount: float | None = None, plain_unigram: bool = False) -> Floats:
@@ -313,14 +313,14 @@ class SmoothedModel:
 def choose_k(counts: GramCounts, validation: Ints) -> tuple[float, ...]:
     """For each order the k of a fixed grid (1e-5 .. 3) that gives the validation tokens the highest likelihood."""
     chosen = []
-    for m, (contexts, grams) in enumerate(counts.locate(validation, counts.order), 1):
+    for m, (places, contexts, grams) in enumerate(counts.locate(validation, counts.order), 1):
         if m > len(validation) or not len(counts.keys[m - 1]):
             chosen.append(1.0)
             continue
         own = counts.counts[m - 1].astype(np.float64)
         totals = np.bincount(counts.prefixes(m), weights=own, minlength=counts.contexts(m))
-        seen = np.where(grams >= 0, own[grams], 0.0)[m - 1 :]
-        total = np.where(contexts >= 0, totals[contexts], 0.0)[m - 1 :]
-        scores = [float(np.log((seen + k) / (total + k * counts.size)).sum()) for k in _K_GRID]
+        seen, total = np.where(grams >= 0, own[grams], 0.0), totals[contexts]
+        new = len(validation) - m + 1 - len(places)  # tokens in a context that was never seen: 1 / V each, whatever k is
+        scores = [float(np.log((seen + k) / (total + k * counts.size)).sum()) - new * np.log(counts.size) for k in _K_GRID]
         chosen.append(_K_GRID[int(np.argmax(scores))])
     return tuple(chosen)

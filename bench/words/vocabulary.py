@@ -7,6 +7,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import repeat
 
 import numpy as np
 from numpy.typing import NDArray
@@ -120,8 +121,7 @@ class Vocabulary:
 
     def encode(self, tokens: Iterable[str]) -> Ints:
         """Ids, ``UNKNOWN`` for tokens that are not known."""
-        get = self._ids.get
-        return np.fromiter((get(token, UNKNOWN) for token in tokens), dtype=np.int64)
+        return np.fromiter(map(self._ids.get, tokens, repeat(UNKNOWN)), dtype=np.int64)
 
     def encode_characters(self, text: str, dtype: type[np.integer] = np.int64) -> NDArray[np.integer]:
         """The same as ``encode(text)`` for a vocabulary of characters, by a table; ``dtype`` may be a smaller one."""

@@ -63,7 +63,7 @@ def our_scores(ours: NGram, tokens: str) -> np.ndarray[Any, Any]:
 
 
 def test_kneser_ney_scoring_against_nltk(benchmark: Any, models: tuple[str, NGram, Any, list[str]]) -> None:
-    """At least 500 times nltk's tokens a second, on probabilities that are the same."""
+    """At least 1,000 times nltk's tokens a second, on probabilities that are the same."""
     name, ours, theirs, held_out = models
     part = held_out[:NLTK_TOKENS]
     ids = ours.vocabulary.encode(part)
@@ -98,4 +98,4 @@ def test_kneser_ney_scoring_against_nltk(benchmark: Any, models: tuple[str, NGra
         ratio=round(ratio),
         threads=1,
     )
-    assert ratio >= 500
+    assert ratio >= 1000
