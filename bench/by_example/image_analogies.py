@@ -72,9 +72,9 @@ class AnalogyConfig:
     levels: int = 5
     window: int = 5
     coarse_window: int = 3
-    components: int = 12
-    neighbours: int = 4
-    epsilon: float = 2.0
+    components: int = 10
+    neighbours: int = 3
+    epsilon: float = 3.0
 
     def __post_init__(self) -> None:
         for name, allowed in (("search", SEARCHES), ("colour", COLOURS), ("features", FEATURES)):

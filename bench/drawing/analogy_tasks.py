@@ -35,6 +35,8 @@ Picture = NDArray[np.uint8]
 OPTIONS: Mapping[str, Mapping[str, Any]] = {
     # Filters that take differences do not commute with a change of contrast; the others are judged in absolute values too.
     **{name: {"remap": False} for name in FILTERS},
+    # Their answers are small: without a heavy A and B a neighbourhood is mostly chosen for the flat parts of A'.
+    **{name: {"remap": False, "levels": 2, "source_weight": 10.0} for name in ("edge", "emboss")},
     "super-resolution": {"remap": False},
     "colourise": {"colour": "chroma", "remap": False},
     "line-art": {"colour": "full", "remap": False},

@@ -46,7 +46,8 @@ def gallery(samples: SampleSet, listed: Sequence[Question], each: int) -> list[d
         by_task.setdefault(question.task, []).append((question, i, answer))
     entries = []
     for task, members in by_task.items():
-        chosen = [members[k] for k in np.unique(np.linspace(0, len(members) - 1, min(each, len(members))).round().astype(int))]
+        count = min(each, len(members))
+        chosen = [members[int((k + 0.5) / count * len(members))] for k in range(count)]
         cells, captions = [], []
         for question, i, answer in chosen:
             pair = question.pairs[0]
