@@ -141,7 +141,7 @@ def _long_run(context: StageContext, system: Any, test: str, order: int, variant
         value = total_variation(expected, np.bincount(states, minlength=system.size))
         low, high = _distance_interval(expected, states, scoring.stretch, context.derive("shares", name, order))
         protocol = protocol_id("stationary_distance", name, system.vocabulary_name, n=len(states))
-        common: dict[str, Any] = {"higher_is_better": False, "variant": variant}
+        common: dict[str, Any] = {"higher_is_better": False, "variant": variant, "slice": "own-run" if name == "sampled" else ""}
         rows.append(context.record("stationary_distance", value, protocol, ci95=(min(low, value), high), n=len(states), **common))
     return rows
 
