@@ -55,7 +55,10 @@ DATA: dict[str, Callable[[], Mapping[str, Any]]] = {
     "scenes": lambda: render_splits(_digits(), Render(train=96, validation=32, test=32, judge=96), seed=0),
     "textures": lambda: {"stripes": (np.indices((24, 24)).sum(0) % 4 * 60).astype(np.uint8)},
     "clips": lambda: {"swing": SimpleNamespace(frames=np.random.default_rng(0).integers(0, 256, (30, 6, 8, 3), dtype=np.uint8))},
-    "photos": lambda: dict(zip(("one", "other"), np.random.default_rng(0).integers(0, 256, (2, 16, 18, 3), dtype=np.uint8), strict=True)),
+    **dict.fromkeys(
+        ("photos", "openmoji-pairs"),
+        lambda: dict(zip(("one", "other"), np.random.default_rng(0).integers(0, 256, (2, 16, 18, 3), dtype=np.uint8), strict=True)),
+    ),
 }
 
 

@@ -42,6 +42,9 @@ def output(system: Any, tiny: Any, seed: int = 0, n: int = 4) -> Any:
         return system.sample(30, seed) + system.sample(30, seed, prompt="Shall")
     if contract_of(type(system), family) == "VideoSynthesizer":
         return system.play(next(iter(tiny.data.values())).frames, 20, seed)
+    if contract_of(type(system), family) == "AnalogySolver":
+        a, b = list(tiny.data.values())[:2]
+        return system.analogy(a, 255 - a, b, seed)
     if family == "by_example":
         options = {"window": 5} if "window" in dir(system.config) else {}
         return system.synthesize(next(iter(tiny.data.values())), (14, 17), seed, **options)
@@ -75,8 +78,9 @@ def test_fulfils_its_contract(tiny: Any) -> None:
 def test_same_seed_same_bytes_and_another_seed_others(tiny: Any) -> None:
     first = output(tiny.system, tiny, seed=1)
     assert same(first, output(tiny.system, tiny, seed=1))
-    # An encoder has no seed to sample by, and of a caption there may be one real scene only.
-    if tiny.block["family"] not in ("encoders", "text_encoders", "codecs") and tiny.block["role"] != "ceiling":
+    # An encoder has no seed to sample by, nothing is random in an analogy, and of a caption there may be one real scene only.
+    seedless = contract_of(type(tiny.system), tiny.block["family"]) in ("Encoder", "TextEncoder", "Codec", "AnalogySolver")
+    if not seedless and tiny.block["role"] != "ceiling":
         others = [output(tiny.system, tiny, seed=seed) for seed in (2, 3, 4)]
         assert not all(same(first, other) for other in others)
 
