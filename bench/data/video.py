@@ -144,9 +144,10 @@ def _constant(times: list[float | None], rate: float, name: str) -> float:
     steps = np.diff(at)
     mean = float(at[-1] - at[0]) / (len(at) - 1)
     if mean <= 0 or float(np.abs(at - at[0] - mean * np.arange(len(at))).max()) >= 0.5 * mean or steps.min() <= 0:
+        wanted = max(1, round(rate or 1 / max(mean, 1e-3)))
         raise BenchError(
-            f"{name}: variable frame rate (a frame lasts from {1000 * steps.min():.0f} to {1000 * steps.max():.0f} ms): "
-            f"a video texture needs a constant one; give a rate to resample to, such as fps={max(1, round(rate or 1 / max(mean, 1e-3)))}"
+            f"{name}: variable frame rate (a frame lasts from {1000 * steps.min():.0f} to {1000 * steps.max():.0f} ms): a video texture "
+            f"needs a constant one; resample it (fps={wanted}), or convert it (ffmpeg -i FILE -fps_mode cfr -r {wanted} NEW)"
         )
     return rate if rate and abs(rate * mean - 1) < 0.005 else 1.0 / mean
 

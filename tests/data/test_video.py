@@ -147,7 +147,7 @@ VARIABLE = [0, 40, 80, 300, 340, 380, 420, 900, 940, 980, 1020, 1060]
 
 
 def test_a_variable_rate_is_refused_with_the_remedy(tmp_path: Path) -> None:
-    with pytest.raises(BenchError, match=r"variable frame rate \(a frame lasts from 40 to 480 ms\).*such as fps="):
+    with pytest.raises(BenchError, match=r"variable frame rate \(a frame lasts from 40 to 480 ms\).*resample it .fps=.*ffmpeg"):
         decode(encoded(film(), VARIABLE), tmp_path / "a.npy")
     assert list(tmp_path.iterdir()) == []
 
