@@ -102,6 +102,8 @@ def apply_rotary(x: Tensor, angles: Tensor) -> Tensor:
 class Positions(nn.Module):
     """Positions added to the embeddings; ``none`` and ``rotary`` (which turns queries and keys instead) add nothing.
 
+    ``sinusoidal`` also scales the embeddings by the root of their width, without which they grow or vanish beside the fixed sines.
+
     Args:
         kind: one of ``POSITIONS``.
         max_len: rows of the learned table; a position beyond it takes the last row, for there is nothing better to take.
@@ -130,8 +132,7 @@ class Positions(nn.Module):
         if self.kind == "sinusoidal":
             if end > len(self.table):
                 self.table = sinusoidal_positions(2 * end, self.dim).to(x.device)
-            # Embeddings start at 0.02: unit sines would drown them (Vaswani et al. scale the embeddings up instead).
-            return x + 0.02 * math.sqrt(2) * self.table[start:end]
+            return x * math.sqrt(self.dim) + self.table[start:end]  # Vaswani et al. 2017, sections 3.4 and 3.5
         return x
 
 

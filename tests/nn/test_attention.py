@@ -6,7 +6,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.nn.attention import Attention, KVCache, TransformerBlock, apply_rotary, rotary_angles, rotary_matrix, sinusoidal_positions
+from bench.nn.attention import (
+    POSITIONS,
+    Attention,
+    KVCache,
+    PositionKind,
+    Positions,
+    TransformerBlock,
+    apply_rotary,
+    rotary_angles,
+    rotary_matrix,
+    sinusoidal_positions,
+)
 
 
 def tokens(*shape: int, seed: int = 0) -> Tensor:
@@ -167,3 +178,22 @@ def test_bad_arguments_are_refused() -> None:
         Attention(16, 4, context_dim=8)(tokens(1, 2, 16))
     with pytest.raises(ValueError, match="even number"):
         rotary_angles(torch.arange(3), 5)
+
+
+@pytest.mark.parametrize("kind", POSITIONS)
+def test_positions_are_those_of_the_places_after_start(kind: PositionKind) -> None:
+    torch.manual_seed(0)
+    positions = Positions(kind, 6, 8)
+    x = tokens(2, 4, 8)
+    whole = positions(x)
+    torch.testing.assert_close(positions(x[:, 2:], start=2), whole[:, 2:])
+    if kind in ("none", "rotary"):
+        torch.testing.assert_close(whole, x)
+    elif kind == "sinusoidal":
+        torch.testing.assert_close(whole, x * 8**0.5 + sinusoidal_positions(4, 8))
+        torch.testing.assert_close(positions(x, start=20), x * 8**0.5 + sinusoidal_positions(24, 8)[20:])
+    else:
+        assert positions.learned is not None
+        torch.testing.assert_close(positions(x, start=4)[:, 2:], x[:, 2:] + positions.learned[5])  # beyond the table: its last row
+    with pytest.raises(ValueError, match="rotary"):
+        Positions("alibi", 6, 8)  # type: ignore[arg-type]
