@@ -72,7 +72,7 @@ def evaluate(context: StageContext) -> Evaluation:
     """Everything of :func:`bench.evaluation.words.evaluate`; the power law; curves over tokens or over the scoring context."""
     where = f"{context.family}.{context.name}.evaluate"
     config: ScoreConfig = build_config(ScoreConfig, context.block.get("evaluate") or {}, where)
-    result = words.evaluate(context)
+    result = words.evaluate(context, config)
     facts: Mapping[str, Mapping[str, float]] = context.load().facts
     bits = {row.variant: row for row in result.records if row.metric == "bits_per_byte" and row.value is not None}
     curves = [curve for curve in (_over_context(bits), _over_tokens(bits, facts) if config.power_law else None) if curve]
