@@ -134,7 +134,7 @@ def test_pictures_and_tables_of_the_report(outcome: tuple[StageContext, Evaluati
         width, _ = data_uri_size(entry["png"])
         assert (width + 2) % entry["columns"] == 0
     assert gallery[0]["variant"] == "kappa=6"
-    assert gallery[0]["captions"][:5] == ["A", "A′", "B: chelsea 1", "B′", "right answer"]
+    assert gallery[0]["captions"][:5] == ["A", "A′", "B: chelsea 2", "B′", "right answer"]
     assert [row[0] for row in result.extras["tables"][0]["rows"]] == ["exact", "ann"]
     assert [curve["y"] for curve in result.extras["curves"]] == ["PSNR, dB", "copied run, px"]
     assert result.extras["strips"][0]["captions"] == ["B", "kappa=0", "kappa=6"]
