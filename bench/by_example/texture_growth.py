@@ -10,6 +10,7 @@ that grow side by side; the result is that of one pixel at a time.
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,10 +23,12 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from bench.by_example.texture_search import Search, gaussian_weights
+from bench.by_example.texture_tree import TreeSearch
 
 __all__ = ["ORDERS", "Growth", "TextureConfig", "available_threads", "frontier", "grow", "levels", "uniform"]
 
 ORDERS = ("onion", "raster")
+SEARCHES = ("exact", "tree")
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -43,6 +46,9 @@ class TextureConfig:
         seed_size: side of the patch that the picture grows from.
         order: ``onion`` (the paper) or ``raster`` (scan lines, for comparison).
         batch: most pixels searched for at once; bounds memory, never changes the result.
+        search: ``exact``, or ``tree``: approximate, for large samples (:mod:`bench.by_example.texture_tree`).
+        components: dimensions of the trees.
+        neighbours: candidates that a tree proposes.
     """
 
     window: int = 11
@@ -51,7 +57,10 @@ class TextureConfig:
     sigma_divisor: float = 6.4
     seed_size: int = 3
     order: str = "onion"
-    batch: int = 1024
+    batch: int = 4096
+    search: str = "exact"
+    components: int = 12
+    neighbours: int = 32
 
     def __post_init__(self) -> None:
         if self.window < 3 or self.window % 2 == 0:
@@ -60,8 +69,11 @@ class TextureConfig:
             raise ValueError(f"order must be one of {', '.join(ORDERS)}, not {self.order!r}")
         if self.epsilon < 0 or self.max_error_threshold <= 0 or self.sigma_divisor <= 0:
             raise ValueError("epsilon must not be negative; max_error_threshold and sigma_divisor must be positive")
-        if self.seed_size < 1 or self.batch < 1:
-            raise ValueError("seed_size and batch must be at least 1")
+        if self.search not in SEARCHES:
+            raise ValueError(f"search must be one of {', '.join(SEARCHES)}, not {self.search!r}")
+        for name in ("seed_size", "batch", "components", "neighbours"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
 
 
 @dataclass(frozen=True)
@@ -107,8 +119,11 @@ def levels(order: Ints, shape: tuple[int, int, int], radius: int) -> Iterator[In
         shape: (pictures, height, width); pictures do not see each other.
         radius: half the window.
 
+    Yields:
+        indices into ``order``.
+
     >>> [group.tolist() for group in levels(np.array([0, 1, 7]), (1, 1, 8), 2)]
-    [[0, 7], [1]]
+    [[0, 2], [1]]
     """
     count, height, width = shape
     side = 2 * radius + 1
@@ -123,7 +138,7 @@ def levels(order: Ints, shape: tuple[int, int, int], radius: int) -> Iterator[In
         found.append(level)
         maximum(block, level + 1, out=block)
     by_level = np.argsort(found, kind="stable")
-    yield from np.split(order[by_level], np.flatnonzero(np.diff(np.array(found)[by_level])) + 1)
+    yield from np.split(by_level, np.flatnonzero(np.diff(np.array(found)[by_level])) + 1)
 
 
 def frontier(known: Bools, radius: int, ties: Callable[[Ints], NDArray[np.float64]]) -> Ints:
@@ -195,11 +210,19 @@ def grow(
         threads: None for as many as the BLAS has; never changes the result.
     """
     with _workers(threads) as workers:
-        search = Search(exemplar, config.window, usable, *workers)
+        search = _search(config)(exemplar, config.window, usable, *workers)
         growing = _Pictures(exemplar, np.stack(canvases), np.stack(known), seeds, config, search)
         while not growing.done():
             growing.advance(progress or _ignore)
         return growing.growths()
+
+
+def _search(config: TextureConfig) -> Callable[..., Search]:
+    """What makes the search that the config asks for."""
+    if config.search == "exact":
+        return Search
+    sigma = config.window / config.sigma_divisor
+    return functools.partial(TreeSearch, sigma=sigma, components=config.components, neighbours=config.neighbours)
 
 
 def _ignore(count: int) -> None:
@@ -252,31 +275,37 @@ class _Pictures:
         else:
             todo = np.flatnonzero(~self.filled)
         advanced = np.logical_not(growing)
-        for level in levels(todo, self.shape, self.radius):
-            for start in range(0, len(level), self.config.batch):
-                positions = self._fill(level[start : start + self.config.batch])
+        most = min(self.config.batch, self.search.most)
+        for start in range(0, len(todo), most):
+            for positions in self._fill(todo[start : start + most]):
                 advanced[positions // (self.shape[1] * self.shape[2])] = True
                 progress(len(positions))
         self.threshold[~advanced] *= 1.1
 
-    def _fill(self, positions: Ints) -> Ints:
-        """Searches for pixels that do not see each other, and fills those that found a good match: their positions."""
+    def _fill(self, todo: Ints) -> Iterator[Ints]:
+        """Fills listed pixels, one after another, where they find a good match; gives the positions filled as it goes.
+
+        All of them are searched for at once as far as their windows are known; what earlier ones of the list add is made up for.
+        """
         _, height, width = self.shape
-        lines, columns = np.divmod(positions, width)
+        lines, columns = np.divmod(todo, width)
         picture = lines // height
         places = ((lines + picture * 2 * self.radius) * self.mask.shape[2] + columns)[:, None] + self.offsets  # (B, K)
-        weights = self.gaussian * self.mask.ravel()[places]
         channels = self.values.shape[3]
-        values = self.values.reshape(-1, channels)
-        largest = self.threshold[picture] * 255.0**2 * channels * weights.sum(axis=1, dtype=np.float64)
-        found = self.search.pick(weights, values[places], self._draws(positions, 0), self.config.epsilon, largest)
-        positions, middle = positions[found.good], places[found.good, len(self.offsets) // 2]
-        origin = self.search.centres[found.chosen[found.good]]
-        values[middle] = self.source_pixels[origin]
-        self.mask.ravel()[middle] = 1.0
-        self.sources[positions] = origin
-        self.filled.ravel()[positions] = True
-        return positions
+        mask, values, middle = self.mask.ravel(), self.values.reshape(-1, channels), len(self.offsets) // 2
+        answers = self.search.ask(self.gaussian * mask[places], values[places])
+        draws, threshold = self._draws(todo, 0), self.threshold[picture] * 255.0**2 * channels
+        for level in levels(todo, self.shape, self.radius):
+            around = places[level]
+            weights = self.gaussian * mask[around]
+            largest = threshold[level] * weights.sum(axis=1, dtype=np.float64)
+            found = self.search.pick(answers, level, weights, values[around], draws[level], self.config.epsilon, largest)
+            positions, where, origin = todo[level[found.good]], around[found.good, middle], self.search.centres[found.chosen[found.good]]
+            values[where] = self.source_pixels[origin]
+            mask[where] = 1.0
+            self.sources[positions] = origin
+            self.filled.ravel()[positions] = True
+            yield positions
 
     def growths(self) -> list[Growth]:
         inside = slice(self.radius, -self.radius)

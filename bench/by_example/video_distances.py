@@ -9,9 +9,11 @@ threads or the size of the pieces.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from bench.errors import BenchError
 
@@ -22,6 +24,8 @@ EXACT = 1024
 """Products of two centred bytes (at most 2^14) that float32 adds up without rounding: 2^24 / 2^14."""
 PIECE_BYTES = 1 << 26
 """Pixels read at once, as float32."""
+FEW = 400
+"""Frames below which the products are too small for a second thread to be worth its waiting."""
 
 
 def _flat(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -48,15 +52,16 @@ def gram(frames: NDArray[np.uint8], where: NDArray[np.bool_] | None = None, prog
     count = flat.shape[1] if chosen is None else len(chosen)
     size = max(EXACT, PIECE_BYTES // (4 * len(flat)) // EXACT * EXACT)
     total = np.zeros((len(flat), len(flat)))
-    for start in range(0, count, size):
-        place = slice(start, start + size) if chosen is None else chosen[start : start + size]
-        piece = flat[:, place].astype(np.float32)
-        piece -= 128.0
-        for begin in range(0, piece.shape[1], EXACT):
-            block = np.ascontiguousarray(piece[:, begin : begin + EXACT])
-            total += block @ block.T  # (T, T), the BLAS computes one half of it
-        if progress is not None:
-            progress(piece.shape[1])
+    with threadpool_limits(1, "blas") if len(flat) < FEW else nullcontext():
+        for start in range(0, count, size):
+            place = slice(start, start + size) if chosen is None else chosen[start : start + size]
+            piece = flat[:, place].astype(np.float32)
+            piece -= 128.0
+            for begin in range(0, piece.shape[1], EXACT):
+                block = np.ascontiguousarray(piece[:, begin : begin + EXACT])
+                total += block @ block.T  # (T, T), the BLAS computes one half of it
+            if progress is not None:
+                progress(piece.shape[1])
     return total
 
 

@@ -54,6 +54,7 @@ class Recipe:
         learning_rate: peak.
         max_tokens: tokens of a text that are read, [CLS] and [SEP] included.
         dropout: while fine-tuning.
+        precision: ``fp32`` or ``bf16``.
     """
 
     steps: int
@@ -61,6 +62,7 @@ class Recipe:
     learning_rate: float
     max_tokens: int
     dropout: float
+    precision: str = "fp32"
 
 
 class TextClassifier(nn.Module):
@@ -147,6 +149,7 @@ def fine_tune(system: MaskedLM, data: TextSplit, classes: int, recipe: Recipe, s
         "warmup": max(1, recipe.steps // 10),
         "schedule": "cosine",
         "betas": (0.9, 0.999),
+        "precision": recipe.precision,
         "checkpoint_every": 0,
         "log_every": recipe.steps,
     }

@@ -7,7 +7,7 @@ and Ruder 2018, figure 3). The difference of the first two is taken on the same 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,6 +63,7 @@ class LabelConfig:
         scratch_learning_rate: of training from scratch (both chosen on the validation split).
         dropout: while fine-tuning and from scratch.
         max_tokens: tokens of a text that a classifier reads.
+        precision: ``fp32`` or ``bf16`` (autocast) while fine-tuning and from scratch.
         tfidf_strength: scikit-learn's C of the logistic regression on TF-IDF.
         probe: labelled texts for logistic regression on ``embed_texts``, with nothing fine-tuned; 0 for none.
         tests: held-out texts to sort, 0 for all.
@@ -76,6 +77,7 @@ class LabelConfig:
     scratch_learning_rate: float = 1e-3
     dropout: float = 0.1
     max_tokens: int = 64
+    precision: str = "fp32"
     tfidf_strength: float = 10.0
     probe: int = 0
     tests: int = 0
@@ -85,6 +87,8 @@ class LabelConfig:
             raise ValueError(f"labels, repeats and steps need as many values each, not {self.labels}, {self.repeats} and {self.steps}")
         if min((*self.repeats, *self.steps, self.batch_size)) < 1 or min((*self.labels, self.probe, self.tests)) < 0:
             raise ValueError("repeats, steps and batch_size must be at least 1, labels, probe and tests not negative")
+        if self.precision not in ("fp32", "bf16"):
+            raise ValueError(f"precision must be fp32 or bf16, not {self.precision!r}")
         if self.max_tokens < 3:
             raise ValueError(f"max_tokens must hold [CLS], a token and [SEP], not {self.max_tokens}")
 
@@ -130,7 +134,7 @@ def _score(context: StageContext, judged: Judged, method: str, labels: int, pred
     for metric, runs, resampled in zip(("accuracy", "macro_f1"), values, replicates(predicted, truth, judged.classes, seed), strict=True):
         protocol = protocol_id(metric, judged.name, labels=judged.count(labels))
         ends = interval(runs, resampled.mean(1))
-        variant = variant_id({"method": method, "labels": judged.count(labels)})
+        variant = variant_id({"method": method})
         row = context.record(metric, runs.mean(), protocol, ci95=ends, n=len(truth), higher_is_better=True, variant=variant)
         records.append(dataclasses.replace(row, dataset=judged.name))
     return records
@@ -145,11 +149,10 @@ def _gain(context: StageContext, judged: Judged, labels: int, tuned: Ints, scrat
     row = context.record(
         "macro_f1_gain",
         runs.mean(),
-        protocol_id("macro_f1_gain", judged.name),
+        protocol_id("macro_f1_gain", judged.name, labels=judged.count(labels)),
         ci95=interval(runs, resampled, (-1.0, 1.0)),
         n=len(truth),
         higher_is_better=True,
-        variant=variant_id({"labels": judged.count(labels)}),
     )
     return dataclasses.replace(row, dataset=judged.name)
 
@@ -164,12 +167,12 @@ def probe(context: StageContext, system: MaskedLM, judged: Judged, config: Label
     return _score(context, judged, "frozen", config.probe, said[None])
 
 
-def _methods(context: StageContext, system: MaskedLM, judged: Judged, config: LabelConfig) -> Mapping[str, Method]:
+def _methods(system: MaskedLM, judged: Judged, config: LabelConfig) -> Mapping[str, Method]:
     texts, classes = judged.test.texts, judged.classes
 
     def train(data: TextSplit, at: int, seed: int, scratch: bool) -> Ints:
         rate = config.scratch_learning_rate if scratch else config.learning_rate
-        recipe = Recipe(config.steps[at], config.batch_size, rate, config.max_tokens, config.dropout)
+        recipe = Recipe(config.steps[at], config.batch_size, rate, config.max_tokens, config.dropout, config.precision)
         return sort_texts(fine_tune(system, data, classes, recipe, seed, scratch=scratch), system, texts, config.max_tokens)
 
     return {
@@ -183,8 +186,10 @@ def _methods(context: StageContext, system: MaskedLM, judged: Judged, config: La
 def label_efficiency(
     context: StageContext, system: MaskedLM, judged: Judged, config: LabelConfig
 ) -> tuple[list[Record], list[dict[str, Any]]]:
+    """Rows of every method at every number of labels, and the two curves over them."""
     records: list[Record] = []
-    methods = _methods(context, system, judged, config)
+    lines: dict[str, dict[str, list[list[float]]]] = {"accuracy": {}, "macro_f1": {}}
+    methods = _methods(system, judged, config)
     with Progress(f"fine-tune {context.name}", sum(config.repeats) * len(methods), "runs", quiet=context.quiet) as progress:
         for at, labels in enumerate(config.labels):
             draws = [judged.draw(context, labels, repeat) for repeat in range(config.repeats[at])]
@@ -195,18 +200,16 @@ def label_efficiency(
                     runs.append(method(data, at, derive(context.seed, "fine-tuning", labels, repeat)))
                     progress.update(1, f"{name}, {len(data)} labels")
                 said[name] = np.stack(runs)
-                records += _score(context, judged, name, labels, said[name])
+                found = _score(context, judged, name, labels, said[name])
+                for row in found:
+                    lines[row.metric].setdefault(_TITLES[name], []).append([float(judged.count(labels)), row.value or 0.0])
+                records += found
             records.append(_gain(context, judged, labels, said["fine-tuned"], said["from-scratch"]))
-    return records, [_curve(records, judged, metric, title) for metric, title in (("macro_f1", "macro-F1"), ("accuracy", "accuracy"))]
+    return records, [_curve(judged, title, lines[metric]) for metric, title in (("macro_f1", "macro-F1"), ("accuracy", "accuracy"))]
 
 
-def _curve(records: Sequence[Record], judged: Judged, metric: str, title: str) -> dict[str, Any]:
+def _curve(judged: Judged, title: str, lines: Mapping[str, list[list[float]]]) -> dict[str, Any]:
     """Score against the number of labels, a line for each method."""
-    lines: dict[str, list[list[float]]] = {}
-    for record in records:
-        if record.metric == metric and record.value is not None:
-            settings = dict(part.split("=") for part in record.variant.split(","))
-            lines.setdefault(settings["method"], []).append([float(settings["labels"]), record.value])
-    series = [{"name": _TITLES[name], "points": sorted(points)} for name, points in lines.items()]
+    series = [{"name": name, "points": sorted(points)} for name, points in lines.items()]
     head = f"Labels and {title}: {judged.name}"
     return {"title": head, "x": "labelled texts", "y": title, "log_x": True, "log_y": False, "series": series}

@@ -162,7 +162,7 @@ def cloze_examples(system: MaskedLM, text: str, count: int, seed: int) -> list[t
     """
     rng = np.random.default_rng(seed)
     sentences = [s for line in text.split("\n") for s in re.split(r"(?<=[.!?])\s+", line) if 8 <= len(s.split()) <= 30]
-    found = []
+    found: list[tuple[str, str]] = []
     for i in rng.permutation(len(sentences)):
         if len(found) == count:
             break

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MAP_WORDS", "pmi_figure", "principal_plane", "word_map"]
+__all__ = ["MAP_WORDS", "label_heights", "pmi_figure", "principal_plane", "word_map"]
 
 MAP_WORDS: Mapping[str, str] = {
     "countries": "germany france italy spain greece england russia china japan india egypt",
@@ -35,6 +35,28 @@ def principal_plane(vectors: NDArray[np.floating]) -> tuple[NDArray[np.float64],
     signs = np.sign(plane[np.arange(len(plane)), np.abs(plane).argmax(1)])
     total = float((lengths**2).sum())
     return centred @ (plane * signs[:, None]).T, float((lengths[:2] ** 2).sum()) / total if total else 0.0
+
+
+def label_heights(places: NDArray[np.float64], words: Sequence[str]) -> NDArray[np.float64]:
+    """Where to write each word so that none covers another: at its point, or as little above it as there is room, lowest word first.
+
+    A letter is taken to be 1 % of the map's width, a line 3 % of its height.
+    """
+    span = np.maximum(np.ptp(places, axis=0), 1e-12)
+    letter, line = 0.0115 * span[0], 0.029 * span[1]
+    heights = places[:, 1].copy()
+    written: list[int] = []
+    for i in np.argsort(places[:, 1], kind="stable").tolist():
+        beside = [
+            j
+            for j in written
+            if places[i, 0] < places[j, 0] + letter * len(words[j]) and places[j, 0] < places[i, 0] + letter * len(words[i])
+        ]
+        for taken in sorted(heights[beside]):
+            if abs(heights[i] - taken) < line:
+                heights[i] = taken + line
+        written.append(i)
+    return heights
 
 
 def _png(figure: Any) -> str:
@@ -62,16 +84,18 @@ def word_map(index: Mapping[str, int], vectors: NDArray[np.floating], groups: Ma
     places, share = principal_plane(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12))
     figure = Figure(figsize=(7.2, 5.2), dpi=200, layout="constrained")
     axes = figure.subplots()
+    heights = label_heights(places, words)
     start = 0
     for number, (name, group) in enumerate(known.items()):
-        part = places[start : start + len(group)]
+        part, height = places[start : start + len(group)], heights[start : start + len(group)]
         start += len(group)
         if not group:
             continue
         axes.scatter(part[:, 0], part[:, 1], s=14, color=f"C{number}", label=name)
-        for (x, y), word in zip(part, group, strict=True):
+        for x, y, word in zip(part[:, 0], height, group, strict=True):
             axes.annotate(word, (x, y), (3, 3), textcoords="offset points", fontsize=7.5, color=f"C{number}")
-    axes.legend(fontsize=8, frameon=False)
+    axes.legend(fontsize=8, frameon=False, loc="best")
+    axes.margins(x=0.09, y=0.06)
     axes.set(xlabel="first principal component", ylabel="second")
     axes.tick_params(labelsize=7)
     groups_named = "; ".join(f"{name}: {', '.join(group)}" for name, group in known.items() if group)

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from bench.errors import BenchError
 from bench.files import read_json
-from bench.nn.attention import Attention, Form
+from bench.nn.attention import Attention, Form, sinusoidal_positions
 
 __all__ = ["Encoder", "EncoderBlock", "EncoderShape", "MaskedHead", "MaskedNetwork", "from_bert", "left_only_mask", "read_bert"]
 
@@ -92,6 +92,8 @@ class Encoder(nn.Module):
         self.dropout = nn.Dropout(shape.dropout)
         self.blocks = nn.ModuleList(EncoderBlock(shape) for _ in range(shape.layers))
         _initialise(self, shape.width)
+        if shape.width % 2 == 0:
+            _start_positions(self.positions, self.words)
 
     def forward(self, tokens: Tensor, mask: Tensor | None = None, types: Tensor | None = None) -> Tensor:
         """Last hidden states.
@@ -166,6 +168,17 @@ def _initialise(module: nn.Module, width: int) -> None:
             nn.init.normal_(part.weight, std=0.02 * math.sqrt(768 / width))
         if isinstance(part, nn.Linear) and part.bias is not None:
             nn.init.zeros_(part.bias)
+
+
+@torch.no_grad()
+def _start_positions(positions: nn.Embedding, words: nn.Embedding) -> None:
+    """Learned positions start as sinusoids, as large as the words' embeddings.
+
+    To look at the neighbour is then one linear map for all positions (Vaswani et al. 2017, section 3.5); from random vectors it has to be
+    learned anew for each of them, for which a small budget does not last.
+    """
+    table = sinusoidal_positions(*positions.weight.shape)
+    positions.weight.copy_(table * (words.weight.std() / table.std()))
 
 
 _NAMES = (

@@ -259,7 +259,7 @@ class Word2Vec:
                     if measure:
                         run.curve(round(done), {"loss": loss})
                     number += 1
-                    advance = blocks.places.size * read
+                    advance = min(blocks.places.size * read, total - done)  # the last block of a pass is not full
                     done += advance
                     progress.update(round(advance))
         self._vectors = WordVectors(text.words, inputs.numpy())

@@ -114,20 +114,22 @@ def test_label_experiment(folders: tuple[Path, Path], system: MaskedLM) -> None:
     keys = {"labels": [4, 0], "repeats": [2, 1], "steps": [3, 6], "batch_size": 4, "max_tokens": 10, "probe": 20}
     result = evaluate(context(folders, system, **keys))
     methods = ("fine-tuned", "from-scratch", "tf-idf", "majority")
-    variants = [f"method={m},labels={n}" for n in (4, 40) for m in methods]
+    wanted = {(f"method={m}", f"labels={n}") for n in (4, 40) for m in methods} | {("method=frozen", "labels=20")}
     for metric in ("accuracy", "macro_f1"):
-        found = rows(result, metric)
-        assert set(found) == {*variants, "method=frozen,labels=20"}
-        for record in found.values():
+        found = [r for r in result.records if r.metric == metric]
+        assert {(r.variant, r.protocol.split("/")[2]) for r in found} == wanted and len(found) == len(wanted)
+        for record in found:
             assert record.dataset == "news" and record.n == 30 and record.ci95[0] <= record.value <= record.ci95[1]
-            assert record.protocol == f"{metric}/news/{record.variant.split(',')[1]}/v1"
-    f1, gain = rows(result, "macro_f1"), rows(result, "macro_f1_gain")
-    assert set(gain) == {"labels=4", "labels=40"}
-    for n in (4, 40):
-        difference = f1[f"method=fine-tuned,labels={n}"].value - f1[f"method=from-scratch,labels={n}"].value
-        assert gain[f"labels={n}"].value == pytest.approx(difference) and gain[f"labels={n}"].ci95[0] >= -1
-    assert rows(result, "accuracy")["method=tf-idf,labels=40"].value > 0.95
+            assert record.protocol.startswith(f"{metric}/news/labels=")
+    values = {(r.metric, r.variant, r.protocol.split("/")[2]): r.value for r in result.records}
+    for n in ("labels=4", "labels=40"):
+        difference = values["macro_f1", "method=fine-tuned", n] - values["macro_f1", "method=from-scratch", n]
+        assert values["macro_f1_gain", "", n] == pytest.approx(difference)
+    assert sum(r.metric == "macro_f1_gain" for r in result.records) == 2
+    assert values["accuracy", "method=tf-idf", "labels=40"] > 0.95
     curve = result.extras["curves"][0]
+    points = {line["name"]: dict(line["points"]) for line in curve["series"]}
+    assert points["TF-IDF + logistic regression"][40.0] == values["macro_f1", "method=tf-idf", "labels=40"]
     assert curve["log_x"] and [len(line["points"]) for line in curve["series"]] == [2, 2, 2, 2]
     again = evaluate(context(folders, system, **keys))
     assert [r.to_json() for r in again.records] == [r.to_json() for r in result.records]

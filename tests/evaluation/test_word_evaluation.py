@@ -20,7 +20,7 @@ from bench.data.datasets import write_meta, write_texts
 from bench.errors import BenchError
 from bench.evaluation.base import Evaluation, StageContext
 from bench.evaluation.word2vec import ScoreConfig, evaluate, shifted_pmi
-from bench.evaluation.word_figures import principal_plane, word_map
+from bench.evaluation.word_figures import label_heights, principal_plane, word_map
 from bench.files import write_json
 from bench.metrics.word_similarity import spearman, spearman_interval, spearman_pseudo_values
 from bench.results.paired import paired_ratio_difference
@@ -220,6 +220,13 @@ def test_the_plane_is_that_of_the_largest_variance() -> None:
     places, share = principal_plane(hidden @ np.linalg.qr(rng.standard_normal((6, 2)))[0].T + 3.0)
     np.testing.assert_allclose(np.linalg.norm(places[:, None] - places, axis=-1), np.linalg.norm(hidden[:, None] - hidden, axis=-1))
     assert share == pytest.approx(1.0)
+
+
+def test_labels_are_lifted_off_each_other_and_no_further() -> None:
+    places = np.array([[0.0, 0.0], [0.01, 0.001], [0.02, 0.002], [0.5, 0.001], [1.0, 1.0]])
+    heights = label_heights(places, ["below", "middle", "above", "aside", "far"])
+    np.testing.assert_allclose(heights, [0.0, 0.029, 0.058, 0.001, 1.0])
+    assert places[1, 1] == 0.001, "the points stay where they are"
 
 
 def test_the_map_is_a_picture_that_names_its_words_and_is_the_same_each_time() -> None:
