@@ -92,10 +92,11 @@ def word_map(index: Mapping[str, int], vectors: NDArray[np.floating], groups: Ma
         if not group:
             continue
         axes.scatter(part[:, 0], part[:, 1], s=14, color=f"C{number}", label=name)
+        axes.vlines(part[:, 0], part[:, 1], height, color=f"C{number}", linewidth=0.5, alpha=0.6)
         for x, y, word in zip(part[:, 0], height, group, strict=True):
             axes.annotate(word, (x, y), (3, 3), textcoords="offset points", fontsize=7.5, color=f"C{number}")
     axes.legend(fontsize=8, frameon=False, loc="best")
-    axes.margins(x=0.09, y=0.06)
+    axes.margins(x=0.14, y=0.1)
     axes.set(xlabel="first principal component", ylabel="second")
     axes.tick_params(labelsize=7)
     groups_named = "; ".join(f"{name}: {', '.join(group)}" for name, group in known.items() if group)
