@@ -57,7 +57,7 @@ class TextureConfig:
     sigma_divisor: float = 6.4
     seed_size: int = 3
     order: str = "onion"
-    batch: int = 4096
+    batch: int = 1024
     search: str = "exact"
     components: int = 12
     neighbours: int = 32
@@ -119,11 +119,8 @@ def levels(order: Ints, shape: tuple[int, int, int], radius: int) -> Iterator[In
         shape: (pictures, height, width); pictures do not see each other.
         radius: half the window.
 
-    Yields:
-        indices into ``order``.
-
     >>> [group.tolist() for group in levels(np.array([0, 1, 7]), (1, 1, 8), 2)]
-    [[0, 2], [1]]
+    [[0, 7], [1]]
     """
     count, height, width = shape
     side = 2 * radius + 1
@@ -138,7 +135,7 @@ def levels(order: Ints, shape: tuple[int, int, int], radius: int) -> Iterator[In
         found.append(level)
         maximum(block, level + 1, out=block)
     by_level = np.argsort(found, kind="stable")
-    yield from np.split(by_level, np.flatnonzero(np.diff(np.array(found)[by_level])) + 1)
+    yield from np.split(order[by_level], np.flatnonzero(np.diff(np.array(found)[by_level])) + 1)
 
 
 def frontier(known: Bools, radius: int, ties: Callable[[Ints], NDArray[np.float64]]) -> Ints:
@@ -209,12 +206,20 @@ def grow(
         progress: called with the number of pixels that were filled.
         threads: None for as many as the BLAS has; never changes the result.
     """
-    with _workers(threads) as workers:
-        search = _search(config)(exemplar, config.window, usable, *workers)
-        growing = _Pictures(exemplar, np.stack(canvases), np.stack(known), seeds, config, search)
-        while not growing.done():
-            growing.advance(progress or _ignore)
-        return growing.growths()
+    done = progress or _ignore
+    with _workers(threads) as (pool, count):
+        search = _search(config)(exemplar, config.window, usable, pool, count)
+
+        def work(share: NDArray[np.int64], own: Search) -> list[Growth]:
+            growing = _Pictures(exemplar, [(canvases[i], known[i], seeds[i]) for i in share], config, own)
+            while not growing.done():
+                growing.advance(done)
+            return growing.growths()
+
+        if pool is None or len(seeds) < 2 * count:
+            return work(np.arange(len(seeds)), search)
+        shares = np.array_split(np.arange(len(seeds)), count)  # a thread each: cheaper than sharing every product
+        return [one for share in pool.map(work, shares, [search.alone() for _ in shares]) for one in share]
 
 
 def _search(config: TextureConfig) -> Callable[..., Search]:
@@ -235,18 +240,17 @@ class _Pictures:
     def __init__(
         self,
         exemplar: NDArray[np.uint8],
-        canvases: NDArray[np.uint8],
-        known: Bools,
-        seeds: Sequence[int],
+        given: Sequence[tuple[NDArray[np.uint8], Bools, int]],
         config: TextureConfig,
         search: Search,
     ) -> None:
+        canvases, known = np.stack([canvas for canvas, _, _ in given]), np.stack([mask for _, mask, _ in given])
         self.config, self.search = config, search
         self.shape = (len(canvases), *canvases.shape[1:3])
         self.radius = config.window // 2
         self.filled = known.copy()
         self.sources = np.full(known.size, -1, dtype=np.int64)
-        self.seeds = np.array([seed % 2**64 for seed in seeds], dtype=np.uint64)
+        self.seeds = np.array([seed % 2**64 for _, _, seed in given], dtype=np.uint64)
         self.passes = np.zeros(len(canvases), dtype=np.int64)
         self.threshold = np.full(len(canvases), config.max_error_threshold)
         self.gaussian = gaussian_weights(config.window, config.window / config.sigma_divisor).astype(np.float32)
@@ -275,37 +279,31 @@ class _Pictures:
         else:
             todo = np.flatnonzero(~self.filled)
         advanced = np.logical_not(growing)
-        most = min(self.config.batch, self.search.most)
-        for start in range(0, len(todo), most):
-            for positions in self._fill(todo[start : start + most]):
+        for level in levels(todo, self.shape, self.radius):
+            for start in range(0, len(level), self.config.batch):
+                positions = self._fill(level[start : start + self.config.batch])
                 advanced[positions // (self.shape[1] * self.shape[2])] = True
                 progress(len(positions))
         self.threshold[~advanced] *= 1.1
 
-    def _fill(self, todo: Ints) -> Iterator[Ints]:
-        """Fills listed pixels, one after another, where they find a good match; gives the positions filled as it goes.
-
-        All of them are searched for at once as far as their windows are known; what earlier ones of the list add is made up for.
-        """
+    def _fill(self, positions: Ints) -> Ints:
+        """Searches for pixels that do not see each other, and fills those that found a good match: their positions."""
         _, height, width = self.shape
-        lines, columns = np.divmod(todo, width)
+        lines, columns = np.divmod(positions, width)
         picture = lines // height
         places = ((lines + picture * 2 * self.radius) * self.mask.shape[2] + columns)[:, None] + self.offsets  # (B, K)
+        weights = self.gaussian * self.mask.ravel()[places]
         channels = self.values.shape[3]
-        mask, values, middle = self.mask.ravel(), self.values.reshape(-1, channels), len(self.offsets) // 2
-        answers = self.search.ask(self.gaussian * mask[places], values[places])
-        draws, threshold = self._draws(todo, 0), self.threshold[picture] * 255.0**2 * channels
-        for level in levels(todo, self.shape, self.radius):
-            around = places[level]
-            weights = self.gaussian * mask[around]
-            largest = threshold[level] * weights.sum(axis=1, dtype=np.float64)
-            found = self.search.pick(answers, level, weights, values[around], draws[level], self.config.epsilon, largest)
-            positions, where, origin = todo[level[found.good]], around[found.good, middle], self.search.centres[found.chosen[found.good]]
-            values[where] = self.source_pixels[origin]
-            mask[where] = 1.0
-            self.sources[positions] = origin
-            self.filled.ravel()[positions] = True
-            yield positions
+        values = self.values.reshape(-1, channels)
+        largest = self.threshold[picture] * 255.0**2 * channels * weights.sum(axis=1, dtype=np.float64)
+        found = self.search.pick(weights, values[places], self._draws(positions, 0), self.config.epsilon, largest)
+        positions, middle = positions[found.good], places[found.good, len(self.offsets) // 2]
+        origin = self.search.centres[found.chosen[found.good]]
+        values[middle] = self.source_pixels[origin]
+        self.mask.ravel()[middle] = 1.0
+        self.sources[positions] = origin
+        self.filled.ravel()[positions] = True
+        return positions
 
     def growths(self) -> list[Growth]:
         inside = slice(self.radius, -self.radius)

@@ -2,21 +2,17 @@
 
     d(c) = sum_k G_k M_k (s_ck - p_k)^2,     G a Gaussian, M = 1 where the pixel p_k is known
 
-is one matrix product for many windows: [G M, -2 G M p] @ [s^2, s] + sum G M p^2. It is linear in M, so that windows can be asked
-for early, all at once, and what becomes known of them later is added (:meth:`Search.ask`, then :meth:`Search.pick`).
-
-The product is taken in float32, at twice float64's speed, over the window rows (or columns) that hold a known pixel; with n terms
-and u = 2^-24 it is off by at most gamma (2 sqrt(sum G M p^2) + sqrt(d))^2, gamma = n u / (1 - n u) (Higham 2002, eq. 3.5, and
-Cauchy-Schwarz). Whatever is not decided beyond that bound is computed again exactly: G is rounded to whole numbers (20 bits), so
-that every sum is a whole number that float64 holds. What is found is therefore what real arithmetic finds, whatever the batch, the
-BLAS and its threads.
+is one matrix product for many windows: [G M, -2 G M p] @ [s^2, s] + sum G M p^2. The product is taken in float32, at twice
+float64's speed, over the window rows (or columns) that hold a known pixel; with n terms and u = 2^-24 it is off by at most
+gamma (2 sqrt(sum G M p^2) + sqrt(d))^2, gamma = n u / (1 - n u) (Higham 2002, eq. 3.5, and Cauchy-Schwarz). Whatever is not
+decided beyond that bound is computed again exactly: G is rounded to whole numbers (20 bits), so that every sum is a whole
+number that float64 holds. What is found is therefore what real arithmetic finds, whatever the batch, the BLAS and its threads.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import copy
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,13 +20,13 @@ from numpy.typing import NDArray
 
 from bench.errors import BenchError
 
-__all__ = ["Answers", "Found", "Search", "gaussian_weights"]
+__all__ = ["Found", "Search", "gaussian_weights"]
 
 WEIGHT_SCALE = 2**20
 BLOCK_BYTES = 2**30
 """Largest table of candidates kept in memory; a larger one is rebuilt piece by piece for every search, which is slow."""
-ANSWER_BYTES = 2**27
-"""Largest matrix of distances kept."""
+ANSWER_BYTES = 2**26
+"""Largest matrix of distances of one product."""
 PAIR_VALUES = 2**22
 """Most pixels gathered at once for exact distances."""
 SMALL = 24
@@ -49,25 +45,6 @@ class Found(NamedTuple):
     chosen: Ints
     counts: Ints
     good: NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class Answers:
-    """Windows that were asked for, with their distances to all candidates as far as they were known then.
-
-    Attributes:
-        weights: ``(B, K)`` of the pixels known when they were asked for.
-        rest: ``(B, N)`` distances less ``sum G M p^2``, in an order of their own.
-        position: ``(B,)`` each window's row of ``rest``.
-        own: ``(B,)`` that sum.
-        terms: ``(B,)`` how many products were added up.
-    """
-
-    weights: Singles
-    rest: Singles
-    position: Ints
-    own: Floats
-    terms: Ints
 
 
 class _Part(NamedTuple):
@@ -104,7 +81,6 @@ class Search:
 
     Attributes:
         centres: ``(N,)`` flat position of each candidate's middle in the exemplar.
-        most: windows that may be asked for at once.
         operations: floating point operations of the products so far (two for each multiply-add), whatever the threads.
 
     Raises:
@@ -144,16 +120,20 @@ class Search:
         step = max(1, BLOCK_BYTES // per_candidate)
         self._blocks = [slice(i, min(i + step, len(corners))) for i in range(0, len(corners), step)]
         layouts = 0 if len(self._blocks) > 1 or not tables else 2 if 2 * per_candidate * len(corners) <= BLOCK_BYTES else 1
-        self._tables = [self._build(self._blocks[0], layout, 0, window) for layout in range(layouts)]
+        self._tables = [self._build(self._blocks[0], layout) for layout in range(layouts)]
         self._exact: Floats | None = None
-        self.most = max(1, ANSWER_BYTES // (4 * len(corners)))
         self.operations = 0
 
-    def _build(self, block: slice, layout: int, first: int, last: int) -> Singles:
-        """``[sum_c s^2, s_1, ..., s_C]`` for each window pixel in these rows (or columns), of the candidates: ``(K (1 + C), n)``."""
+    def alone(self) -> Search:
+        """The same search for one thread, with operations counted anew; tables are shared."""
+        twin = copy.copy(self)
+        twin._pool, twin._threads, twin.operations = None, 1, 0
+        return twin
+
+    def _build(self, block: slice, layout: int = 0) -> Singles:
+        """``[sum_c s^2, s_1, ..., s_C]`` for each window pixel, of the candidates: ``(K (1 + C), n)``."""
         offsets = self._offsets[self._turn] if layout else self._offsets
-        rows = offsets[first * self._window : last * self._window]
-        return self._table(self._corners[block] + rows[:, None], np.float32)
+        return self._table(self._corners[block] + offsets[:, None], np.float32)
 
     def _table(self, places: Ints, dtype: Any) -> NDArray[Any]:
         table = np.empty((len(places), 1 + self._channels, places.shape[1]), dtype)
@@ -193,157 +173,77 @@ class Search:
         left[:, :, 1:] *= -2
         return left.reshape(len(weights), -1), own
 
-    def ask(self, weights: Singles, pixels: Singles) -> Answers:
-        """Begins the search for windows of which more may become known before :meth:`pick`.
-
-        Args:
-            weights: ``(B, K)`` whole numbers, 0 where a pixel is unknown; ``B`` at most ``most``.
-            pixels: ``(B, K, C)`` whole numbers (anything where the weight is 0).
-        """
-        parts = self._parts(weights)
-        order = np.concatenate([part.rows for part in parts])
-        answers = Answers(
-            weights=weights,
-            rest=np.empty((len(order), len(self.centres)), np.float32),
-            position=_put(order, np.arange(len(order))),
-            own=np.empty(len(order)),
-            terms=np.empty(len(order), np.int64),
-        )
-        ends = np.cumsum([len(part.rows) for part in parts])
-
-        def work(part: _Part, end: int) -> None:
-            _, answers.own[part.rows] = self._product(weights[part.rows], pixels[part.rows], part, answers.rest[end - len(part.rows) : end])
-            answers.terms[part.rows] = self._terms(part)
-
-        self._run(work, parts, ends.tolist())
-        return answers
-
-    def _run(self, work: Callable[..., None], *arguments: Sequence[Any]) -> None:
-        if self._pool is None or len(arguments[0]) < 2:
-            for given in zip(*arguments, strict=True):
-                work(*given)
-        else:
-            for _ in self._pool.map(work, *arguments):
-                pass
-
-    def _terms(self, part: _Part) -> int:
-        return int((part.last - part.first) * self._window * (1 + self._channels))
-
-    def _spans(self, known: NDArray[np.bool_]) -> list[tuple[Ints, Ints]]:
-        """For each layout, first and one past the last row (column) of each window with a known pixel; ``known`` is ``(B, w, w)``."""
-        spans = []
-        for layout in range(max(1, len(self._tables))):
-            some: NDArray[np.bool_] = np.asarray(known.any(axis=2 - layout))
-            spans.append((some.argmax(axis=1), self._window - some[:, ::-1].argmax(axis=1)))
-        return spans
-
-    def _parts(self, weights: Singles) -> list[_Part]:
-        """Shares the windows out by the side that they are known on, so that the other side needs no work; large parts in pieces."""
-        side, count = self._window, len(weights)
-        spans = self._spans(weights.reshape(count, side, side) > 0)
-        groups = [(0, np.arange(count))]
-        if count >= SMALL and len(spans) == 2:
-            (top, bottom), (left, right) = spans
-            choice = np.argmin([bottom, side - top, right, side - left], axis=0)
-            groups = [(kind // 2, np.flatnonzero(choice == kind)) for kind in range(4)]
-        parts = []
-        for layout, rows in groups:
-            if len(rows):
-                first, last = spans[layout]
-                span = int(first[rows].min()), int(last[rows].max())
-                self.operations += 2 * len(rows) * (span[1] - span[0]) * side * (1 + self._channels) * len(self.centres)
-                pieces = min(self._threads, -(-len(rows) // FEWEST))
-                parts += [_Part(piece, layout, *span) for piece in np.array_split(rows, pieces)]
-        return parts
-
-    def _product(self, weights: Singles, pixels: Singles, part: _Part, out: Singles | None = None) -> tuple[Singles, Floats]:
-        """``d`` less ``sum G M p^2`` over the part's rows of the window, ``(B, N)``, and that sum, ``(B,)``."""
-        if part.layout:  # column by column
-            weights, pixels = weights[:, self._turn], pixels[:, self._turn]
-        some = slice(part.first * self._window, part.last * self._window)
-        left, own = self._left(weights[:, some], pixels[:, some])
-        if out is None:
-            out = np.empty((len(weights), len(self.centres)), np.float32)
-        if self._tables:
-            stride = self._window * (1 + self._channels)
-            np.matmul(left, self._tables[part.layout][part.first * stride : part.last * stride], out=out)
-        else:
-            for block in self._blocks:
-                out[:, block] = left @ self._build(block, *part[1:])
-        return out, own
-
-    def _later(self, weights: Singles) -> list[_Part]:
-        """Shares out what became known later: mostly one row or one column of the window, beside the pixel itself."""
-        side, count = self._window, len(weights)
-        known = weights.reshape(count, side, side) != 0
-        changed = known.any(axis=(1, 2)).nonzero()[0]
-        spans = [(first[changed], last[changed]) for first, last in self._spans(known)]
-        layouts = np.argmin([last - first for first, last in spans], axis=0)
-        parts = []
-        for layout, (first, last) in enumerate(spans):
-            mine = (layouts == layout).nonzero()[0]
-            single = mine[(last - first)[mine] == 1]
-            for row in np.unique(first[single]).tolist():
-                parts.append(_Part(changed[single[first[single] == row]], layout, row, row + 1))
-            wide = mine[(last - first)[mine] > 1]
-            if len(wide):
-                parts.append(_Part(changed[wide], layout, int(first[wide].min()), int(last[wide].max())))
-        self.operations += sum(2 * len(part.rows) * self._terms(part) * len(self.centres) for part in parts)
-        return parts
-
-    def pick(
-        self, answers: Answers, asked: Ints, weights: Singles, pixels: Singles, draws: Floats, epsilon: float, largest: Floats
-    ) -> Found:
+    def pick(self, weights: Singles, pixels: Singles, draws: Floats, epsilon: float, largest: Floats) -> Found:
         """For each window a random one of the candidates with ``d <= (1 + epsilon) d_min``, in the exemplar's order.
 
         Args:
-            answers: of :meth:`ask`.
-            asked: ``(B,)`` which of the windows asked for.
-            weights: ``(B, K)`` as known now: whole numbers, 0 where a pixel is unknown.
+            weights: ``(B, K)`` whole numbers, 0 where a pixel is unknown.
             pixels: ``(B, K, C)`` whole numbers (anything where the weight is 0).
             draws: ``(B,)`` in [0, 1): which of the candidates.
             epsilon: ErrThreshold.
             largest: ``(B,)`` ``d`` of a candidate that is still good enough.
         """
-        later = weights - answers.weights[asked]
-        parts = self._later(later)
-        if self._pool is None or len(asked) < 2 * FEWEST:
-            shares = [np.arange(len(asked))]
+        tasks = self._tasks(weights)
+        per_row = 2 * self._window * (1 + self._channels) * len(self.centres)
+        self.operations += sum(len(part.rows) * (part.last - part.first) * per_row for task in tasks for part in task)
+        if len(tasks) == 1 or self._pool is None:
+            answers = [self._pick(weights, pixels, draws, epsilon, largest, task) for task in tasks]
         else:
-            shares = np.array_split(np.arange(len(asked)), self._threads)
-        found = Found(np.empty(len(asked), np.int64), np.empty(len(asked), np.int64), np.empty(len(asked), bool))
+            answers = list(self._pool.map(lambda task: self._pick(weights, pixels, draws, epsilon, largest, task), tasks))
+        order = np.concatenate([part.rows for task in tasks for part in task])
+        return Found(*(_put(order, np.concatenate(columns)) for columns in zip(*answers, strict=True)))
 
-        def work(share: Ints) -> None:
-            rows = asked[share]
-            rest, own, terms = answers.rest[answers.position[rows]], answers.own[rows], answers.terms[rows]
-            for part in parts:
-                mine = part.rows[(part.rows >= share[0]) & (part.rows <= share[-1])]
-                if len(mine):
-                    product, more = self._product(later[mine], pixels[mine], part)
-                    rest[mine - share[0]] += product
-                    own[mine - share[0]] += more
-                    terms[mine - share[0]] += self._terms(part)
-            answer = self._choose(rest, own, terms, weights[share], pixels[share], draws[share], epsilon, largest[share])
-            for whole, some in zip(found, answer, strict=True):
-                whole[share] = some
+    def _tasks(self, weights: Singles) -> list[list[_Part]]:
+        """Shares the windows out, one list of parts for each thread at a time.
 
-        self._run(work, shares)
-        return found
+        A part is known on one side of the window, so that the other side needs no work.
+        """
+        side, count = self._window, len(weights)
+        known = weights.reshape(count, side, side) > 0
+        spans = []  # for each layout: first and one past the last row of the window with a known pixel
+        for layout in range(max(1, len(self._tables))):
+            some: NDArray[np.bool_] = np.asarray(known.any(axis=2 - layout))
+            spans.append((some.argmax(axis=1), side - some[:, ::-1].argmax(axis=1)))
+        groups = [(0, np.arange(count))]
+        if count >= SMALL and len(spans) == 2:
+            (top, bottom), (left, right) = spans
+            choice = np.argmin([bottom, side - top, right, side - left], axis=0)
+            groups = [(kind // 2, np.flatnonzero(choice == kind)) for kind in range(4)]
+        limit = max(1, ANSWER_BYTES // (4 * len(self.centres)))
+        parts = []
+        for layout, rows in groups:
+            for part in np.array_split(rows, -(-len(rows) // limit)) if len(rows) else ():
+                first, last = spans[layout]
+                parts.append(_Part(part, layout, int(first[part].min()), int(last[part].max())))
+        return _shares(parts, min(self._threads, count // FEWEST), limit)
 
-    def _choose(
-        self,
-        rest: Singles,
-        own: Floats,
-        terms: Ints,
-        weights: Singles,
-        pixels: Singles,
-        draws: Floats,
-        epsilon: float,
-        largest: Floats,
-    ) -> Found:
-        """:meth:`pick` from the product."""
-        terms = terms + 8  # what is done to the sum afterwards
-        gamma = terms * 2.0**-24 / (1 - terms * 2.0**-24)
+    def _product(self, weights: Singles, pixels: Singles, task: list[_Part]) -> tuple[Singles, Floats, Floats]:
+        """``d`` less ``sum G M p^2``: ``(B, N)``; that sum: ``(B,)``; the bound's gamma for each: ``(B,)``."""
+        rest = np.empty((sum(len(part.rows) for part in task), len(self.centres)), np.float32)
+        owns, gammas = [], []
+        stride, start, side = self._window * (1 + self._channels), 0, self._window
+        for rows, layout, first, last in task:
+            given = (weights[rows], pixels[rows])
+            if layout:  # column by column
+                given = (given[0][:, self._turn], given[1][:, self._turn])
+            left, own = self._left(given[0][:, first * side : last * side], given[1][:, first * side : last * side])
+            part, out = slice(first * stride, last * stride), rest[start : start + len(rows)]
+            if self._tables:
+                np.matmul(left, self._tables[layout][part], out=out)
+            else:
+                for block in self._blocks:
+                    out[:, block] = left @ self._build(block)[part]
+            terms = left.shape[1] + 8  # the sum's own, and those of what is done to it afterwards
+            gammas.append(np.full(len(rows), terms * 2.0**-24 / (1 - terms * 2.0**-24)))
+            owns.append(own)
+            start += len(rows)
+        return rest, np.concatenate(owns), np.concatenate(gammas)
+
+    def _pick(self, weights: Singles, pixels: Singles, draws: Floats, epsilon: float, largest: Floats, task: list[_Part]) -> Found:
+        """:meth:`pick` for the windows of one task, in the order of its parts."""
+        rest, own, gamma = self._product(weights, pixels, task)
+        order = np.concatenate([part.rows for part in task])
+        weights, pixels, draws, largest = weights[order], pixels[order], draws[order], largest[order]
         count, width = rest.shape
         least = rest.min(axis=1) + own
         highest = (least + 8 * gamma * own) / (1 - 2 * gamma)  # of the least distance, as the bound has it
@@ -392,6 +292,30 @@ class Search:
             difference = windows - pixels[rows[part]].astype(np.float64)
             found[part] = np.einsum("nk,nkc,nkc->n", weights[rows[part]].astype(np.float64), difference, difference)
         return found
+
+
+def _shares(parts: list[_Part], threads: int, limit: int) -> list[list[_Part]]:
+    """The parts, dealt out to threads in pieces of about equal work and at most ``limit`` windows."""
+    if threads > 1 and len(parts) == 1:
+        rows, *rest = parts[0]
+        parts = [_Part(piece, *rest) for piece in np.array_split(rows, threads)]
+    tasks: list[list[_Part]] = [[] for _ in range(max(1, threads))]
+    work = [0] * len(tasks)
+    for part in sorted(parts, key=lambda part: -len(part.rows) * (part.last - part.first)):
+        least = int(np.argmin(work))
+        tasks[least].append(part)
+        work[least] += len(part.rows) * (part.last - part.first)
+    shared = []
+    for task in tasks:
+        piece: list[_Part] = []
+        for part in task:
+            if piece and sum(len(one.rows) for one in piece) + len(part.rows) > limit:
+                shared.append(piece)
+                piece = []
+            piece.append(part)
+        if piece:
+            shared.append(piece)
+    return shared
 
 
 def _put(order: Ints, values: NDArray[Any]) -> NDArray[Any]:
