@@ -6,7 +6,7 @@ negatives drawn from the unigram distribution to the power 3/4 (eq. 4); CBOW put
 
 Two things make it fast without a compiled loop. All pairs of ``BLOCK`` neighbouring places are one product of small matrices, and the
 places of a block share one set of ``shared`` negatives, each with the weight ``negatives / shared`` of a pair: the expectation of eq. 4
-is unchanged, a negative's row is read once a block. On the wiki prose it reads several times gensim's words a second at the same score.
+is unchanged, a negative's row is read once a block. On the wiki prose it reads twice gensim's words a second.
 """
 
 from __future__ import annotations
