@@ -46,4 +46,4 @@ lint: test-setup
 	$(BIN)/lint-imports
 
 test: lint test-setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile # the smoke pipeline beside everything else

@@ -33,7 +33,7 @@ class Project:
         return {**clean, **own, "PYTHONPATH": str(self.root)}
 
     def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(command, cwd=self.root, env=self.environment, capture_output=True, text=True, timeout=900)
+        done = subprocess.run(command, cwd=self.root, env=self.environment, capture_output=True, text=True, timeout=1500)
         if check and done.returncode:
             raise AssertionError(f"{' '.join(command)} failed:\n{done.stdout[-6000:]}\n{done.stderr[-6000:]}")
         return done

@@ -21,7 +21,7 @@ import yaml
 from bench.config import load_params
 from bench.files import read_image_samples
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
 def rows(root: Path) -> list[dict[str, Any]]:
