@@ -25,16 +25,16 @@ class Growths:
     Attributes:
         exemplar: name of the photograph that the samples are corners of.
         base: (output side, candidates' side, window): the sample is ``candidates + window - 1`` pixels high and wide, so that
-            another window meets as many candidates.
-        outputs, samples, windows: sides along each axis; ``base`` should be one of each.
+            another window meets as many candidates. The outputs are grown from the first of ``samples``.
+        outputs, samples, windows: sides along each axis.
         repeats: timings of each point; the axes are timed in turn, so that a machine whose speed drifts slows all alike.
     """
 
     exemplar: str = "grass"
-    base: tuple[int, int, int] = (48, 100, 11)
-    outputs: tuple[int, ...] = (24, 48, 96)
-    samples: tuple[int, ...] = (50, 100, 200)
-    windows: tuple[int, ...] = (7, 11, 17, 23)
+    base: tuple[int, int, int] = (32, 100, 11)
+    outputs: tuple[int, ...] = (32, 64, 96)
+    samples: tuple[int, ...] = (50, 100, 150)
+    windows: tuple[int, ...] = (7, 11, 17)
     repeats: int = 3
 
 
@@ -50,7 +50,7 @@ def growth_costs(system: Any, photograph: NDArray[np.uint8], growths: Growths, s
     """
     output, sample, window = growths.base
     points = {
-        "output": [(side, sample, window) for side in growths.outputs],
+        "output": [(side, growths.samples[0], window) for side in growths.outputs],
         "sample": [(output, side, window) for side in growths.samples],
         "window": [(output, sample, side) for side in growths.windows],
     }

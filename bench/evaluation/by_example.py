@@ -146,7 +146,7 @@ def evaluate(context: StageContext) -> Evaluation:
         figures.append(holes_figure(by_task["fill"], pieces, holes, context.name))
     figures += [outward_figure(samples, pieces) for samples in by_task["extrapolate"]]
     extras: dict[str, Any] = {
-        "gallery": [_gallery(samples, pieces) for samples in by_task["grow"]],
+        "gallery": [_gallery(samples, pieces, beside=number == 0) for number, samples in enumerate(by_task["grow"])],
         "figures": figures,
         "notes": [_NOTE],
         "curves": [curve for samples in by_task["grow"] if "operations" in samples.info for curve in _curves(samples.info["operations"])],
@@ -253,24 +253,25 @@ def _view(images: list[NDArray[np.uint8]]) -> list[NDArray[np.uint8]]:
     return [image[:side, :side] for image in images]
 
 
-def _gallery(samples: SampleSet, pieces: Mapping[str, Piece]) -> dict[str, Any]:
-    """Up to two rows of pictures, one column for each exemplar; the exemplars and other pieces of the photographs beside them."""
+def _gallery(samples: SampleSet, pieces: Mapping[str, Piece], beside: bool) -> dict[str, Any]:
+    """A picture for each exemplar; ``beside``: the exemplars and other pieces of the photographs as well."""
     assert samples.images is not None and samples.prompts is not None
-    each = len(samples.images) // len(pieces)
-    shown = [i * each + row for row in range(min(2, each)) for i in range(len(pieces))]
-    names, columns = list(pieces), len(pieces)
+    each, names, columns = len(samples.images) // len(pieces), list(pieces), len(pieces)
+    shown = [i * each for i in range(columns)]
     height, width = samples.images.shape[1:3]
     entry: dict[str, Any] = {
         "title": samples.variant.replace("window=", "Window ") if samples.variant else "Textures",
         "variant": samples.variant,
         "png": png_data_uri(grid(samples.images[shown], columns=columns)),
-        "alt": f"Synthesised textures, a column for each exemplar: {', '.join(names)}",
+        "alt": f"Synthesised textures, one for each exemplar: {', '.join(names)}",
         "columns": columns,
         "captions": [samples.prompts[i] for i in shown],
-        "source_png": png_data_uri(grid(stacked(_view([piece.exemplar[:height, :width] for piece in pieces.values()])), columns=columns)),
     }
-    beside = _view([piece.held_out[:height, :width] for piece in pieces.values()])
-    return {**entry, "real_png": png_data_uri(grid(stacked(beside), columns=columns))}
+    if beside:
+        for key, kind in (("source_png", "exemplar"), ("real_png", "held_out")):
+            views = _view([getattr(piece, kind)[:height, :width] for piece in pieces.values()])
+            entry[key] = png_data_uri(grid(stacked(views), columns=columns))
+    return entry
 
 
 def _curves(operations: Mapping[str, list[list[float]]]) -> list[dict[str, Any]]:

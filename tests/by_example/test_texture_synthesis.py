@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from bench.by_example import texture_search as subject
 from bench.by_example.texture_growth import TextureConfig, grow, uniform
 from bench.by_example.texture_search import Search, gaussian_weights
-from bench.by_example.texture_synthesis import TextureSynthesis
+from bench.by_example.texture_synthesis import TextureSynthesis, _canvas
 from bench.errors import BenchError
 from bench.registry import build_config
 
@@ -163,9 +163,9 @@ def test_batch_size_changes_nothing(order: str) -> None:
 def test_pictures_grown_together_equal_those_grown_alone(order: str) -> None:
     exemplar = noise(20, 22)[:, :, 0]
     system = TextureSynthesis(TextureConfig(window=7, order=order, max_error_threshold=0.004))
-    together = system.growths(exemplar, (21, 20), [1, 2, 3])
+    together = system.growths(exemplar, (13, 12), [1, 2, 3])
     for seed, grown in zip([1, 2, 3], together, strict=True):
-        (alone,) = system.growths(exemplar, (21, 20), [seed])
+        (alone,) = system.growths(exemplar, (13, 12), [seed])
         np.testing.assert_array_equal(grown.picture, alone.picture)
         np.testing.assert_array_equal(grown.sources, alone.sources)
 
@@ -182,6 +182,26 @@ def test_threads_change_nothing() -> None:
         environment = {**os.environ, "OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
         digests.add(subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True, text=True).stdout)
     assert len(digests) == 1
+
+
+@pytest.mark.parametrize("order", ["onion", "raster"])
+def test_pictures_shared_out_to_threads_come_out_the_same(order: str) -> None:
+    """Five pictures on one thread, on two (three and two each) and on three (too few each: one product is shared instead)."""
+    exemplar, seeds = noise(20, 22, 3), [1, 2, 3, 4, 5]
+    starts = [_canvas(exemplar, (15, 16), seed, None, None, TextureConfig(order=order)) for seed in seeds]
+    canvases, known = zip(*starts, strict=True)
+    config, counted = TextureConfig(window=7, order=order), set()
+    results = []
+    for threads in (1, 2, 3):
+        filled: list[int] = []
+        results.append(grow(exemplar, canvases, known, seeds, config, threads=threads, progress=filled.append))
+        counted.add(sum(filled))
+    assert counted == {5 * (15 * 16 - 9)}
+    for other in results[1:]:
+        for one, two in zip(results[0], other, strict=True):
+            np.testing.assert_array_equal(one.picture, two.picture)
+            np.testing.assert_array_equal(one.sources, two.sources)
+            assert (one.passes, one.threshold) == (two.passes, two.threshold)
 
 
 def test_seed_decides() -> None:

@@ -156,14 +156,14 @@ def test_growth_is_counted_along_each_axis(monkeypatch: pytest.MonkeyPatch) -> N
     plan = Growths(base=(8, 20, 5), outputs=(8, 16), samples=(10, 20), windows=(5, 9), repeats=2)
     found = growth_costs(Counted(), photograph()[:, :40, 0], plan, 0)
     assert found["operations"] == {
-        "output": [[8, 400 * 25.0], [16, 400 * 25.0]],
+        "output": [[8, 100 * 25.0], [16, 100 * 25.0]],
         "sample": [[10, 100 * 25.0], [20, 400 * 25.0]],
         "window": [[5, 400 * 25.0], [9, 400 * 81.0]],
     }
     exponents = {row["variant"]: row["value"] for row in found["cost"] if row["metric"] == "growth_exponent"}
     assert exponents == pytest.approx({"axis=output": 0.0, "axis=sample": 0.0, "axis=window": 0.0}), "this clock never speeds up"
     pixels = {row["variant"]: row["value"] for row in found["cost"] if row["metric"] == "seconds_per_pixel"}
-    assert pixels["output=16,sample=24,window=5"] == pytest.approx(7 / 256)
+    assert pixels["output=16,sample=14,window=5"] == pytest.approx(7 / 256)
 
 
 def test_growth_too_large_is_named() -> None:
