@@ -22,8 +22,8 @@ __all__ = ["EXACT", "distances", "filter_diagonal", "gram", "mean_distance", "mo
 Floats = NDArray[np.float64]
 EXACT = 1024
 """Products of two centred bytes (at most 2^14) that float32 adds up without rounding: 2^24 / 2^14."""
-PIECE_BYTES = 1 << 26
-"""Pixels read at once, as float32."""
+PIECE_BYTES = 1 << 25
+"""Pixels read at once."""
 FEW = 400
 """Frames below which the products are too small for a second thread to be worth its waiting."""
 
@@ -42,6 +42,8 @@ def gram(frames: NDArray[np.uint8], where: NDArray[np.bool_] | None = None, prog
         where: shape of a frame (or its first axes): only these pixels count.
         progress: called with the number of values of a frame that were dealt with.
     """
+    from scipy.linalg.blas import ssyrk
+
     flat = _flat(frames)
     chosen = None
     if where is not None:
@@ -50,19 +52,21 @@ def gram(frames: NDArray[np.uint8], where: NDArray[np.bool_] | None = None, prog
         if len(chosen) == 0:
             raise BenchError("the region holds no pixel: its mask is empty")
     count = flat.shape[1] if chosen is None else len(chosen)
-    size = max(EXACT, PIECE_BYTES // (4 * len(flat)) // EXACT * EXACT)
-    total = np.zeros((len(flat), len(flat)))
+    size = max(EXACT, PIECE_BYTES // len(flat) // EXACT * EXACT)
+    total = np.zeros((len(flat), len(flat)), order="F")
+    part = np.empty_like(total, dtype=np.float32)
     with threadpool_limits(1, "blas") if len(flat) < FEW else nullcontext():
         for start in range(0, count, size):
             place = slice(start, start + size) if chosen is None else chosen[start : start + size]
-            piece = flat[:, place].astype(np.float32)
-            piece -= 128.0
+            piece = np.ascontiguousarray(flat[:, place])
             for begin in range(0, piece.shape[1], EXACT):
-                block = np.ascontiguousarray(piece[:, begin : begin + EXACT])
-                total += block @ block.T  # (T, T), the BLAS computes one half of it
+                block = np.subtract(piece[:, begin : begin + EXACT], np.float32(128))  # (T, 1024), small enough for the cache
+                total += ssyrk(1.0, block.T, beta=0.0, c=part, trans=1, overwrite_c=1)  # (T, T), the half above the diagonal
             if progress is not None:
                 progress(piece.shape[1])
-    return total
+    upper = np.triu(total)
+    upper += np.triu(total, 1).T
+    return upper
 
 
 def distances(frames: NDArray[np.uint8], where: NDArray[np.bool_] | None = None, progress: Callable[[int], None] | None = None) -> Floats:

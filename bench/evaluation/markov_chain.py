@@ -7,7 +7,7 @@ loss is in nats per state.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -40,7 +40,7 @@ class ScoreConfig(words.ScoreConfig):
     """Keys under ``evaluate:``; those of :class:`bench.evaluation.words.ScoreConfig`, and
 
     Attributes:
-        stretch: states of the blocks that the intervals of a series and of the long run resample.
+        stretch: states of the blocks that the intervals of a series resample (those of a text have ``block`` bytes).
         long_run: length of the run whose shares the stationary distribution is compared with.
         horizon: steps of the forecast that is shown.
     """
@@ -65,6 +65,7 @@ def evaluate(context: StageContext) -> Evaluation:
         base = Evaluation([], {"texts": words.texts_to_read(read_text_samples(context.samples)), "tables": [], "notes": [], "items": {}})
     else:
         base = words.evaluate(context, scoring)
+        scoring = replace(scoring, stretch=scoring.block)
     records = [*base.records]
     losses = {order: -system.log_prob(data["test"], order=order) for order in orders}
     for order, variant in variants.items():
@@ -139,16 +140,16 @@ def _long_run(context: StageContext, system: Any, test: str, order: int, variant
     for name, states in (("sampled", system.simulate(scoring.long_run, context.derive("long run", order), order)), ("test", held_out)):
         states = states[states >= 0]
         value = total_variation(expected, np.bincount(states, minlength=system.size))
-        low, high = _distance_interval(expected, states, scoring.stretch, context.derive("shares", name, order))
+        low, high = _distance_interval(expected, states, context.derive("shares", name, order))
         protocol = protocol_id("stationary_distance", name, system.vocabulary_name, n=len(states))
         common: dict[str, Any] = {"higher_is_better": False, "variant": variant, "slice": "own-run" if name == "sampled" else ""}
         rows.append(context.record("stationary_distance", value, protocol, ci95=(min(low, value), high), n=len(states), **common))
     return rows
 
 
-def _distance_interval(expected: Floats, states: Ints, stretch: int, seed: int, repeats: int = 500) -> tuple[float, float]:
-    """Percentiles over resampled stretches. Resampling adds its own noise to a distance, so that the upper end errs upwards."""
-    parts = [np.bincount(part, minlength=len(expected)) for part in np.array_split(states, max(2, len(states) // (10 * stretch)))]
+def _distance_interval(expected: Floats, states: Ints, seed: int, repeats: int = 500) -> tuple[float, float]:
+    """Percentiles over up to 50 resampled stretches. Resampling adds noise of its own to a distance: the upper end errs upwards."""
+    parts = [np.bincount(part, minlength=len(expected)) for part in np.array_split(states, min(50, max(2, len(states) // 30)))]
     counts, rng = np.stack(parts), np.random.default_rng(seed)
     weights = rng.multinomial(len(counts), np.full(len(counts), 1 / len(counts)), size=repeats)
     shares = (weights @ counts).astype(np.float64)
