@@ -267,7 +267,8 @@ def _adversaries(claim: Claim) -> list[list[Record]]:
             picked[str(test["along"])] = pattern.replace("*", f"{along:g}") if pattern.endswith("-*") else f"{along:g}"
         variant = settings if isinstance(settings, str) else ",".join(f"{key}={item}" for key, item in picked.items())
         first = {key: (item[0] if isinstance(item, list) else item) for key, item in selector.items()}
-        part = str(first.get("slice", test.get("slice", ""))).replace("*", "")
+        part = first.get("slice", test.get("slice", ""))
+        part = str(part[0] if isinstance(part, list) else part).replace("*", "")
         return row(
             name or str(first.get("generator", "one")),
             value,
@@ -278,6 +279,7 @@ def _adversaries(claim: Claim) -> list[list[Record]]:
             family=str(first.get("family", "images")),
             role=str(first.get("role", "generator")),
             slice=part,
+            protocol=str(first.get("protocol", "m/v1")).replace("*", "m"),
             higher_is_better=None,
         )
 
