@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from bench.data import fetching
 from bench.data.cards import Card, Member, Source, Split
@@ -236,7 +237,8 @@ def test_installed_distribution_is_read_and_not_imported(tmp_path):
         "assert 'skimage' not in sys.modules and 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
-    assert len(list((tmp_path / "raw/y").iterdir())) == 7
+    wanted = yaml.safe_load((Path(__file__).parents[2] / "datasets/textures.yaml").read_text())["members"]
+    assert {path.name for path in (tmp_path / "raw/y").iterdir()} == {member["name"] for member in wanted}
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from bench.data.datasets import ImageSplit, load_images, write_images
 from bench.data.scenes import render_splits
 from bench.errors import BenchError
 from bench.evaluation.base import Evaluation, StageContext
-from bench.evaluation.encoders import asked_of, degradations, draw, evaluate
+from bench.evaluation.encoders import asked_of, degradations, evaluate
 from bench.metrics.compositional import Detections
 from bench.results.statistics import wilson_interval
 from bench.scene_language import parse_caption
@@ -206,8 +206,7 @@ def test_wrong_names_are_counted(scenes: Path) -> None:
     assert named["templates=ensemble", "seen"].value == 1.0
 
 
-def test_nothing_is_drawn_and_bad_settings_are_named(digits: Path) -> None:
-    assert draw(context(digits, None)) == []
+def test_bad_settings_are_named(digits: Path) -> None:
     test = load_images(digits)["test"]
     with pytest.raises(BenchError, match="Did you mean 'retrieval_n'"):
         evaluate(context(digits, Classifier(test, 0), retrieval=3))
