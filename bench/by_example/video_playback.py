@@ -24,7 +24,7 @@ Ints = NDArray[np.int64]
 def jumps_of(shown: Ints, loop: bool = False) -> Ints:
     """Positions t of a play at which frame ``shown[t + 1]`` is not the successor of ``shown[t]``; in a loop the last may be one.
 
-    >>> jumps_of(np.array([4, 5, 9, 10, 4]), loop=True).tolist()
+    >>> jumps_of(np.array([4, 5, 9, 10]), loop=True).tolist()
     [1, 3]
     """
     following = np.concatenate([shown[1:], shown[:1]]) if loop else shown[1:]

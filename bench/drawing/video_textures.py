@@ -93,7 +93,7 @@ def thirds(length: int) -> list[tuple[int, int]]:
     """First and last frame of each third of a clip, less a margin for the filter.
 
     >>> thirds(120)
-    [(4, 41), (42, 79), (80, 115)]
+    [(4, 40), (41, 77), (78, 115)]
     """
     edges = np.linspace(4, length - 4, 4).astype(int).tolist()
     return [(edges[k], edges[k + 1] - 1) for k in range(3)]
