@@ -92,7 +92,7 @@ def test_save_then_load_gives_equal_outputs(tiny: Any, reload: Callable[[Any], A
 
 @pytest.mark.parametrize("tiny", ALL, indirect=True)
 def test_weights_are_never_pickled(tiny: Any) -> None:
-    for path in tiny.folder.iterdir():
+    for path in (found for found in tiny.folder.rglob("*") if found.is_file()):
         assert path.suffix in (".safetensors", ".json", ".npz", ".npy", ".txt"), path.name
 
 
@@ -101,8 +101,8 @@ def test_same_seed_same_weights(name: str, workshop: Any, tmp_path: Path) -> Non
     tiny = workshop.make(name)
     again, _ = workshop.fit(name)
     again.save(tmp_path)
-    for path in tmp_path.iterdir():
-        assert path.read_bytes() == (tiny.folder / path.name).read_bytes(), path.name
+    for path in (found for found in tmp_path.rglob("*") if found.is_file()):
+        assert path.read_bytes() == (tiny.folder / path.relative_to(tmp_path)).read_bytes(), path.name
 
 
 @pytest.mark.parametrize("tiny", of("encoders") + of("text_encoders") + of("codecs") + of("images") + of("text_to_image"), indirect=True)
