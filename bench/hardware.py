@@ -6,6 +6,7 @@ import os
 import platform
 import resource
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -46,15 +47,14 @@ def peak_memory_bytes(device: str = "cpu") -> int:
 
 def describe(device: str = "cpu") -> dict[str, Any]:
     """Device, processor, instruction sets, cores, torch threads and version, load before the run."""
-    import torch
-
-    name = torch.cuda.get_device_name(device) if device.startswith("cuda") else cpu_name()
+    torch = sys.modules.get("torch")  # a result that torch had no part in does not wait for its import
+    name = torch.cuda.get_device_name(device) if torch and device.startswith("cuda") else cpu_name()
     return {
         "device": device,
         "name": name,
         "cpu_flags": cpu_flags(),
         "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
+        "threads": torch.get_num_threads() if torch else int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1)),
+        "torch": version("torch"),
         "load": round(os.getloadavg()[0], 2),
     }

@@ -29,7 +29,8 @@ from bench.config import SLOTS, Params
 from bench.errors import BenchError
 from bench.evaluation.base import StageContext
 from bench.files import hash_json, read_json, write_json, write_text
-from bench.registry import target_of
+from bench.processes import resolve_device
+from bench.registry import resolve, target_of
 from bench.seeds import derive
 
 __all__ = [
@@ -245,8 +246,10 @@ def write_plan(root: Path, params: Params) -> int:
     return len(plan)
 
 
-def context(root: Path, params: Params, name: str, stage: str, device: str) -> StageContext:
-    """What the stage script hands to a family's ``draw`` or ``evaluate``."""
+def context(root: Path, params: Params, name: str, stage: str) -> StageContext:
+    """What the stage script hands to a family's ``draw`` or ``evaluate``; all systems that it will load are imported by then."""
+    for system in _systems(params, name, stage):
+        resolve(system)
     block = params.generator(name)
     family = block["family"]
     slots = SLOTS[family] if stage == "evaluate" else TRAIN_SLOTS.get(family, ())
@@ -256,7 +259,7 @@ def context(root: Path, params: Params, name: str, stage: str, device: str) -> S
         family=family,
         block=block,
         seed=params.seed,
-        device=device,
+        device=resolve_device(params.runtime["device"]),
         data=root / "data" / "prepared" / block["dataset"],
         model=root / "models" / name,
         models={slot: root / "models" / other for slot, other in _used(params, name, slots).items()},

@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-import torch.distributed as dist
-from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -27,84 +24,14 @@ from bench.config import TrainConfig, train_config
 from bench.contracts import RunContext
 from bench.errors import BenchError
 from bench.files import atomic
+from bench.processes import rank, world_size
 from bench.progress import Progress
 from bench.seeds import derive
 
-__all__ = [
-    "TrainConfig",
-    "distributed",
-    "fit",
-    "gather",
-    "learning_rate",
-    "load_module",
-    "rand",
-    "randn",
-    "rank",
-    "resolve_device",
-    "save_module",
-    "seeded",
-    "set_threads",
-    "shard",
-    "world_size",
-]
+__all__ = ["TrainConfig", "fit", "learning_rate", "load_module", "rand", "randn", "save_module"]
 
 Batch = Any
 Loss = Callable[[Batch, torch.Generator], Mapping[str, Tensor]]
-
-
-def rank() -> int:
-    """This process's number, 0 without torchrun."""
-    return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
-
-
-def world_size() -> int:
-    """Number of processes, 1 without torchrun."""
-    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
-
-
-@contextmanager
-def distributed() -> Iterator[None]:
-    """Join the process group that torchrun describes in the environment; nothing without torchrun."""
-    if int(os.environ.get("WORLD_SIZE", "1")) < 2 or dist.is_initialized():
-        yield
-        return
-    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
-    if torch.cuda.is_available():
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-    try:
-        yield
-    finally:
-        dist.destroy_process_group()
-
-
-def resolve_device(name: str) -> str:
-    """``auto`` becomes this process's GPU where there is one, else the CPU.
-
-    Raises:
-        BenchError: a GPU is asked for and there is none.
-    """
-    if name == "auto":
-        return f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if torch.cuda.is_available() else "cpu"
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise BenchError(f"device {name!r} is asked for, but torch sees no GPU here: use `device: auto` or `cpu` in params.yaml")
-    return name
-
-
-def set_threads(count: int) -> None:
-    """Threads of torch's operators; deterministic kernels on a GPU."""
-    torch.set_num_threads(max(1, count // world_size()))
-    if torch.cuda.is_available():
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.backends.cudnn.benchmark = False
-        torch.use_deterministic_algorithms(True, warn_only=True)
-
-
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Seed torch's global generator inside the block (for layers' initialisation), and put it back afterwards."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed % 2**63)
-        yield
 
 
 def _sharded(draw: Callable[..., Tensor], shape: Iterable[int], generator: torch.Generator) -> Tensor:
@@ -112,21 +39,6 @@ def _sharded(draw: Callable[..., Tensor], shape: Iterable[int], generator: torch
     world = world_size()
     values = draw((first * world, *rest), generator=generator, device=generator.device)
     return values[rank() :: world]
-
-
-def shard(n: int) -> tuple[int, int]:
-    """(first, count): this process's contiguous part of ``n`` items, for sampling and scoring under torchrun."""
-    bounds = [n * part // world_size() for part in range(world_size() + 1)]
-    return bounds[rank()], bounds[rank() + 1] - bounds[rank()]
-
-
-def gather(part: NDArray[Any]) -> NDArray[Any]:
-    """All processes' parts in order, on every process; the counterpart of :func:`shard`."""
-    if world_size() == 1:
-        return part
-    parts: list[Any] = [None] * world_size()
-    dist.all_gather_object(parts, part)
-    return np.concatenate(parts)
 
 
 def randn(shape: Iterable[int], generator: torch.Generator) -> Tensor:

@@ -13,7 +13,7 @@ from bench.config import load_params
 from bench.errors import friendly
 from bench.files import write_json
 from bench.plan import context, leave_empty, stage_module
-from bench.training import distributed, rank, resolve_device, set_threads
+from bench.processes import distributed, rank, set_threads
 
 
 def main() -> None:
@@ -23,15 +23,16 @@ def main() -> None:
     name = parser.parse_args().name
     root = Path.cwd()
     params = load_params()
-    params.generator(name)
+    block = params.generator(name)
     scores = root / "evaluations" / f"{name}.json"
     if leave_empty(params, name, scores, scores.with_suffix(".metrics.json")):
         return
-    ctx = context(root, params, name, "evaluate", resolve_device(params.runtime["device"]))
+    judging = stage_module("evaluation", block["family"], block["system"])
+    ctx = context(root, params, name, "evaluate")
     start = time.monotonic()
     with distributed():
         set_threads(params.runtime["threads"])
-        result = stage_module("evaluation", ctx.family, ctx.block["system"]).evaluate(ctx)
+        result = judging.evaluate(ctx)
         if rank() > 0:
             return
     rows = [record.to_json() for record in result.records]

@@ -15,7 +15,7 @@ from bench.errors import friendly
 from bench.files import write_image_samples, write_json, write_text_samples
 from bench.hardware import describe, peak_memory_bytes
 from bench.plan import context, leave_empty, stage_module
-from bench.training import distributed, rank, resolve_device, set_threads
+from bench.processes import distributed, rank, set_threads
 
 _TIMES = ("seconds", "seconds_per_item", "cost")
 
@@ -27,13 +27,12 @@ def main() -> None:
     name = parser.parse_args().name
     root = Path.cwd()
     params = load_params()
-    params.generator(name)
-    device = resolve_device(params.runtime["device"])
-    ctx = context(root, params, name, "sample", device)
+    block = params.generator(name)
+    drawing = stage_module("drawing", block["family"], block["system"])
+    ctx = context(root, params, name, "sample")
     assert ctx.samples is not None
     if leave_empty(params, name, ctx.samples, root / "runs" / name / "sample.json"):
         return
-    drawing = stage_module("drawing", ctx.family, ctx.block["system"])
     start = time.monotonic()
     with distributed():
         set_threads(params.runtime["threads"])
@@ -44,7 +43,7 @@ def main() -> None:
     sets = [dataclasses.replace(item, info={key: value for key, value in item.info.items() if key not in _TIMES}) for item in sets]
     (write_text_samples if ctx.samples.suffix == ".jsonl" else write_image_samples)(ctx.samples, sets)
     seconds = time.monotonic() - start
-    cost = {"seconds": seconds, "peak_memory_bytes": peak_memory_bytes(device), "machine": describe(device), "variants": variants}
+    cost = {"seconds": seconds, "peak_memory_bytes": peak_memory_bytes(ctx.device), "machine": describe(ctx.device), "variants": variants}
     write_json(root / "runs" / name / "sample.json", cost)
     print(f"sample {name}: {len(sets)} variants in {seconds:.1f} s")
 

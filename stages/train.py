@@ -25,8 +25,8 @@ from bench.errors import BenchError, friendly
 from bench.files import write_json, write_text
 from bench.hardware import describe, peak_memory_bytes
 from bench.plan import checkpoint_key, context, leave_empty, run_seed
+from bench.processes import distributed, rank, seeded, set_threads, world_size
 from bench.registry import build_config, resolve
-from bench.training import distributed, rank, resolve_device, seeded, set_threads, world_size
 
 
 def read_data(folder: Path) -> Mapping[str, Any]:
@@ -43,9 +43,8 @@ def history_tsv(points: list[tuple[int, dict[str, float]]]) -> str:
 
 def train(root: Path, params: Params, name: str) -> None:
     """Fit the generator and write ``models/NAME`` and ``runs/NAME``; only the first process writes."""
+    ctx = context(root, params, name, "train")
     set_threads(params.runtime["threads"])
-    device = resolve_device(params.runtime["device"])
-    ctx = context(root, params, name, "train", device)
     cls = resolve(ctx.block["system"])
     config = build_config(cls.Config, ctx.block["model"], f"{params.path}: {ctx.family}.{name}.model")
     points: list[tuple[int, dict[str, float]]] = []
@@ -53,7 +52,7 @@ def train(root: Path, params: Params, name: str) -> None:
     run = RunContext(
         name=name,
         seed=run_seed(params, name, "train"),
-        device=device,
+        device=ctx.device,
         train=ctx.block["train"],
         checkpoints=checkpoints,
         models=ctx.models,
@@ -72,7 +71,7 @@ def train(root: Path, params: Params, name: str) -> None:
     if rank() > 0:
         return
     seconds = max(time.monotonic() - start, run.cost.pop("loop_seconds", 0.0))
-    cost = {"seconds": seconds, "cpu_seconds": time.process_time() - cpu, "peak_memory_bytes": peak_memory_bytes(device), **run.cost}
+    cost = {"seconds": seconds, "cpu_seconds": time.process_time() - cpu, "peak_memory_bytes": peak_memory_bytes(ctx.device), **run.cost}
     folder = root / "models" / name
     partial = folder.with_name(f".{name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -89,7 +88,7 @@ def train(root: Path, params: Params, name: str) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
     write_text(root / "runs" / name / "history.tsv", history_tsv(points or [(0, {"seconds": seconds})]))
-    write_json(root / "runs" / name / "train.json", {**cost, "machine": describe(device), "processes": world_size()})
+    write_json(root / "runs" / name / "train.json", {**cost, "machine": describe(ctx.device), "processes": world_size()})
     shutil.rmtree(root / "checkpoints" / name, ignore_errors=True)
     print(f"train {name}: {seconds:.1f} s" + (f", {cost['parameters']:,.0f} parameters" if "parameters" in cost else ""))
 

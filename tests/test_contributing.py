@@ -77,7 +77,7 @@ class Copy:
                 if action == "line":
                     at = text.index(LINE_ENDS[target]) + 1
                 else:
-                    at = text.index("from bench.metrics" if action == "import" else "        gallery.append(")
+                    at = text.index("from bench.metrics" if action == "import" else "        records += _texture_rows(")
                 path.write_text(text[:at] + content + text[at:], encoding="utf-8")
         return "\n".join(printed)
 

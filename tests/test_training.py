@@ -15,7 +15,8 @@ from torch import nn
 
 from bench.contracts import RunContext
 from bench.errors import BenchError
-from bench.training import TrainConfig, fit, learning_rate, load_module, randn, save_module, seeded
+from bench.processes import seeded
+from bench.training import TrainConfig, fit, learning_rate, load_module, randn, save_module
 
 TRAIN = {"steps": 12, "batch_size": 8, "lr": 0.01, "warmup": 2, "log_every": 3, "checkpoint_every": 4, "ema": 0.9}
 
@@ -137,7 +138,7 @@ WORKER = """
 import sys, importlib.util, numpy as np
 spec = importlib.util.spec_from_file_location("t", sys.argv[1]); t = importlib.util.module_from_spec(spec); spec.loader.exec_module(t)
 from bench.contracts import RunContext
-from bench.training import distributed, rank
+from bench.processes import distributed, rank
 from torch import nn
 with distributed():
     net = t.network(); net[2] = nn.Identity()

@@ -54,7 +54,7 @@ def gram(frames: NDArray[np.uint8], where: NDArray[np.bool_] | None = None, prog
     count = flat.shape[1] if chosen is None else len(chosen)
     size = max(EXACT, PIECE_BYTES // len(flat) // EXACT * EXACT)
     total = np.zeros((len(flat), len(flat)), order="F")
-    part = np.empty_like(total, dtype=np.float32)
+    part = np.zeros_like(total, dtype=np.float32)  # not empty: some BLAS let a NaN that lies there survive beta = 0
     with threadpool_limits(1, "blas") if len(flat) < FEW else nullcontext():
         for start in range(0, count, size):
             place = slice(start, start + size) if chosen is None else chosen[start : start + size]

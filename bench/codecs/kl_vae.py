@@ -25,8 +25,9 @@ from torch import Tensor, nn
 
 from bench.contracts import Images, RunContext
 from bench.nn.blocks import Downsample, NormKind, ResBlock, Upsample, images_to_tensor, in_chunks, norm2d, ready, tensor_to_images
+from bench.processes import seeded
 from bench.seeds import derive, generator
-from bench.training import fit, load_module, randn, save_module, seeded
+from bench.training import fit, load_module, randn, save_module
 
 __all__ = ["KLVAE", "KLVAEConfig", "KLVAEModule", "kl_divergence"]
 

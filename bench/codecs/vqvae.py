@@ -29,8 +29,9 @@ from torch import Tensor, nn
 from bench.contracts import Images, RunContext
 from bench.nn.blocks import NormKind, ResBlock, images_to_tensor, in_chunks, ready, tensor_to_images
 from bench.nn.quantize import CodebookKind, VectorQuantizer
+from bench.processes import seeded
 from bench.seeds import derive
-from bench.training import TrainConfig, fit, load_module, save_module, seeded
+from bench.training import TrainConfig, fit, load_module, save_module
 
 __all__ = ["VQVAE", "VQVAEConfig", "VQVAEModule"]
 

@@ -217,15 +217,13 @@ def run(
     if kind := next((short for short in _FROM_FILES if SHORT_NAMES[short] == block["system"]), None):
         files = " ".join(f"--{key} FILE" for key in _FROM_FILES[kind])
         raise BenchError(f"{found!r} works on files of yours: `bench sample {kind} {files}`")
-    from bench.registry import load_model
+    from bench.processes import resolve_device, set_threads
+    from bench.registry import load_model, resolve
 
+    resolve(block["system"])  # before the device: only what is imported tells whether torch is in use
     height_width = parse_size(size)
-    device = "cpu"
-    if family in ("codecs", "images", "text_to_image"):
-        from bench.training import resolve_device, set_threads
-
-        device = resolve_device(params.runtime["device"])
-        set_threads(params.runtime["threads"])
+    device = resolve_device(params.runtime["device"])
+    set_threads(params.runtime["threads"])
     system = load_model(root / "models" / found, device)
     pictures = _exemplar(root, family, block["dataset"], exemplar, n)
     bar = Progress(f"sample {found}", n * height_width[0] * height_width[1], "pixels", quiet=not hasattr(system, "growths"))

@@ -87,8 +87,8 @@ def _system(root: Path, weights: Path | None) -> Any:
     from bench.by_example.style_transfer import StyleConfig, StyleTransfer
     from bench.config import load_params
     from bench.contracts import RunContext
+    from bench.processes import resolve_device
     from bench.registry import build_config, load_model
-    from bench.training import resolve_device
 
     params = load_params(root / "params.yaml")
     device = resolve_device(params.runtime["device"])

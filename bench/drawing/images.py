@@ -18,11 +18,11 @@ from bench.contracts import Images, Ints
 from bench.data.datasets import load_images
 from bench.evaluation.base import StageContext
 from bench.files import SampleSet
+from bench.processes import gather, shard, world_size
 from bench.progress import Progress
 from bench.registry import build_config
 from bench.results.records import variant_id
 from bench.seeds import derive, generator
-from bench.training import gather, shard, world_size
 
 __all__ = ["ROWS", "DrawConfig", "draw", "proportional_labels"]
 

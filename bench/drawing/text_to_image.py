@@ -22,12 +22,12 @@ from bench.drawing.scene_prompts import Suite, build_suite
 from bench.drawing.step_cost import step_costs
 from bench.evaluation.base import StageContext
 from bench.files import SampleSet
+from bench.processes import gather, shard, world_size
 from bench.progress import Progress
 from bench.registry import build_config
 from bench.results.records import variant_id
 from bench.scene_language import COLOURS
 from bench.seeds import derive
-from bench.training import gather, shard, world_size
 
 __all__ = ["DrawConfig", "draw", "draw_config", "suite_of"]
 

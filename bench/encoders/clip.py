@@ -29,9 +29,10 @@ from bench.contracts import Images, RunContext
 from bench.errors import BenchError
 from bench.nn.attention import Form, TransformerBlock
 from bench.nn.blocks import ConvNormAct, images_to_tensor, in_chunks, ready
+from bench.processes import seeded, world_size
 from bench.scene_language import MAX_WORDS, VOCABULARY, encode_captions
 from bench.seeds import derive, generator
-from bench.training import fit, load_module, save_module, seeded, world_size
+from bench.training import fit, load_module, save_module
 
 __all__ = ["CLIP", "CLIPConfig", "CLIPModule", "contrastive_loss", "half_of"]
 

@@ -23,8 +23,9 @@ from torch import Tensor, nn
 
 from bench.contracts import Images, RunContext
 from bench.nn.blocks import ResBlock, images_to_tensor, in_chunks, ready
+from bench.processes import seeded
 from bench.seeds import derive
-from bench.training import fit, load_module, save_module, seeded
+from bench.training import fit, load_module, save_module
 
 __all__ = ["ResNet", "ResNetConfig", "ResNetModule", "shifted_crops"]
 

@@ -27,9 +27,10 @@ from bench.contracts import Images, RunContext
 from bench.errors import BenchError
 from bench.metrics.compositional import Detections
 from bench.nn.blocks import ConvNormAct, images_to_tensor, in_chunks, ready
+from bench.processes import seeded
 from bench.scene_language import COLOURS, DIGIT_WORDS, MAX_OBJECTS
 from bench.seeds import derive
-from bench.training import fit, load_module, save_module, seeded
+from bench.training import fit, load_module, save_module
 
 __all__ = ["SceneDetector", "SceneDetectorConfig", "SceneDetectorModule"]
 

@@ -24,8 +24,9 @@ from bench.metrics.structure_error import copied_share, structure_error
 from bench.registry import build_config
 from bench.results.pictures import grid, png_data_uri
 from bench.results.records import Record, variant_id
+from bench.results.statistics import stratified_t_ci
 
-__all__ = ["ScoreConfig", "evaluate", "histogram_distance", "mean_run", "stratified_interval"]
+__all__ = ["ScoreConfig", "evaluate", "histogram_distance", "mean_run"]
 
 Floats = NDArray[np.float64]
 
@@ -72,27 +73,6 @@ def mean_run(sources: NDArray[np.integer[Any]]) -> float:
     return total / int(sources.shape[0] * sources.shape[1])
 
 
-def stratified_interval(values: Floats, high: float = np.inf, low: float = 0.0) -> tuple[float, float] | None:
-    """95 % t interval of the mean over fixed exemplars, from the spread between the pictures of each.
-
-    Args:
-        values: ``(exemplars, pictures)``.
-        high: largest possible value, where the interval is cut off.
-        low: smallest possible value, likewise.
-
-    Returns:
-        None for one picture each, and for infinite values (the PSNR of an exact copy).
-    """
-    from scipy.stats import t
-
-    exemplars, pictures = values.shape
-    if pictures < 2 or not np.isfinite(values).all():
-        return None
-    error = float(np.sqrt((values.var(axis=1, ddof=1) / pictures).sum())) / exemplars
-    half = float(t.ppf(0.975, exemplars * (pictures - 1))) * error
-    return max(low, float(values.mean()) - half), min(high, float(values.mean()) + half)
-
-
 @dataclass(frozen=True)
 class _Column:
     """A metric as rows show it."""
@@ -113,7 +93,7 @@ def _rows(context: StageContext, column: _Column, table: Floats, names: list[str
             column.metric,
             float(part.mean()),
             column.protocol,
-            ci95=stratified_interval(part, column.high, column.low),
+            ci95=stratified_t_ci(list(part), column.low, column.high),
             n=part.size,
             higher_is_better=column.higher_is_better,
             variant=variant,

@@ -20,10 +20,10 @@ from bench.metrics.kid import kernel_distance, kernel_leave_group_out
 from bench.metrics.memorisation import nearest_train_ratio
 from bench.metrics.prdc import manifold_items
 from bench.metrics.protocols import MINIMUM_N, protocol_id
+from bench.processes import gather, shard, world_size
 from bench.results.records import Record
 from bench.results.statistics import bootstrap_mean_ci, jackknife_ci, wilson_interval
 from bench.seeds import generator
-from bench.training import gather, shard, world_size
 
 __all__ = ["DistanceConfig", "Reference", "copy_records", "features_of"]
 

@@ -21,9 +21,10 @@ from bench.contracts import RunContext
 from bench.data.labelled_texts import TextSplit
 from bench.errors import BenchError
 from bench.metrics.macro_f1 import f1_from_confusion
+from bench.processes import seeded
 from bench.results.statistics import Interval, mean_t_ci
 from bench.seeds import derive
-from bench.training import fit, seeded
+from bench.training import fit
 from bench.words.encoder_blocks import Encoder
 from bench.words.masked_lm import MaskedLM
 

@@ -54,7 +54,7 @@ def power_law(loss: Floats, scales: Sequence[Floats]) -> list[tuple[float, tuple
     >>> [round(value, 3) for value, _ in power_law(3 * x ** -0.5, [x])]
     [0.5]
     """
-    from scipy.stats import t
+    from scipy.special import stdtrit
 
     design = np.stack([np.ones(len(loss)), *(-np.log(scale) for scale in scales)], axis=1)
     freedom = len(loss) - design.shape[1]
@@ -64,7 +64,7 @@ def power_law(loss: Floats, scales: Sequence[Floats]) -> list[tuple[float, tuple
     found = inverse @ design.T @ np.log(loss)
     residual = np.log(loss) - design @ found
     error = np.sqrt(np.diag(inverse) * float(residual @ residual) / freedom)
-    half = float(t.ppf(0.975, freedom)) * error
+    half = float(stdtrit(freedom, 0.975)) * error
     return [(float(value), (float(value - h), float(value + h))) for value, h in zip(found[1:], half[1:], strict=True)]
 
 

@@ -11,8 +11,7 @@ from bench.files import SampleSet
 from bench.metrics.letter_entropy import SHANNON, letter_entropies, word_entropy
 from bench.metrics.memorisation import TrainingText, verbatim_copy_counts
 from bench.metrics.protocols import protocol_id
-from bench.results.display import parse_variant
-from bench.results.records import Record
+from bench.results.records import Record, parse_variant
 from bench.results.statistics import jackknife_ci
 from bench.words.vocabulary import words
 

@@ -26,9 +26,8 @@ from bench.metrics.protocols import protocol_id
 from bench.metrics.psnr import psnr
 from bench.metrics.ssim import ssim
 from bench.registry import build_config
-from bench.results.display import parse_variant
 from bench.results.pictures import grid
-from bench.results.records import Record
+from bench.results.records import Record, parse_variant
 from bench.results.statistics import mean_t_ci
 
 __all__ = ["Judge", "ScoreConfig", "evaluate"]

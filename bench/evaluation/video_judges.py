@@ -9,7 +9,7 @@ from bench.by_example.video_distances import filter_diagonal, mean_distance, mot
 from bench.by_example.video_playback import jumps_of
 from bench.data.video import Clip
 
-__all__ = ["PlayJudge", "convergence_rate", "effective_number", "ends_in_one_loop", "interval_over_clips"]
+__all__ = ["PlayJudge", "convergence_rate", "effective_number", "ends_in_one_loop"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -89,23 +89,3 @@ class PlayJudge:
         assert self.phase is not None
         due, shown = (np.cos(2 * np.pi * self.phase[frames]) for frames in (self.due(before), after))
         return np.asarray((due * shown < 0) & (np.minimum(np.abs(due), np.abs(shown)) > 0.1))
-
-
-def interval_over_clips(values: list[Floats], low: float = 0.0, high: float = np.inf) -> tuple[float, float] | None:
-    """95 % t interval of the mean over fixed clips, from the spread between the plays of each; cut off at ``low`` and ``high``.
-
-    >>> low, high = interval_over_clips([np.array([1.0, 2.0, 3.0])])
-    >>> low, round(high, 6)
-    (0.0, 4.484138)
-
-    Returns:
-        None where a clip has one play alone.
-    """
-    from scipy.stats import t
-
-    if any(len(each) < 2 for each in values):
-        return None
-    error = float(np.sqrt(sum(each.var(ddof=1) / len(each) for each in values))) / len(values)
-    middle = float(np.mean([each.mean() for each in values]))
-    half = float(t.ppf(0.975, sum(len(each) - 1 for each in values))) * error
-    return max(low, middle - half), min(high, middle + half)

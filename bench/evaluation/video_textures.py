@@ -19,12 +19,12 @@ from bench.data.video import Clip
 from bench.drawing.video_textures import DrawConfig, clips_of, draw_config, thirds
 from bench.evaluation.base import Evaluation, StageContext
 from bench.evaluation.video_extras import extras
-from bench.evaluation.video_judges import PlayJudge, convergence_rate, effective_number, ends_in_one_loop, interval_over_clips
+from bench.evaluation.video_judges import PlayJudge, convergence_rate, effective_number, ends_in_one_loop
 from bench.files import SampleSet, read_image_samples
 from bench.metrics.protocols import protocol_id
 from bench.registry import build_config
 from bench.results.records import Record
-from bench.results.statistics import mean_t_ci, wilson_interval
+from bench.results.statistics import mean_t_ci, stratified_t_ci, wilson_interval
 
 __all__ = ["ScoreConfig", "evaluate"]
 
@@ -74,10 +74,10 @@ class _Rows:
         if not kept:
             return
         means = np.array([values.mean() for values in kept.values()])
-        parts = [("", float(means.mean()), interval_over_clips(list(kept.values()), low, high), sum(map(len, kept.values())))]
+        parts = [("", float(means.mean()), stratified_t_ci(list(kept.values()), low, high), sum(map(len, kept.values())))]
         if len(table) > 1:
             each = kept.items()
-            parts += [(name, float(values.mean()), interval_over_clips([values], low, high), len(values)) for name, values in each]
+            parts += [(name, float(values.mean()), stratified_t_ci([values], low, high), len(values)) for name, values in each]
         for name, value, ci95, n in parts:
             self.records.append(self.context.record(metric, value, protocol, ci95=ci95, n=n, higher_is_better=better, slice=name, **more))
 

@@ -25,8 +25,9 @@ from bench.errors import BenchError
 from bench.files import read_json, write_json
 from bench.nn.blocks import ready, tensor_to_images
 from bench.nn.unet import UNet, UNetConfig
+from bench.processes import seeded
 from bench.seeds import derive
-from bench.training import fit, load_module, randn, save_module, seeded
+from bench.training import fit, load_module, randn, save_module
 
 __all__ = ["DDPM", "DDPMConfig"]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from bench.metrics.catalogue import CATALOGUE
 
-__all__ = ["MetricStyle", "format_interval", "format_value", "metric_style", "parse_variant", "short_variant"]
+__all__ = ["MetricStyle", "format_interval", "format_value", "metric_style", "short_variant"]
 
 _PREFIXES = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
 
@@ -100,15 +100,6 @@ def format_interval(ci95: tuple[float, float] | None, style: MetricStyle) -> str
         return ""
     low, high = (format_value(bound, style) for bound in ci95)
     return f"{low.removesuffix(' %')} – {high.removesuffix(' %')}"
-
-
-def parse_variant(text: str) -> dict[str, str]:
-    """The swept settings of a variant.
-
-    >>> parse_variant("n=5,smoothing=kneser_ney")
-    {'n': '5', 'smoothing': 'kneser_ney'}
-    """
-    return dict(part.split("=", 1) for part in text.split(",") if "=" in part)
 
 
 def short_variant(text: str) -> str:

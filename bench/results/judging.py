@@ -11,9 +11,8 @@ from itertools import combinations, pairwise
 from typing import Any
 
 from bench.results.claims import FAILS, FIELD_KEYS, HOLDS, ROW_KEYS, UNCLEAR, Claim, Comparison, Verdict
-from bench.results.display import parse_variant
 from bench.results.paired import Items, paired_ratio_difference
-from bench.results.records import Record
+from bench.results.records import Record, parse_variant
 from bench.results.statistics import difference_from_intervals
 
 __all__ = ["judge"]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-__all__ = ["SCHEMA_VERSION", "Record", "variant_id"]
+__all__ = ["SCHEMA_VERSION", "Record", "parse_variant", "variant_id"]
 
 SCHEMA_VERSION = 1
 
@@ -85,3 +85,12 @@ def variant_id(options: Mapping[str, Any]) -> str:
     'sampler=ddim,steps=50'
     """
     return ",".join(f"{key}={value}" for key, value in options.items())
+
+
+def parse_variant(text: str) -> dict[str, str]:
+    """The swept settings of a variant.
+
+    >>> parse_variant("n=5,smoothing=kneser_ney")
+    {'n': '5', 'smoothing': 'kneser_ney'}
+    """
+    return dict(part.split("=", 1) for part in text.split(",") if "=" in part)

@@ -47,6 +47,7 @@ __all__ = [
     "mean_t_ci",
     "paired_difference",
     "rank_with_ties",
+    "stratified_t_ci",
     "wilson_interval",
 ]
 
@@ -79,6 +80,24 @@ def _t_quantile(probability: float, degrees: int) -> float:
     from scipy.special import stdtrit
 
     return float(stdtrit(degrees, probability))
+
+
+def stratified_t_ci(groups: Sequence[ArrayLike], low: float = -np.inf, high: float = np.inf) -> Interval | None:
+    """95 % t interval of the mean over fixed groups (exemplars, clips), from the spread inside each; cut at the possible values.
+
+    >>> stratified_t_ci([[1.0, 3.0], [2.0, 4.0]], low=0.0)
+    (0.0, 5.542434922296654)
+
+    Returns:
+        None where a group has one item alone, and for infinite values (the PSNR of an exact copy).
+    """
+    values = [np.asarray(group, dtype=np.float64) for group in groups]
+    if any(len(each) < 2 or not np.isfinite(each).all() for each in values):
+        return None
+    error = float(np.sqrt(sum(each.var(ddof=1) / len(each) for each in values))) / len(values)
+    middle = float(np.mean([each.mean() for each in values]))
+    half = _t_quantile(0.975, sum(len(each) - 1 for each in values)) * error
+    return max(low, middle - half), min(high, middle + half)
 
 
 def bootstrap_mean_ci(values: ArrayLike, seed: int, *, confidence: float = 0.95, repeats: int = 2000) -> Interval:

@@ -35,9 +35,10 @@ from bench.files import read_json, write_json
 from bench.nn.attention import TransformerBlock
 from bench.nn.blocks import ready
 from bench.nn.unet import UNet, UNetConfig
+from bench.processes import seeded
 from bench.registry import load_model
 from bench.seeds import derive
-from bench.training import fit, load_module, randn, save_module, seeded
+from bench.training import fit, load_module, randn, save_module
 
 __all__ = ["LatentDiffusion", "LatentDiffusionConfig", "TextToLatent"]
 

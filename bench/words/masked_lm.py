@@ -15,7 +15,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -28,8 +28,9 @@ from bench.errors import BenchError
 from bench.files import read_json, write_json, write_text
 from bench.nn.attention import Form
 from bench.nn.blocks import in_chunks
+from bench.processes import seeded
 from bench.seeds import derive
-from bench.training import fit, load_module, save_module, seeded
+from bench.training import fit, load_module, save_module
 from bench.words.encoder_blocks import EncoderShape, MaskedNetwork, left_only_mask, read_bert
 from bench.words.masking import mask_tokens
 from bench.words.wordpiece import MASK, WordPiece
@@ -65,6 +66,10 @@ class MaskedLMConfig:
         pretrained: folder of a published BERT (config.json, model.safetensors, tokenizer.json) to start from; its shape and vocabulary
             take the place of the ones above.
         attention: ``explicit`` or ``sdpa`` (the same numbers, another speed).
+        positions: ``learned`` as in BERT, or ``rotary``.
+        pre_norm: norms before attention and MLP rather than after them. With BERT's own ``learned`` and post-norm a small network stays
+            at the frequencies of single words for thousands of steps; these two are what later encoders changed (Warner et al. 2024,
+            "ModernBERT", section 2.1).
     """
 
     width: int = 128
@@ -81,6 +86,8 @@ class MaskedLMConfig:
     pretrain: bool = True
     pretrained: str = ""
     attention: Form = "explicit"
+    positions: Literal["learned", "rotary"] = "learned"
+    pre_norm: bool = False
 
     def __post_init__(self) -> None:
         if min(self.width, self.layers, self.heads) < 1 or self.width % self.heads:
@@ -93,6 +100,8 @@ class MaskedLMConfig:
             raise ValueError(f"mask_share must lie between 0 and 1 and dropout in [0, 1), not {self.mask_share} and {self.dropout}")
         if self.pooling not in ("mean", "cls"):
             raise ValueError(f"pooling must be 'mean' or 'cls', not {self.pooling!r}")
+        if self.positions not in ("learned", "rotary"):
+            raise ValueError(f"positions must be 'learned' or 'rotary', not {self.positions!r}")
         if self.attention not in ("explicit", "sdpa"):
             raise ValueError(f"attention must be 'explicit' or 'sdpa', not {self.attention!r}")
 
@@ -155,6 +164,7 @@ class MaskedLM:
             return network
         self._wordpiece = WordPiece.train(lines, config.vocabulary, lowercase=config.lowercase)
         hidden = int(config.width * config.mlp_ratio)
+        changes |= {"positions": config.positions, "pre_norm": config.pre_norm}
         shape = EncoderShape(len(self.wordpiece), config.width, config.layers, config.heads, hidden, config.context, **changes)
         return self._build(shape, run.device, run.seed)
 

@@ -162,11 +162,11 @@ class ModelSeries:
         return [model.sample(n_chars, seed, prompt, **rest) for seed, prompt in zip(seeds, prompts, strict=True)]
 
     def save(self, folder: Path) -> None:
-        """A folder for each arm, and ``arms.json``: tokens seen, parameters, FLOPs."""
+        """A folder for each arm, and ``arms.json``: their order, and of each the tokens seen, parameters, FLOPs."""
         for arm, model in self.models.items():
             (folder / arm).mkdir()
             model.save(folder / arm)
-        write_json(folder / "arms.json", self.facts)
+        write_json(folder / "arms.json", {"order": list(self.models), "facts": self.facts})
 
     @classmethod
     def load(cls, folder: Path, config: ModelSeriesConfig, device: str = "cpu") -> ModelSeries:
@@ -174,7 +174,8 @@ class ModelSeries:
         series = cls(config)
         if not (folder / "arms.json").is_file():
             raise BenchError(f"no arms at {folder}: run `dvc repro` first")
-        series.facts = read_json(folder / "arms.json")
-        for arm in config.arms:
+        described = read_json(folder / "arms.json")
+        series.facts = described["facts"]
+        for arm in described["order"]:  # a configuration that was read back from JSON has its keys sorted
             series.models[arm] = MEMBERS[config.member].load(folder / arm, config.config(arm), device)
         return series

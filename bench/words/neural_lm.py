@@ -26,7 +26,8 @@ from torch import Tensor, nn
 from bench.contracts import RunContext
 from bench.errors import BenchError, did_you_mean
 from bench.files import write_npz
-from bench.training import fit, load_module, save_module, seeded
+from bench.processes import seeded
+from bench.training import fit, load_module, save_module
 from bench.words.counts import GramCounts
 from bench.words.decoding import filter_logits
 from bench.words.smoothing import SmoothedModel

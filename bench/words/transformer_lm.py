@@ -26,7 +26,8 @@ from bench.contracts import RunContext
 from bench.errors import BenchError
 from bench.files import write_npz
 from bench.nn.attention import POSITIONS, Form, KVCache, PositionKind, Positions, TransformerBlock
-from bench.training import fit, load_module, save_module, seeded
+from bench.processes import seeded
+from bench.training import fit, load_module, save_module
 from bench.words.decoding import filter_logits, windows_of
 from bench.words.tokens import UNITS, Tokens, build_tokens, restore_tokens
 from bench.words.vocabulary import UNKNOWN

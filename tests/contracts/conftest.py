@@ -21,8 +21,8 @@ from bench.data.datasets import ImageSplit
 from bench.data.scenes import render_splits
 from bench.files import write_json
 from bench.plan import TRAIN_SLOTS
+from bench.processes import seeded
 from bench.registry import build_config, load_model, resolve
-from bench.training import seeded
 
 ROOT = Path(__file__).parents[2]
 PARAMS = load_params(ROOT / "params.yaml", profile="smoke")

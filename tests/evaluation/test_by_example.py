@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from bench.drawing.by_example import Cut, cut, draw
 from bench.errors import BenchError
 from bench.evaluation.base import Evaluation, StageContext
-from bench.evaluation.by_example import evaluate, histogram_distance, mean_run, stratified_interval
+from bench.evaluation.by_example import evaluate, histogram_distance, mean_run
 from bench.files import read_image_samples, write_image_samples, write_json, write_npz
 from bench.results.pictures import data_uri_size
+from bench.results.statistics import stratified_t_ci
 
 
 def photograph(seed: int = 0) -> NDArray[np.uint8]:
@@ -211,7 +212,7 @@ def test_interval_covers_the_mean_as_often_as_it_says() -> None:
     truth = np.array([1.0, 5.0, 9.0])
     hits = 0
     for _ in range(2000):
-        interval = stratified_interval(truth[:, None] + rng.normal(size=(3, 3)))
+        interval = stratified_t_ci(truth[:, None] + rng.normal(size=(3, 3)))
         assert interval is not None
         hits += interval[0] <= 5.0 <= interval[1]
     assert 0.93 < hits / 2000 < 0.97

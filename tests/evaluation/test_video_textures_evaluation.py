@@ -21,11 +21,12 @@ from bench.drawing.video_films import pond, smaller, target_path
 from bench.drawing.video_textures import DrawConfig, clips_of, draw, thirds
 from bench.errors import BenchError
 from bench.evaluation.base import Evaluation, StageContext
-from bench.evaluation.video_judges import PlayJudge, convergence_rate, effective_number, ends_in_one_loop, interval_over_clips
+from bench.evaluation.video_judges import PlayJudge, convergence_rate, effective_number, ends_in_one_loop
 from bench.evaluation.video_textures import evaluate
 from bench.files import read_image_samples, write_image_samples, write_json, write_npz
 from bench.results.claims import FAILS, HOLDS, load_claims
 from bench.results.judging import judge
+from bench.results.statistics import stratified_t_ci
 
 ROOT = Path(__file__).parents[2]
 SAMPLE: dict[str, Any] = {
@@ -257,11 +258,11 @@ def test_interval_covers_the_mean_of_fixed_clips() -> None:
     """In 95 % of repetitions, to within the noise of 400 of them."""
     rng, inside = np.random.default_rng(0), 0
     for _ in range(400):
-        found = interval_over_clips([rng.normal(5, 1, 6), rng.normal(9, 3, 8)])
+        found = stratified_t_ci([rng.normal(5, 1, 6), rng.normal(9, 3, 8)])
         assert found is not None
         inside += found[0] <= 7.0 <= found[1]
     assert 0.92 < inside / 400 < 0.98
-    assert interval_over_clips([np.array([1.0])]) is None
+    assert stratified_t_ci([np.array([1.0])]) is None
 
 
 def test_thirds_targets_and_backgrounds() -> None:

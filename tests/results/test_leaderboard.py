@@ -14,10 +14,10 @@ import yaml
 
 from bench.errors import BenchError
 from bench.files import read_json, write_json
-from bench.results.display import MetricStyle, format_interval, format_value, metric_style, parse_variant
+from bench.results.display import MetricStyle, format_interval, format_value, metric_style
 from bench.results.leaderboard import COST_METRICS, build_rows, column_key, from_csv, rows_from_json, to_csv, to_json
 from bench.results.overview import BEGIN, END, Scale, headlines, insert_block, readme_block
-from bench.results.records import Record
+from bench.results.records import Record, parse_variant
 from bench.results.sources import Sources, cost_records, gather
 from bench.results.tables import build_tables, leftover, tables_markdown
 

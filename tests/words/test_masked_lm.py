@@ -12,6 +12,8 @@ import torch
 from bench.contracts import RunContext, TextEncoder
 from bench.data.labelled_texts import TextSplit
 from bench.errors import BenchError
+from bench.nn.attention import TransformerBlock
+from bench.words.encoder_blocks import Encoder, EncoderShape
 from bench.words.masked_lm import MaskedLM, MaskedLMConfig
 
 TEXT = "the cat sat on the mat.\nthe rat sat on the hat.\nthe cat saw the rat, and the rat saw the mat.\n" * 12
@@ -132,6 +134,25 @@ def test_left_only_sees_nothing_on_the_right(model: MaskedLM) -> None:
     causal, _, _ = small(2, causal=True)
     np.testing.assert_array_equal(causal.fill(a, place), causal.fill(b, place))
     np.testing.assert_allclose(causal.fill(a, place), causal.fill(a, place, left_only=True), atol=1e-6)
+
+
+def test_the_rotary_pre_norm_form_is_the_language_models_block() -> None:
+    """Block by block against nn.attention.TransformerBlock with the same weights; and only distances of tokens count."""
+    torch.manual_seed(0)
+    shape = EncoderShape(30, 16, 2, 2, 64, 24, epsilon=1e-5, positions="rotary", pre_norm=True)
+    encoder = Encoder(shape).eval()
+    tokens = torch.randint(5, 30, (2, 12))
+    states = encoder.hidden_states(tokens)
+    x = states[0]
+    for block in encoder.blocks:
+        other = TransformerBlock(16, 2, rotary=True).eval()
+        other.load_state_dict(block.state_dict())
+        x = other(x)
+    assert encoder.last_norm is not None and encoder.positions is None
+    torch.testing.assert_close(states[-1], encoder.last_norm(x))
+    later = torch.cat([torch.zeros(2, 5, dtype=torch.long), tokens], dim=1)
+    seen = torch.arange(17) >= 5
+    torch.testing.assert_close(encoder(later, seen[None, None])[:, 5:], states[-1], atol=1e-5, rtol=1e-4)
 
 
 def test_an_untrained_floor_keeps_its_random_weights() -> None:
