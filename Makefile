@@ -1,4 +1,4 @@
-# The habits: setup test lint repro report ui. `make repro PROFILE=smoke` runs everything on a sliver of the data.
+# The habits: setup test lint bench repro report ui. `make repro PROFILE=smoke` runs everything on a sliver of the data.
 PROFILE ?= cpu
 PYTHON ?= python3
 BIN := .venv/bin
@@ -8,7 +8,7 @@ export DVC_NO_ANALYTICS = 1
 export MLFLOW_SERVER_ENABLE_JOB_EXECUTION = false
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: setup test-setup repro test lint report ui
+.PHONY: setup test-setup repro test lint bench report ui
 
 setup: .venv/.ready
 test-setup: .venv/.test-ready
@@ -47,3 +47,8 @@ lint: test-setup
 
 test: lint test-setup
 	$(BIN)/python -m pytest -n 2 --dist loadfile # the smoke pipeline beside everything else
+
+bench: test-setup
+	@mkdir -p build
+	OMP_NUM_THREADS=2 $(BIN)/python -m pytest tests/benchmarks --benchmark-only --benchmark-json build/benchmarks.json
+	$(BIN)/python tests/benchmarks/table.py build/benchmarks.json docs/benchmarks.md

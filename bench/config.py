@@ -23,6 +23,7 @@ from typing import Any
 import yaml
 
 from bench.errors import BenchError, did_you_mean
+from bench.files import parse_yaml
 from bench.registry import FAMILIES, FOLDERS, build_config, folder_of, resolve, systems
 
 __all__ = ["DATA_SLOTS", "PROFILES", "ROLES", "SLOTS", "Params", "TrainConfig", "load_params", "set_profile"]
@@ -279,7 +280,7 @@ def load_params(path: Path | str = "params.yaml", profile: str | None = None) ->
     """
     path = Path(path)
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw = parse_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise BenchError(f"no {path} here: run the command in the project's root folder") from None
     except yaml.YAMLError as error:

@@ -23,12 +23,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import yaml
-
 from bench.config import SLOTS, Params
 from bench.errors import BenchError
 from bench.evaluation.base import StageContext
-from bench.files import hash_json, read_json, write_json, write_text
+from bench.files import hash_json, parse_yaml, read_json, write_json, write_text
 from bench.processes import resolve_device
 from bench.registry import resolve, target_of
 from bench.seeds import derive
@@ -63,39 +61,56 @@ def plan_path(root: Path, stage: str, name: str = "") -> Path:
 
 
 @cache
-def _digest(path: Path) -> str:
-    """sha256 of a module's syntax tree without docstrings, so that comments and prose retrain nothing."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            body = node.body
-            if body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant) and isinstance(body[0].value.value, str):
-                node.body = body[1:] or [ast.Pass()]
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+def _examined(source: str) -> tuple[str, tuple[str, ...]]:
+    """Digest and imports of a module, by its text.
 
-
-@cache
-def _imports(path: Path) -> tuple[str, ...]:
-    """Every dotted name that a module imports, at the top or inside a function; ``from a import b`` gives a and a.b."""
+    The digest is the sha256 of the syntax tree without docstrings, so that comments and prose retrain nothing. Imports are dotted names at
+    the top or inside a function; ``from a import b`` gives a and a.b; what stands under ``if TYPE_CHECKING`` is never imported.
+    """
+    tree = ast.parse(source)
     names: set[str] = set()
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    for node in ast.walk(tree):
-        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
-            node.body = []  # never imported when the program runs
-    for node in ast.walk(tree):
+    todo: list[ast.AST] = [tree]
+    while todo:
+        node = todo.pop()
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return tuple(sorted(names))
+        guarded = isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+        todo += node.orelse if guarded and isinstance(node, ast.If) else ast.iter_child_nodes(node)
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            body = node.body
+            if body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant) and isinstance(body[0].value.value, str):
+                node.body = body[1:] or [ast.Pass()]
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest(), tuple(sorted(names))
 
 
+@cache
+def _module(path: Path) -> tuple[str, tuple[str, ...]]:
+    return _examined(path.read_text(encoding="utf-8"))
+
+
+@cache
 def _file_of(root: Path, module: str) -> Path | None:
     base = root.joinpath(*module.split("."))
     for candidate in (base.with_suffix(".py"), base / "__init__.py"):
         if candidate.is_file():
             return candidate
     return None
+
+
+@cache
+def _edges(root: Path, path: Path) -> tuple[tuple[Path, ...], frozenset[str]]:
+    """The project's files that one module imports, and the top-level names of other packages."""
+    outside, files = set(), []
+    for name in _module(path)[1]:
+        first, *rest = name.split(".")
+        if first != "bench":
+            outside.add(first)
+            continue
+        steps = [".".join([first, *rest[:i]]) for i in range(len(rest) + 1)]
+        files += [file for step in steps if (file := _file_of(root, step)) is not None]
+    return tuple(dict.fromkeys(files)), frozenset(outside)
 
 
 def closure(root: Path, entries: Iterable[Path]) -> tuple[list[Path], list[str]]:
@@ -108,12 +123,9 @@ def closure(root: Path, entries: Iterable[Path]) -> tuple[list[Path], list[str]]
         if path in seen:
             continue
         seen.add(path)
-        for name in _imports(path):
-            if name.split(".")[0] != "bench":
-                outside.add(name.split(".")[0])
-                continue
-            parts = name.split(".")
-            todo += [file for i in range(1, len(parts) + 1) if (file := _file_of(root, ".".join(parts[:i]))) is not None]
+        files, names = _edges(root, path)
+        todo += files
+        outside |= names
     return sorted(path for path in seen if path != root / _TABLE), sorted(outside - set(sys.stdlib_module_names))
 
 
@@ -140,7 +152,7 @@ def fingerprint(root: Path, entries: Iterable[Path]) -> dict[str, Any]:
             if key in pins:
                 versions[key] = pins[key]
     return {
-        "files": {str(path.relative_to(root)) if path.is_relative_to(root) else path.name: _digest(path) for path in files},
+        "files": {str(path.relative_to(root)) if path.is_relative_to(root) else path.name: _module(path)[0] for path in files},
         "packages": versions,
     }
 
@@ -218,12 +230,17 @@ def stage_module(package: str, family: str, system: str) -> ModuleType:
     return importlib.import_module(f"bench.{package}.{_stage_name(package, family, system)}")
 
 
+@cache
+def _card(source: str) -> Any:
+    return parse_yaml(source)
+
+
 def _readers(root: Path, params: Params, datasets: Iterable[str]) -> list[Path]:
     """The modules of the data sets' kinds and formats (``bench/data/<kind>.py``), which are imported by name."""
     names = set()
     for name in datasets:
         card = root / str(params.dataset(name).get("card", ""))
-        described = yaml.safe_load(card.read_text(encoding="utf-8")) if card.is_file() else None
+        described = _card(card.read_text(encoding="utf-8")) if card.is_file() else None
         names |= {str(described.get(key, "")) for key in ("kind", "format")} if isinstance(described, Mapping) else set()
     return [path for name in sorted(names) if (path := root / "bench" / "data" / f"{name}.py").is_file() and name not in _OWN_READERS]
 
@@ -234,7 +251,7 @@ def _train_uses(params: Params, name: str) -> dict[str, str]:
 
 def write_plan(root: Path, params: Params) -> int:
     """Write ``build/plan``; returns the number of files."""
-    for cached in (_digest, _imports, _pins):
+    for cached in (_module, _edges, _file_of, _pins):
         cached.cache_clear()
     folder = root / "build" / "plan"
     plan = build_plan(root, params)

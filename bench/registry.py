@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import MappingProxyType
@@ -37,6 +38,7 @@ FOLDERS: Mapping[str, str] = MappingProxyType({"text_encoders": "words", "style_
 """Family -> folder of bench/ with its systems, where it is not the family's own name: sections that need other data are apart."""
 
 
+@cache
 def _plugins() -> dict[str, str]:
     return {point.name: point.value for point in entry_points(group="words_and_pixels.systems")}
 

@@ -27,7 +27,7 @@ from typing import Any
 import yaml
 
 from bench.errors import BenchError
-from bench.files import hash_file
+from bench.files import hash_file, parse_yaml
 from bench.progress import Progress
 
 __all__ = ["Finding", "cache_folder", "md5_of", "run", "verify"]
@@ -137,7 +137,7 @@ class _Checker:
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        loaded = yaml.load(path.read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        loaded = parse_yaml(path.read_bytes())
     except yaml.YAMLError as error:
         raise BenchError(f"{path} is not YAML: {error}") from error
     return loaded if isinstance(loaded, dict) else {}

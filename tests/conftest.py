@@ -19,6 +19,11 @@ os.environ.setdefault("DO_NOT_TRACK", "true")
 os.environ.setdefault("DVC_NO_ANALYTICS", "1")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest file first, so that with two test processes the other one is not left waiting for it at the end."""
+    items.sort(key=lambda item: "pipeline" not in item.nodeid)
+
+
 @pytest.fixture
 def small_project(tmp_path: Path) -> Path:
     """A checkout in small: params.yaml with two word models and an image model, trained, sampled and evaluated for real."""

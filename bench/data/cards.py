@@ -16,6 +16,7 @@ import yaml
 
 from bench.data.names import plain_path
 from bench.errors import BenchError, did_you_mean
+from bench.files import parse_yaml
 
 __all__ = ["KINDS", "SPLITS", "Card", "Member", "Render", "Source", "Split", "card_of_block", "load_card"]
 
@@ -359,7 +360,7 @@ def load_card(path: Path | str) -> Card:
     """
     path = Path(path)
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw = parse_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         near = [p.as_posix() for p in path.parent.glob("*.yaml")]
         raise BenchError(f"no card {path}.{did_you_mean(path.as_posix(), near)}") from None

@@ -62,7 +62,7 @@ def gallery(samples: SampleSet, listed: Sequence[Question], each: int) -> list[d
             {
                 "title": f"{task.capitalize().replace('-', ' ')}: A, A′{several}, B, B′",
                 "variant": samples.variant,
-                "png": png_data_uri(grid(np.stack(cells), columns=columns)),
+                "png": png_data_uri(grid(np.stack(cells), columns=columns), 256),
                 "alt": f"{task}: in each row A, A prime, B and the answer B prime for {', '.join(q.names[i] for q, i, _ in chosen)}",
                 "columns": columns,
                 "captions": captions,
@@ -86,7 +86,7 @@ def strips(samples: Sequence[SampleSet], listed: Sequence[Question], task: str =
         {
             "title": f"One answer under every setting ({name})",
             "variant": "",
-            "png": png_data_uri(grid(np.stack(cells), columns=len(cells))),
+            "png": png_data_uri(grid(np.stack(cells), columns=len(cells)), 256),
             "alt": f"{name}: B, then B prime for {'; '.join(captions[1:])}",
             "captions": captions,
         }

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from bench.results.pictures import figure_data_uri
 
 __all__ = ["LINE", "attention_figure"]
 
@@ -24,14 +24,12 @@ def attention_figure(tokens: Sequence[str], maps: NDArray[np.float32], title: st
         maps: ``(layers, heads, T, T)``, row t is where token t looks.
         title: heading of the figure.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     layers, heads, length, _ = maps.shape
     columns = min(layers * heads, 4)
     rows = -(-layers * heads // columns)
     figure = Figure(figsize=(3.4 * columns, 3.5 * rows), dpi=110, layout="constrained", facecolor="white")
-    FigureCanvasAgg(figure)
     labels = [token.replace("\n", "\u21b5").replace(" ", "\u00b7") for token in tokens]
     size = 7 if length <= 30 else 5
     for i in range(rows * columns):
@@ -46,8 +44,6 @@ def attention_figure(tokens: Sequence[str], maps: NDArray[np.float32], title: st
         axes.set_xticks(range(length), labels, fontsize=size, family="monospace")
         axes.set_yticks(range(length), labels, fontsize=size, family="monospace")
         axes.tick_params(length=0, pad=1)
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png", metadata={"Software": None})
-    png = "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()
+    png = figure_data_uri(figure)
     note = "Row: the token that looks; column: what it looks at. Darkness is the square root of the weight; each row sums to one."
     return {"title": title, "png": png, "alt": f"Attention maps, {layers} layers of {heads} heads, over: {''.join(tokens)}", "note": note}

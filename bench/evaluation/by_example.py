@@ -242,7 +242,7 @@ def _gallery(samples: SampleSet, pieces: Mapping[str, Piece], beside: bool) -> d
     entry: dict[str, Any] = {
         "title": samples.variant.replace("window=", "Window ") if samples.variant else "Textures",
         "variant": samples.variant,
-        "png": png_data_uri(grid(samples.images[shown], columns=columns)),
+        "png": png_data_uri(grid(samples.images[shown], columns=columns), 256),
         "alt": f"Synthesised textures, one for each exemplar: {', '.join(names)}",
         "columns": columns,
         "captions": [samples.prompts[i] for i in shown],
@@ -250,7 +250,7 @@ def _gallery(samples: SampleSet, pieces: Mapping[str, Piece], beside: bool) -> d
     if beside:
         for key, kind in (("source_png", "exemplar"), ("real_png", "held_out")):
             views = _view([getattr(piece, kind)[:height, :width] for piece in pieces.values()])
-            entry[key] = png_data_uri(grid(stacked(views), columns=columns))
+            entry[key] = png_data_uri(grid(stacked(views), columns=columns), 256)
     return entry
 
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["labelled_grid", "small_png_data_uri"]
+__all__ = ["labelled_grid"]
 
 INK = (70, 74, 84)
 GAP = 4
@@ -48,13 +45,3 @@ def labelled_grid(rows: Sequence[Sequence[NDArray[np.uint8]]], columns: Sequence
             enlarged = np.repeat(np.repeat(picture, scale, axis=0), scale, axis=1)
             canvas.paste(Image.fromarray(enlarged), (x * (width + GAP), head + y * (height + GAP)))
     return np.asarray(canvas)
-
-
-def small_png_data_uri(picture: NDArray[Any], colours: int = 256) -> str:
-    """A data URI of ``picture`` ``(H, W, 3)`` as a PNG of at most ``colours`` chosen colours: a third of the bytes for painted pictures."""
-    from PIL import Image
-
-    image = Image.fromarray(picture).quantize(colours, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.FLOYDSTEINBERG)
-    buffer = io.BytesIO()
-    image.save(buffer, format="PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

@@ -20,13 +20,13 @@ from bench.by_example.style_losses import Losses, StyleConfig
 from bench.drawing.style_transfer import Pair, draw_config, pairs_of
 from bench.errors import BenchError
 from bench.evaluation.base import Evaluation, StageContext
-from bench.evaluation.labelled_grid import labelled_grid, small_png_data_uri
+from bench.evaluation.labelled_grid import labelled_grid
 from bench.files import SampleSet, read_image_samples
 from bench.metrics.protocols import protocol_id
 from bench.metrics.psnr import psnr
 from bench.metrics.ssim import ssim
 from bench.registry import build_config
-from bench.results.pictures import grid
+from bench.results.pictures import grid, png_data_uri
 from bench.results.records import Record, parse_variant
 from bench.results.statistics import mean_t_ci
 
@@ -216,10 +216,10 @@ def _figures(sets: Sequence[SampleSet], pairs: Sequence[Pair], rows: int, own_ra
         table = [[pairs[i][1], pairs[i][2], *(samples.images[i] for _, samples in members if samples.images is not None)] for i in shown]
         picture = labelled_grid(table, ["content", "style", *(label for label, _ in members)])
         names = ", ".join(pairs[i][0] for i in shown)
-        figures.append({"title": title, "png": small_png_data_uri(picture), "alt": f"{title}: {names}", "note": "", "density": _DENSITY})
+        figures.append({"title": title, "png": png_data_uri(picture, 256), "alt": f"{title}: {names}", "note": "", "density": _DENSITY})
     if sets and "large" in sets[0].extra:
         large = sets[0].extra["large"]
-        uri = small_png_data_uri(labelled_grid([list(large)], [name for name, _, _ in pairs[: len(large)]]))
+        uri = png_data_uri(labelled_grid([list(large)], [name for name, _, _ in pairs[: len(large)]]), 256)
         figures.insert(0, {"title": "Larger", "png": uri, "alt": "Two larger pictures in a style", "note": "", "density": _DENSITY})
     return figures
 
@@ -232,11 +232,11 @@ def _gallery(samples: SampleSet, pairs: Sequence[Pair]) -> dict[str, Any]:
     return {
         "title": samples.variant.replace("=", " "),
         "variant": samples.variant,
-        "png": small_png_data_uri(grid(samples.images, columns=len(pairs))),
+        "png": png_data_uri(grid(samples.images, columns=len(pairs)), 256),
         "alt": f"Pictures in a style: {', '.join(names)}",
         "columns": len(pairs),
         "captions": names,
-        "source_png": small_png_data_uri(grid(given, columns=len(pairs))),
+        "source_png": png_data_uri(grid(given, columns=len(pairs)), 256),
     }
 
 
@@ -244,7 +244,7 @@ def _strip(frames: NDArray[np.uint8], steps: Sequence[int], name: str) -> dict[s
     picture = labelled_grid([list(frames)], [f"step {step}" for step in sorted(set(steps))])
     return {
         "title": f"Step by step: {name}",
-        "png": small_png_data_uri(picture),
+        "png": png_data_uri(picture, 256),
         "alt": f"{len(frames)} stages of L-BFGS on the way to {name}",
         "note": "Iterations of L-BFGS at the generator's own settings.",
     }

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,6 +10,7 @@ from numpy.typing import NDArray
 
 from bench.drawing.by_example import Holes, Piece, tiles
 from bench.files import SampleSet
+from bench.results.pictures import png_data_uri
 
 __all__ = ["holes_figure", "labelled_grid", "outward_figure", "windows_figure"]
 
@@ -55,9 +54,7 @@ def labelled_grid(
             image = Image.fromarray(cell[:, :, 0] if cell.shape[2] == 1 else cell)
             sheet.paste(image.resize((cell.shape[1] * scale, cell.shape[0] * scale), Image.Resampling.NEAREST), (x, y))
         y += height + GAP
-    content = io.BytesIO()
-    sheet.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(content, "PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(content.getvalue()).decode("ascii")
+    return png_data_uri(np.asarray(sheet), 256, dither=False)
 
 
 def windows_figure(sets: Sequence[SampleSet], pieces: Mapping[str, Piece]) -> dict[str, Any]:

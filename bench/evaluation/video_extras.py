@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,28 +13,20 @@ from bench.data.video import Clip
 from bench.data.video_files import mp4_data_uri
 from bench.drawing.video_textures import DrawConfig
 from bench.files import SampleSet
-from bench.results.pictures import png_data_uri
+from bench.results.pictures import figure_data_uri, png_data_uri
 
 __all__ = ["extras", "matrix_figure"]
 
 Panel = tuple[str, NDArray[np.float64]]
 
 
-def _png(figure: Any) -> str:
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=160, metadata={"Software": None})
-    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode("ascii")
-
-
 def matrix_figure(panels: Sequence[Panel], colours: str, label: str, x: str, y: str) -> str:
     """Matrices side by side with one colour scale each, as a PNG data URI; values that are not finite stay grey."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     width = 3.5 * len(panels)
-    figure = Figure(figsize=(width, 3.2), facecolor="white")
+    figure = Figure(figsize=(width, 3.2), dpi=160, facecolor="white")
     figure.subplots_adjust(left=0.55 / width, right=1 - 0.6 / width, bottom=0.14, top=0.9, wspace=0.22)
-    FigureCanvasAgg(figure)
     for place, (title, values) in enumerate(panels):
         axes = figure.add_subplot(1, len(panels), place + 1)
         axes.set_facecolor("#d0d0d0")
@@ -52,7 +42,7 @@ def matrix_figure(panels: Sequence[Panel], colours: str, label: str, x: str, y: 
         bar.ax.tick_params(labelsize=8)
         if place == len(panels) - 1:
             bar.set_label(label, fontsize=9)
-    return _png(figure)
+    return figure_data_uri(figure)
 
 
 def _figures(system: VideoTextures, name: str) -> list[dict[str, Any]]:

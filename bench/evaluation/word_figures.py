@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from bench.results.pictures import figure_data_uri
 
 __all__ = ["MAP_WORDS", "label_heights", "pmi_figure", "principal_plane", "word_map"]
 
@@ -59,13 +59,6 @@ def label_heights(places: NDArray[np.float64], words: Sequence[str]) -> NDArray[
     return heights
 
 
-def _png(figure: Any) -> str:
-    """A figure as a data URI; nothing in it depends on the clock."""
-    out = io.BytesIO()
-    figure.savefig(out, format="png", metadata={"Software": None})
-    return "data:image/png;base64," + base64.b64encode(out.getvalue()).decode()
-
-
 def word_map(index: Mapping[str, int], vectors: NDArray[np.floating], groups: Mapping[str, str] = MAP_WORDS) -> dict[str, Any] | None:
     """The map as an item of ``figures``, or None if fewer than four of the words are known.
 
@@ -82,7 +75,7 @@ def word_map(index: Mapping[str, int], vectors: NDArray[np.floating], groups: Ma
         return None
     rows = np.asarray(vectors, dtype=np.float64)[[index[word] for word in words]]
     places, share = principal_plane(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12))
-    figure = Figure(figsize=(7.2, 5.2), dpi=200, layout="constrained")
+    figure = Figure(figsize=(7.2, 5.2), dpi=160, layout="constrained")
     axes = figure.subplots()
     heights = label_heights(places, words)
     start = 0
@@ -102,7 +95,7 @@ def word_map(index: Mapping[str, int], vectors: NDArray[np.floating], groups: Ma
     groups_named = "; ".join(f"{name}: {', '.join(group)}" for name, group in known.items() if group)
     return {
         "title": "Map of words",
-        "png": _png(figure),
+        "png": figure_data_uri(figure),
         "alt": f"{len(words)} words on the plane of their first two principal components, by group. {groups_named}.",
         "note": f"The plane holds {100 * share:.0f} % of the variance of these words' vectors: what lies close in it need not be close.",
     }
@@ -121,7 +114,7 @@ def pmi_figure(pmi: NDArray[np.float64], scores: NDArray[np.float64]) -> dict[st
     axes.tick_params(labelsize=8)
     return {
         "title": "What negative sampling learns",
-        "png": _png(figure),
+        "png": figure_data_uri(figure),
         "alt": f"Scores v.c of {len(pmi):,} pairs of words against their PMI minus log k, with the line of equality.",
         "note": "Each pair meets often enough for its PMI to be known; the line is equality (Levy and Goldberg 2014).",
     }

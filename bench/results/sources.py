@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import BenchError
-from bench.files import hash_json, read_json
+from bench.files import hash_json, parse_yaml, read_json
 from bench.results.records import Record
 
 __all__ = ["Entry", "Sources", "cost_records", "gather", "git_commit", "read_history", "read_yaml"]
@@ -94,7 +94,7 @@ def read_yaml(path: Path) -> Any:
     import yaml
 
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        return parse_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise BenchError(f"{path} is missing: restore it with `git checkout -- {path}`") from None
     except yaml.YAMLError as error:

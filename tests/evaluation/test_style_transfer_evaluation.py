@@ -21,10 +21,10 @@ from bench.by_example.style_losses import StyleConfig
 from bench.drawing.style_transfer import DrawConfig, draw, pairs_of, view_of
 from bench.errors import BenchError
 from bench.evaluation.base import Evaluation, StageContext
-from bench.evaluation.labelled_grid import labelled_grid, small_png_data_uri
+from bench.evaluation.labelled_grid import labelled_grid
 from bench.evaluation.style_transfer import Judge, evaluate
 from bench.files import read_image_samples, write_image_samples, write_json, write_npz
-from bench.results.pictures import data_uri_size
+from bench.results.pictures import data_uri_size, png_data_uri
 from bench.results.records import Record
 
 PAIRS = [["hills", "stripes"], ["corner", "dots"]]
@@ -251,10 +251,10 @@ class TestPictures:
     def test_small_png_keeps_flat_colours(self) -> None:
         picture = np.zeros((8, 8, 3), np.uint8)
         picture[:4] = (250, 10, 20)
-        uri = small_png_data_uri(picture)
+        uri = png_data_uri(picture, 256)
         with Image.open(io.BytesIO(base64.b64decode(uri.split(",")[1]))) as image:
             assert np.array_equal(np.asarray(image.convert("RGB")), picture)
-        assert uri == small_png_data_uri(picture)
+        assert uri == png_data_uri(picture, 256)
 
 
 def test_the_model_of_the_test_loads(context: StageContext) -> None:
