@@ -19,9 +19,12 @@ os.environ.setdefault("DO_NOT_TRACK", "true")
 os.environ.setdefault("DVC_NO_ANALYTICS", "1")
 
 
+_LONGEST = ("test_smoke_pipeline.py", "test_by_hand.py", "test_bring_your_own_data.py", "test_contributing.py", "test_tracking.py")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest file first, so that with two test processes the other one is not left waiting for it at the end."""
-    items.sort(key=lambda item: "pipeline" not in item.nodeid)
+    """The longest files first, so that with two test processes neither is left waiting for the other at the end."""
+    items.sort(key=lambda item: _LONGEST.index(item.path.name) if item.path.name in _LONGEST else len(_LONGEST))
 
 
 @pytest.fixture

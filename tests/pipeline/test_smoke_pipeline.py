@@ -28,22 +28,6 @@ def rows(root: Path) -> list[dict[str, Any]]:
     return json.loads((root / "reports" / "leaderboard.json").read_text())["rows"]
 
 
-COST_UNITS = ("s", "bytes", "x")
-
-
-def measured(root: Path) -> dict[str, Any]:
-    """Everything in the evaluations that does not depend on the clock."""
-    found = {}
-    for path in sorted((root / "evaluations").glob("*.json")):
-        if path.name.endswith(".metrics.json"):
-            continue
-        for row in json.loads(path.read_text()).get("records", []):  # none: a part of another profile
-            if row["unit"] not in COST_UNITS:
-                key = (row["generator"], row["variant"], row["metric"], row["slice"], row["protocol"])
-                found[key] = (row["value"], row["ci95"], row["n"])
-    return found
-
-
 def unshared(text: str) -> dict[str, Any]:
     """The parsed file with blocks that share an anchor copied apart, so that a change of one stays there."""
     return json.loads(json.dumps(yaml.safe_load(text)))
@@ -166,38 +150,8 @@ def test_two_processes_draw_the_same_pictures(smoke: Any) -> None:
         assert np.abs(a.images.astype(int) - b.images).max() <= 1, "thread counts may round the last bit"
 
 
-AGAIN = """
-import os, runpy, sys
-import numpy, scipy.stats, skimage, torch  # imported once: each stage runs in a fork of its own
-for line in sys.stdin:
-    sys.argv = line.split()
-    sys.stdout.flush()
-    if os.fork() == 0:
-        sys.path.insert(0, "stages")
-        runpy.run_path(sys.argv[0], run_name="__main__")
-        sys.stdout.flush()
-        os._exit(0)
-    if os.wait()[1]:
-        sys.exit(f"failed: {line}")
-"""
-
-
-def test_two_runs_give_identical_metrics(smoke: Any) -> None:
-    """Everything trained, sampled and scored again, from the same prepared data, with no cache to restore from."""
-    before = measured(smoke.root)
-    written = {path: path.stat().st_mtime_ns for path in (smoke.root / "evaluations").glob("*.json")}
-    lines = "".join(f"stages/{kind}.py {name}\n" for kind, name in computed(smoke))
-    done = subprocess.run(
-        [sys.executable, "-c", AGAIN], cwd=smoke.root, env=smoke.environment, input=lines, capture_output=True, text=True, timeout=1500
-    )
-    assert not done.returncode, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
-    after = measured(smoke.root)
-    assert before.keys() == after.keys()
-    assert {key: (before[key], after[key]) for key in before if before[key] != after[key]} == {}
-    assert all(path.stat().st_mtime_ns > when for path, when in written.items()), "every generator was evaluated again"
-
-
-def computed(smoke: Any) -> list[tuple[str, str]]:
-    """(train, sample or evaluate; generator) of every such stage, in the order of dvc.yaml."""
-    listed = smoke.run("dvc", "stage", "list", "--name-only").stdout.split()
-    return [(name.split("-")[0], name.split("@")[1]) for name in listed if name.startswith(("train-", "sample-", "evaluate-"))]
+def test_two_runs_give_identical_metrics(smoke: Any, by_hand: dict[str, Any]) -> None:
+    """`dvc repro` here, and the same stages by hand in another folder: every value, interval and n."""
+    found = smoke.measured()
+    assert found.keys() == by_hand.keys()
+    assert {key: (found[key], by_hand[key]) for key in found if found[key] != by_hand[key]} == {}
