@@ -9,6 +9,7 @@ On Shakespeare split by whole works, the default block reaches about 2.2 bits pe
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,7 +29,6 @@ from bench.nn.attention import POSITIONS, Form, KVCache, PositionKind, Positions
 from bench.processes import seeded
 from bench.training import fit, load_module, save_module
 from bench.words.decoding import filter_logits, windows_of
-from bench.words.stepping import ROWS, Fused, Stepper
 from bench.words.tokens import UNITS, Tokens, build_tokens, restore_tokens
 from bench.words.vocabulary import UNKNOWN
 
@@ -157,6 +157,7 @@ class TransformerLM:
         self.device = "cpu"
         self._vocabulary: Tokens | None = None
         self._decoder: Decoder | None = None
+        self._wide: Decoder | None = None
 
     @property
     def vocabulary(self) -> Tokens:
@@ -185,7 +186,7 @@ class TransformerLM:
         return f"Scored with a window of {context} {unit} that moves on by {stride}: at least {context - stride} {unit} of context."
 
     def _build(self, vocabulary: Tokens, device: str, seed: int = 0) -> Decoder:
-        self._vocabulary, self.device = vocabulary, device
+        self._vocabulary, self.device, self._wide = vocabulary, device, None
         with seeded(seed):
             self._decoder = Decoder(len(vocabulary), self.config).to(device)
         return self._decoder
@@ -292,7 +293,8 @@ class TransformerLM:
     ) -> list[str]:
         """A continuation of each prompt; item i depends on its own seed and prompt alone.
 
-        No batch can change a text: see :mod:`bench.words.stepping`. When the context is full, the last half of it is read anew.
+        Computed in float64, where the order of summation, which changes with the batch, cannot tip a draw in practice. When the
+        context is full, the last half of it is read anew.
 
         Args:
             n_chars: characters of each continuation.
@@ -327,13 +329,17 @@ class TransformerLM:
         self, tokens: Tensor, rngs: Sequence[np.random.Generator], temperature: float, top_k: int, top_p: float
     ) -> Iterator[list[int]]:
         """Endless next tokens of ``(B, P)`` prompts, by inverting the cumulative distribution at each item's own noise."""
+        if self._wide is None:
+            self._wide = copy.deepcopy(self.decoder).double()
         context = self.config.context
-        groups = [slice(start, min(start + ROWS, len(tokens))) for start in range(0, len(tokens), ROWS)]
-        fused = Fused(self.decoder)
-        steppers = [Stepper(fused, context) for _ in groups]
-        parts = [one.begin(tokens[group]) for one, group in zip(steppers, groups, strict=True)]
+        caches = [KVCache(context) for _ in range(self.config.layers)]
+        new = tokens
         while True:
-            logits = torch.cat(parts).double()  # (B, V)
+            if caches[0].length + new.shape[1] > context:
+                for cache in caches:
+                    cache.reset()
+                new = tokens[:, -max(1, context // 2) :]
+            logits = self._wide(new, caches)[:, -1]  # (B, V)
             logits[:, UNKNOWN] = -math.inf  # the escape has no letter to show
             cumulated = filter_logits(logits, temperature, top_k, top_p).cumsum(-1)
             noise = torch.tensor([rng.random() for rng in rngs], dtype=torch.float64, device=tokens.device)
@@ -341,10 +347,6 @@ class TransformerLM:
             new = (cumulated <= point).sum(-1, keepdim=True).clamp(max=logits.shape[-1] - 1)
             tokens = torch.cat([tokens[:, -context:], new], dim=1)
             yield new[:, 0].tolist()
-            if steppers[0].room:
-                parts = [one.step(new[group, 0]) for one, group in zip(steppers, groups, strict=True)]
-            else:
-                parts = [one.begin(tokens[group, -max(1, context // 2) :]) for one, group in zip(steppers, groups, strict=True)]
 
     def save(self, folder: Path) -> None:
         """``decoder.safetensors`` and ``vocabulary.npz``."""
