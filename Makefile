@@ -46,7 +46,7 @@ lint: test-setup
 	$(BIN)/lint-imports
 
 test: lint test-setup
-	$(BIN)/python -m pytest -n 2 --dist loadfile # the smoke pipeline beside everything else
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder # the smoke pipeline beside everything else
 
 bench: test-setup
 	@mkdir -p build

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,17 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("DO_NOT_TRACK", "true")
 os.environ.setdefault("DVC_NO_ANALYTICS", "1")
+
+
+@pytest.fixture(autouse=True)
+def same_threads() -> Iterator[None]:
+    """What a test asked for (the command line sets the threads of params.yaml) ends with it: the other test process needs its core."""
+    before = os.environ["OMP_NUM_THREADS"]
+    yield
+    os.environ["OMP_NUM_THREADS"] = before
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.get_num_threads() != int(before):
+        torch.set_num_threads(int(before))
 
 
 _LONGEST = ("test_smoke_pipeline.py", "test_by_hand.py", "test_bring_your_own_data.py", "test_contributing.py", "test_tracking.py")

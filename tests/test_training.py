@@ -164,13 +164,13 @@ def test_two_processes_match_one(tmp_path: Path) -> None:
 
 
 def test_shards_cover_all_items_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    import bench.training as training
+    from bench import processes
 
     for world in (1, 2, 3):
-        monkeypatch.setattr(training, "world_size", lambda world=world: world)
+        monkeypatch.setattr(processes, "world_size", lambda world=world: world)
         items: list[int] = []
         for number in range(world):
-            monkeypatch.setattr(training, "rank", lambda number=number: number)
-            first, count = training.shard(10)
+            monkeypatch.setattr(processes, "rank", lambda number=number: number)
+            first, count = processes.shard(10)
             items += range(first, first + count)
         assert items == list(range(10))

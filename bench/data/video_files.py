@@ -79,7 +79,8 @@ def write_mp4(path: Path, frames: Iterable[NDArray[np.uint8]], fps: float, *, cr
 
     first, stream = _first(frames, str(path))
     encoder = _encoder()
-    options = {"crf": str(crf), "preset": preset} if encoder == "libx264" else {}
+    # mbtree=0: the look-ahead of x264 reads memory that nobody wrote, and the sizes of the pictures depend on it.
+    options = {"crf": str(crf), "preset": preset, "x264-params": "mbtree=0"} if encoder == "libx264" else {}
     height, width = _even(first).shape[:2]
     count = 0
     with atomic(path) as temporary:

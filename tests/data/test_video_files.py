@@ -5,6 +5,9 @@ from __future__ import annotations
 import base64
 import io
 import itertools
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import av
@@ -46,6 +49,24 @@ def test_the_same_frames_give_the_same_bytes(tmp_path: Path) -> None:
     for name in ("a.gif", "b.gif"):
         write_gif(tmp_path / name, frames, 25.0)
     assert (tmp_path / "a.gif").read_bytes() == (tmp_path / "b.gif").read_bytes()
+
+
+def test_what_lies_in_memory_does_not_matter(tmp_path: Path) -> None:
+    """glibc fills what it hands out with other values each time."""
+    code = (
+        "import sys, hashlib, numpy as np\n"
+        "from bench.data.video_files import mp4_bytes\n"
+        "y, x = np.mgrid[:64, :64]\n"
+        "film = np.stack([np.stack([4 * x + 9 * t, 5 * y, 128 + 0 * x], axis=-1) % 256 for t in range(30)]).astype(np.uint8)\n"
+        "print(hashlib.sha256(mp4_bytes(film, 25.0)).hexdigest())\n"
+    )
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", code], env={**os.environ, "MALLOC_PERTURB_": fill}, capture_output=True, text=True, check=True
+        ).stdout
+        for fill in ("17", "165", "255")
+    }
+    assert len(found) == 1
 
 
 def test_odd_sides_are_made_even_and_grey_is_allowed() -> None:
