@@ -1,4 +1,4 @@
-"""Charts as inline SVG: no library, no script. Colours come from the page's CSS variables ``--s0`` to ``--s6``, so that light, dark and
+"""Charts as inline SVG: no library, no script. Colours come from the page's CSS variables ``--s0`` to ``--s7``, so that light, dark and
 print each have their own; every series also has its own marker, so that nothing hangs on colour alone."""
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from html import escape
 
 __all__ = ["Point", "Series", "line_chart", "marker_svg", "micro_interval", "scatter", "ticks"]
 
-MARKERS = ("circle", "square", "triangle", "diamond", "cross", "down", "hexagon")
+MARKERS = ("circle", "square", "triangle", "diamond", "cross", "down", "hexagon", "bar")
 
 
 @dataclass(frozen=True)
@@ -102,6 +102,7 @@ def _marker(kind: int, x: float, y: float, r: float = 4.0) -> str:
         "down": ((0, 1.2), (1.1, -0.9), (-1.1, -0.9)),
         "diamond": ((0, -1.3), (1.3, 0), (0, 1.3), (-1.3, 0)),
         "cross": ((-1.2, -1.2), (0, -0.55), (1.2, -1.2), (0.55, 0), (1.2, 1.2), (0, 0.55), (-1.2, 1.2), (-0.55, 0)),
+        "bar": ((-0.5, -1.3), (0.5, -1.3), (0.5, 1.3), (-0.5, 1.3)),
         "hexagon": ((0, -1.2), (1.05, -0.6), (1.05, 0.6), (0, 1.2), (-1.05, 0.6), (-1.05, -0.6)),
     }
     corners = " ".join(f"{_n(x + r * dx)},{_n(y + r * dy)}" for dx, dy in shapes[name])
@@ -110,7 +111,7 @@ def _marker(kind: int, x: float, y: float, r: float = 4.0) -> str:
 
 def marker_svg(group: int) -> str:
     """The marker of a series alone, for a legend in HTML."""
-    mark = f'<g class="g{group % 7}">{_marker(group, 7, 7, 4.5)}</g>'
+    mark = f'<g class="g{group % len(MARKERS)}">{_marker(group, 7, 7, 4.5)}</g>'
     return f'<svg class="key" viewBox="0 0 14 14" width="14" height="14" aria-hidden="true">{mark}</svg>'
 
 
@@ -178,7 +179,7 @@ def line_chart(
         path = "M" + "L".join(f"{_n(x(px))} {_n(y(py))}" for px, py in points)
         dots = points if markers else [points[-1]]
         drawn = "".join(_marker(index, x(px), y(py), 3.5) for px, py in dots)
-        body.append(f'<g class="g{index % 7}"><title>{escape(name)}</title><path class="l" d="{path}"/>{drawn}</g>')
+        body.append(f'<g class="g{index % len(MARKERS)}"><title>{escape(name)}</title><path class="l" d="{path}"/>{drawn}</g>')
     ends = "; ".join(f"{name}: from {points[0][1]:.4g} to {points[-1][1]:.4g}" for _, name, points in kept)
     return _svg(width, height, title, f"{y_title} against {x_title}. {ends}.", "".join(body))
 
@@ -230,7 +231,7 @@ def scatter(
         whisker = f'<line class="w" x1="{_n(px)}" x2="{_n(px)}" y1="{_n(low)}" y2="{_n(high)}"/>' if low - high > 1 else ""
         weight = " minor" if point.minor else ""
         marker = _marker(point.group, px, py, 3.2 if point.minor else 5.5)
-        body.append(f'<g class="g{point.group % 7}{weight}"><title>{escape(point.title)}</title>{whisker}{marker}</g>')
+        body.append(f'<g class="g{point.group % len(MARKERS)}{weight}"><title>{escape(point.title)}</title>{whisker}{marker}</g>')
     for text, lx, ly, anchor in _place_labels(at, width, height - 40):
         body.append(f'<text class="label" x="{_n(lx)}" y="{_n(ly)}" text-anchor="{anchor}">{escape(text)}</text>')
     listing = "; ".join(point.title for point in shown if not point.minor)

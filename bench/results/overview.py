@@ -81,6 +81,8 @@ def _scale(rows: Sequence[Row], spec: Mapping[str, Any]) -> Scale | None:
         ceiling, title = float(spec["ideal"]), str(spec.get("ideal_title", "the ideal value"))
     if floor is None or ceiling is None or floor == ceiling:
         return None
+    if (ceiling > floor) is not (rows[0].record.higher_is_better is True):
+        return None  # real data scores worse than noise (a metric that rewards copying): there is no scale between them
     return Scale(floor, ceiling, spec.get("scale") == "log", title)
 
 
