@@ -109,7 +109,7 @@ def extras(
                     "title": film["title"],
                     "variant": film["name"],
                     "mp4": mp4_data_uri(samples.extra[f"mp4_{k}"].tobytes()),
-                    "poster": png_data_uri(samples.extra[f"poster_{k}"]),
+                    "poster": png_data_uri(samples.extra[f"poster_{k}"], 256),
                     "alt": film["alt"],
                     "note": film["note"],
                     "loop": film["loop"],

@@ -63,8 +63,8 @@ class MaskedLMConfig:
         causal: each token sees those before it only: the ablation.
         pooling: what :meth:`MaskedLM.embed_texts` returns: the ``mean`` of the last states, or the one of ``cls``.
         pretrain: false leaves the weights as they are: random (a floor), or those of ``pretrained``.
-        pretrained: folder of a published BERT (config.json, model.safetensors, tokenizer.json) to start from; its shape and vocabulary
-            take the place of the ones above.
+        pretrained: folder of a published BERT (config.json, model.safetensors, tokenizer.json) to start from; its shape,
+            positions, norms and vocabulary take the place of what is set here.
         attention: ``explicit`` or ``sdpa`` (the same numbers, another speed).
         positions: ``learned`` as in BERT, or ``rotary``.
         pre_norm: norms before attention and MLP rather than after them. With BERT's own ``learned`` and post-norm a small network stays

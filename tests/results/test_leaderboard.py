@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from collections.abc import Callable
@@ -317,6 +318,16 @@ def test_headline_has_the_best_generator_and_not_a_reference(sources: Sources, s
     assert (found["images"].scale.floor, found["images"].scale.ceiling) == (27000.0, 3.9)
     assert found["codecs"].scale is not None
     assert found["codecs"].scale.ceiling == 1.0
+
+
+def test_there_is_no_scale_up_to_real_data_that_score_worse_than_noise(sources: Sources, schema: dict[str, Any]) -> None:
+    records = [
+        dataclasses.replace(record, value=30_000.0) if (record.metric, record.role) == ("fid", "ceiling") else record
+        for record in sources.records
+    ]
+    found = {headline.family: headline for headline in headlines(build_rows(records), schema)}
+    assert found["images"].scale is None
+    assert found["images"].best is not None
 
 
 def test_readme_block_is_inserted_between_its_markers_and_twice_is_once(sources: Sources, schema: dict[str, Any]) -> None:
