@@ -107,12 +107,12 @@ class TrainConfig:
             raise ValueError(f"precision must be fp32 or bf16, not {self.precision!r}")
 
 
-def _merge(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
+def merge(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
     """Deep merge: mappings are merged, everything else (lists too) is replaced."""
     merged = dict(base)
     for key, value in overlay.items():
         old = merged.get(key)
-        merged[key] = _merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+        merged[key] = merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
     return merged
 
 
@@ -128,7 +128,7 @@ class Params:
         self.seed = raw.get("seed", 0)
         if not isinstance(self.seed, int) or isinstance(self.seed, bool):
             raise self._error("seed", f"must be a whole number, not {self.seed!r}")
-        self.runtime = _merge({"device": "auto", "threads": 2}, raw.get("runtime") or {})
+        self.runtime = merge({"device": "auto", "threads": 2}, raw.get("runtime") or {})
         self._keys(self.runtime, ("device", "threads"), "runtime")
         if not isinstance(self.runtime["threads"], int) or self.runtime["threads"] < 1:
             raise self._error("runtime.threads", f"must be a whole number of at least 1, not {self.runtime['threads']!r}")
@@ -182,7 +182,7 @@ class Params:
             only = block.get("only", list(PROFILES))
             if not isinstance(only, list) or not set(only) <= set(PROFILES):
                 raise self._error(f"{where}.only", f"must be a list of profiles ({', '.join(PROFILES)})")
-            merged = _merge(block, profiles.get(self.profile) or {})
+            merged = merge(block, profiles.get(self.profile) or {})
             merged.pop("profiles", None)
             blocks[key] = merged
         return blocks

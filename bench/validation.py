@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bench.config import Params
-from bench.data.cards import card_of_block
+from bench.data.card_reader import card_of_block
 from bench.plan import UNSAMPLED, stage_module
 from bench.registry import build_config
 

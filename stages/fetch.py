@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 
 from bench.config import load_params
-from bench.data.cards import card_of_block
+from bench.data.card_reader import card_of_block
 from bench.data.fetching import fetch_card
 from bench.errors import BenchError, friendly
 from bench.plan import leave_empty

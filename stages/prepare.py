@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from bench.config import load_params
-from bench.data.cards import card_of_block
+from bench.data.card_reader import card_of_block
 from bench.data.prepare import prepare_card
 from bench.errors import friendly
 from bench.plan import leave_empty

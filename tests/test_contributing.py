@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from bench.config import set_profile
+from bench.config import merge, set_profile
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -29,14 +29,6 @@ def section(title: str) -> list[tuple[str, str, str]]:
     """(what to do, to which file, content) of the marked blocks of one part of the page."""
     text = PAGE.split(f"\n## {title}\n", 1)[1].split("\n## ", 1)[0]
     return BLOCK.findall(text)
-
-
-def merge(base: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
-    """As a person adds lines to the sections that are there."""
-    merged = dict(base)
-    for key, value in more.items():
-        merged[key] = merge(merged[key], value) if isinstance(merged.get(key), dict) and isinstance(value, dict) else value
-    return merged
 
 
 class Copy:

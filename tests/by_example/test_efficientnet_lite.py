@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from bench.by_example.efficientnet_lite import BLOCKS, EfficientNetLite, fold_batch_norm
 from bench.by_example.feature_networks import read_weights
-from bench.data.cards import load_card
+from bench.data.card_reader import load_card
 from bench.data.fetching import fetch_card
 from bench.data.prepare import prepare_card
 from bench.errors import BenchError

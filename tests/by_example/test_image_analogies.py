@@ -1,4 +1,4 @@
-"""Image analogies against a pixel-by-pixel implementation of the paper, what it must do, and bad input."""
+"""Image analogies against a pixel-by-pixel implementation of the paper (hence above 350 lines), what they must do, bad input."""
 
 from __future__ import annotations
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bench.data.cards import Card, card_of_block, load_card
+from bench.data.card_reader import card_of_block, load_card
+from bench.data.cards import Card
 from bench.data.names import matches, plain_path
 from bench.errors import BenchError
 

@@ -232,7 +232,7 @@ def test_installed_distribution_is_read_and_not_imported(tmp_path):
     card = card_of(Source("installed", ("scikit-image",), (None,), prefix="skimage/data/"), members=(Member("brick.png"),))
     assert fetch(tmp_path, card) == ["brick.png"]
     code = (
-        "import sys; from pathlib import Path; from bench.data.cards import load_card; from bench.data.fetching import fetch_card; "
+        "import sys; from pathlib import Path; from bench.data.card_reader import load_card; from bench.data.fetching import fetch_card; "
         f"fetch_card(load_card('datasets/textures.yaml'), Path({str(tmp_path / 'raw/y')!r}), Path('downloads'), quiet=True); "
         "assert 'skimage' not in sys.modules and 'torch' not in sys.modules"
     )

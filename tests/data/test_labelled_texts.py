@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import yaml
 
-from bench.data.cards import load_card
+from bench.data.card_reader import load_card
 from bench.data.datasets import load, load_meta
 from bench.data.labelled_texts import read_rows
 from bench.data.prepare import prepare_card

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from bench.data import pairs
-from bench.data.cards import Card, Split, load_card
+from bench.data.card_reader import load_card
+from bench.data.cards import Card, Split
 from bench.data.datasets import load
 from bench.data.prepare import prepare_card
 from bench.errors import BenchError

@@ -12,7 +12,8 @@ import pytest
 import yaml
 from PIL import Image
 
-from bench.data.cards import Card, Render, load_card
+from bench.data.card_reader import load_card
+from bench.data.cards import Card, Render
 from bench.data.datasets import ImageSplit, load, load_exemplars, load_images, load_meta, load_text, write_images
 from bench.data.prepare import prepare_card
 from bench.errors import BenchError

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.data.cards import load_card
+from bench.data.card_reader import load_card
 from bench.data.datasets import load, load_meta
 from bench.data.prepare import prepare_card
 from bench.data.series import states_of

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.data.cards import Card, Split, load_card
+from bench.data.card_reader import load_card
+from bench.data.cards import Card, Split
 from bench.data.splits import carve, split_items, split_positions, split_texts
 from bench.errors import BenchError
 

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from bench.data import video as video_module
-from bench.data.cards import load_card
+from bench.data.card_reader import load_card
 from bench.data.datasets import load as load_any
 from bench.data.prepare import prepare_card
 from bench.data.video import decode, load, read_video

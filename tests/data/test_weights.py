@@ -9,7 +9,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from bench.data.cards import Card, load_card
+from bench.data.card_reader import load_card
+from bench.data.cards import Card
 from bench.data.datasets import load
 from bench.data.prepare import prepare_card
 from bench.errors import BenchError

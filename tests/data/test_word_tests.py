@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.data.cards import card_of_block
+from bench.data.card_reader import card_of_block
 from bench.data.datasets import load
 from bench.data.prepare import prepare_card
 from bench.data.word_tests import parse_analogies, parse_pairs

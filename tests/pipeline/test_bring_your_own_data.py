@@ -9,12 +9,12 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
-from bench.data.cards import load_card
+from bench.config import merge
+from bench.data.card_reader import load_card
 
 ROOT = Path(__file__).parents[2]
 DOC = ROOT / "docs" / "bring-your-own-data.md"
@@ -24,14 +24,6 @@ BLOCK = re.compile(r"<!-- (run|card|file: \S+|merge: \S+) -->\n```\w+\n(.*?)```"
 def blocks() -> list[tuple[str, str]]:
     """(what to do, content) of the marked blocks of the page."""
     return BLOCK.findall(DOC.read_text(encoding="utf-8"))
-
-
-def merge(base: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
-    """As a person adds lines to the sections that are there."""
-    merged = dict(base)
-    for key, value in more.items():
-        merged[key] = merge(merged[key], value) if isinstance(merged.get(key), dict) and isinstance(value, dict) else value
-    return merged
 
 
 def test_every_code_block_of_the_page_is_followed() -> None:

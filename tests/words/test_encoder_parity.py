@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from transformers import BertConfig, BertForMaskedLM, BertModel, BertTokenizerFast
 
 from bench.contracts import RunContext
-from bench.data.cards import load_card
+from bench.data.card_reader import load_card
 from bench.data.fetching import fetch_card
 from bench.errors import BenchError
 from bench.files import write_json
