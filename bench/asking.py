@@ -1,4 +1,4 @@
-"""One request, whatever the contract: texts for a prompt, pictures for captions, classes, a count or an exemplar.
+"""One request, whatever the contract: texts for a prompt, pictures for captions, classes, a count, an exemplar or named pictures.
 
 The command line and the logged MLflow models share it.
 """
@@ -17,8 +17,12 @@ from bench.errors import BenchError
 
 __all__ = ["PREDICT_PARAMS", "Request", "answer", "request_of"]
 
-PREDICT_PARAMS: dict[str, Any] = {"seed": 0, "n_chars": 400, "height": 96, "width": 96, "guidance": -1.0, "options": ""}
+PREDICT_PARAMS: dict[str, Any] = {"seed": 0, "n_chars": 400, "n_frames": 100, "height": 96, "width": 96, "guidance": -1.0, "options": ""}
 """Params of ``predict``; a negative guidance means the generator's own."""
+
+
+NAMED_PICTURES: Mapping[str, tuple[str, ...]] = {"analogy": ("a", "a_prime", "b"), "stylise": ("content", "style")}
+"""Method of the contract -> the pictures that it takes."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +35,12 @@ class Request:
         labels: asked classes (images), one for each picture, or None for the generator's own choice.
         n: number of items where neither prompts nor labels tell.
         n_chars: length of a text.
+        n_frames: length of a video texture.
         seed: the same seed gives the same bytes.
         guidance: scale of classifier-free guidance, None for the system's or the variant's own.
-        exemplar: ``(H, W)`` or ``(H, W, 3)`` uint8 (textures), or ``(N, H, W, C)`` pictures (codecs, encoders).
+        exemplar: ``(H, W)`` or ``(H, W, 3)`` uint8 (textures), ``(T, H, W, C)`` frames (video textures), or ``(N, H, W, C)`` pictures
+            (codecs, encoders).
+        pictures: ``a``, ``a_prime`` and ``b`` (analogies), ``content`` and ``style`` (style transfer), each ``(H, W)`` or ``(H, W, 3)``.
         size: height and width of a grown texture.
         options: further keyword arguments of the system's ``sample`` or ``synthesize`` (sampler, steps, window ...).
         progress: called with the number of pixels that a growing texture has gained.
@@ -44,9 +51,11 @@ class Request:
     labels: Sequence[int] | None = None
     n: int = 1
     n_chars: int = 400
+    n_frames: int = 100
     seed: int = 0
     guidance: float | None = None
     exemplar: NDArray[np.uint8] | None = None
+    pictures: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict)
     size: tuple[int, int] = (96, 96)
     options: Mapping[str, Any] = field(default_factory=dict)
     progress: Callable[[int], None] | None = None
@@ -84,8 +93,15 @@ def answer(system: Any, family: str, request: Request) -> list[str] | list[NDArr
             labels = np.repeat(labels, request.n)
         n = request.n if labels is None else len(labels)
         return list(system.sample(n, request.seed, labels=labels, **request.options))
+    if family == "text_encoders":
+        return list(system.embed_texts(list(request.prompts)))
+    for method, names in NAMED_PICTURES.items():
+        if hasattr(system, method):
+            return [np.asarray(getattr(system, method)(*_named(request, names), request.seed, **request.options))]
     if request.exemplar is None:
         raise BenchError(f"a generator of the family {family!r} starts from a picture: --exemplar FILE")
+    if hasattr(system, "play"):
+        return list(request.exemplar[system.play(request.exemplar, request.n_frames, request.seed, **request.options)])
     if family == "by_example":
         seeds = [derive(request.seed, i) for i in range(request.n)]
         if hasattr(system, "growths"):  # grown together: cheaper, and each is what it would be alone
@@ -100,6 +116,12 @@ def answer(system: Any, family: str, request: Request) -> list[str] | list[NDArr
     return list(system.embed_images(pictures))
 
 
+def _named(request: Request, names: Sequence[str]) -> list[NDArray[np.uint8]]:
+    if set(request.pictures) != set(names):
+        raise BenchError(f"this generator needs the pictures {', '.join(names)}; given: {', '.join(request.pictures) or 'none'}")
+    return [request.pictures[name] for name in names]
+
+
 def request_of(family: str, model_input: Any, params: Mapping[str, Any]) -> Request:
     """The request that a ``predict`` call stands for.
 
@@ -110,10 +132,13 @@ def request_of(family: str, model_input: Any, params: Mapping[str, Any]) -> Requ
     common: dict[str, Any] = {
         "seed": int(given["seed"]),
         "n_chars": int(given["n_chars"]),
+        "n_frames": int(given["n_frames"]),
         "size": (int(given["height"]), int(given["width"])),
         "guidance": float(given["guidance"]) if given["guidance"] >= 0 else None,
         "options": json.loads(given["options"]) if given["options"] else {},
     }
+    if isinstance(model_input, Mapping):
+        return Request(pictures={str(name): np.asarray(picture, dtype=np.uint8) for name, picture in model_input.items()}, **common)
     if hasattr(model_input, "columns"):  # a data frame
         columns = {str(name): list(model_input[name]) for name in model_input.columns}
         if "prompt" in columns:

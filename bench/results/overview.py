@@ -121,11 +121,10 @@ def best_lines(headline: Headline) -> list[Row]:
 
 
 def _cost(rows: Sequence[Row], record: Record, metric: str, schema: Mapping[str, Any]) -> str:
-    for row in rows:
-        other = row.record
-        if (other.metric, other.generator, other.variant) == (metric, record.generator, record.variant):
-            return format_value(other.value, metric_style(schema, metric), other.unit)
-    return ""
+    """Of the row's own variant; where that draws nothing (a language model is scored without a temperature) of the first that does."""
+    costs = [row.record for row in rows if (row.record.metric, row.record.generator) == (metric, record.generator)]
+    costs = [cost for cost in costs if cost.variant == record.variant] or costs
+    return format_value(costs[0].value, metric_style(schema, metric), costs[0].unit) if costs else ""
 
 
 def readme_block(rows: Sequence[Row], schema: Mapping[str, Any]) -> str:

@@ -8,6 +8,10 @@
     model.predict(16)                                                            # images: a count -> (16, H, W, C)
     model.predict(pandas.DataFrame({"label": [0, 1, 2]}))                        # images: asked classes
     model.predict(exemplar)                                                      # textures: (H, W[, 3]) -> (1, h, w[, 3])
+    model.predict(frames, params={"n_frames": 300})                              # video textures: (T, H, W, C) -> (300, H, W, C)
+    model.predict({"a": a, "a_prime": a_prime, "b": b})                          # analogies: pictures -> (1, H, W, 3)
+    model.predict({"content": content, "style": style})                          # style transfer: pictures -> (1, H, W, 3)
+    model.predict(["some text"])                                                 # text encoders: texts -> (N, dimensions)
     model.predict(pictures)                                                      # codecs, encoders: (N, H, W, C)
 
 A data frame may have the columns ``prompt``, ``negative_prompt``, ``label`` or ``count``. Further keyword arguments of the

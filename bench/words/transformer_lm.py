@@ -9,7 +9,6 @@ On Shakespeare split by whole works, the default block reaches about 2.2 bits pe
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from bench.nn.attention import POSITIONS, Form, KVCache, PositionKind, Positions
 from bench.processes import seeded
 from bench.training import fit, load_module, save_module
 from bench.words.decoding import filter_logits, windows_of
+from bench.words.stepping import BatchReader, Reader, SingleReader
 from bench.words.tokens import UNITS, Tokens, build_tokens, restore_tokens
 from bench.words.vocabulary import UNKNOWN
 
@@ -157,7 +157,6 @@ class TransformerLM:
         self.device = "cpu"
         self._vocabulary: Tokens | None = None
         self._decoder: Decoder | None = None
-        self._wide: Decoder | None = None
 
     @property
     def vocabulary(self) -> Tokens:
@@ -186,7 +185,7 @@ class TransformerLM:
         return f"Scored with a window of {context} {unit} that moves on by {stride}: at least {context - stride} {unit} of context."
 
     def _build(self, vocabulary: Tokens, device: str, seed: int = 0) -> Decoder:
-        self._vocabulary, self.device, self._wide = vocabulary, device, None
+        self._vocabulary, self.device = vocabulary, device
         with seeded(seed):
             self._decoder = Decoder(len(vocabulary), self.config).to(device)
         return self._decoder
@@ -329,17 +328,13 @@ class TransformerLM:
         self, tokens: Tensor, rngs: Sequence[np.random.Generator], temperature: float, top_k: int, top_p: float
     ) -> Iterator[list[int]]:
         """Endless next tokens of ``(B, P)`` prompts, by inverting the cumulative distribution at each item's own noise."""
-        if self._wide is None:
-            self._wide = copy.deepcopy(self.decoder).double()
-        context = self.config.context
-        caches = [KVCache(context) for _ in range(self.config.layers)]
-        new = tokens
+        context, new = self.config.context, tokens
+        read: Reader = (SingleReader if len(tokens) == 1 and self.device == "cpu" else BatchReader)(self.decoder, context)
         while True:
-            if caches[0].length + new.shape[1] > context:
-                for cache in caches:
-                    cache.reset()
+            if read.length + new.shape[1] > context:
+                read.reset()
                 new = tokens[:, -max(1, context // 2) :]
-            logits = self._wide(new, caches)[:, -1]  # (B, V)
+            logits = read(new)  # (B, V)
             logits[:, UNKNOWN] = -math.inf  # the escape has no letter to show
             cumulated = filter_logits(logits, temperature, top_k, top_p).cumsum(-1)
             noise = torch.tensor([rng.random() for rng in rngs], dtype=torch.float64, device=tokens.device)

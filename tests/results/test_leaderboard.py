@@ -330,6 +330,17 @@ def test_there_is_no_scale_up_to_real_data_that_score_worse_than_noise(sources: 
     assert found["images"].best is not None
 
 
+def test_a_row_that_was_scored_without_sampling_shows_what_its_first_samples_cost(schema: dict[str, Any]) -> None:
+    common = {"generator": "lm", "system": "ngram", "family": "words", "dataset": "shakespeare"}
+    scored = Record(metric="bits_per_byte", protocol="bpb/v1", value=2.0, higher_is_better=False, **common)
+    costs = [
+        Record(metric="sample_seconds_per_item", protocol="cost/v1", value=value, variant=variant, unit="s", **common)
+        for variant, value in (("temperature=1.0", 0.012), ("temperature=0.7", 0.034))
+    ]
+    (line,) = (line for line in readme_block(build_rows([scored, *costs]), schema).splitlines() if "**lm**" in line)
+    assert line.endswith("| 12.0 ms |")
+
+
 def test_readme_block_is_inserted_between_its_markers_and_twice_is_once(sources: Sources, schema: dict[str, Any]) -> None:
     block = readme_block(build_rows(sources.records), schema)
     page = f"# Title\n\n{BEGIN}\nold\n{END}\n\nThe end.\n"

@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 import yaml
 
-from bench.asking import Request, answer, request_of
 from bench.config import load_params
 from bench.errors import BenchError
 from bench.files import read_json, write_json
@@ -219,27 +218,6 @@ print(json.dumps([
         monkeypatch.chdir(tmp_path)
         assert same_store("sqlite:///mlflow.db", local_uri(tmp_path))
         assert not same_store("http://127.0.0.1:5000", local_uri(tmp_path))
-
-
-class TestRequests:
-    def test_forms_of_input(self) -> None:
-        import pandas
-
-        assert request_of("words", ["a", "b"], {}).prompts == ["a", "b"]
-        assert request_of("images", 7, {}).n == 7
-        assert request_of("images", [1, 2], {}).labels == [1, 2]
-        table = pandas.DataFrame({"prompt": ["x"], "negative_prompt": ["y"]})
-        assert request_of("text_to_image", table, {"guidance": 3.0, "options": '{"steps": 5}'}) == Request(
-            prompts=["x"], negative_prompts=["y"], guidance=3.0, options={"steps": 5}
-        )
-        with pytest.raises(ValueError, match="prompt, label or count"):
-            request_of("images", pandas.DataFrame({"a": [1], "b": [2]}), {})
-
-    def test_what_is_missing_is_said(self) -> None:
-        with pytest.raises(BenchError, match="--prompt"):
-            answer(None, "text_to_image", Request())
-        with pytest.raises(BenchError, match="--exemplar"):
-            answer(None, "by_example", Request())
 
 
 class TestPipeline:
