@@ -61,7 +61,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _tree_hash(hashes: Mapping[str, str]) -> str:
-    entries = [{"md5": hashes[name], "relpath": name} for name in sorted(hashes, key=lambda name: tuple(name.split("/")))]
+    entries = [{"md5": hashes[name], "relpath": name} for name in sorted(hashes)]  # by text: `a-b/c` before `a/c`
     return hashlib.md5(json.dumps(entries, sort_keys=True).encode(), usedforsecurity=False).hexdigest() + ".dir"
 
 

@@ -19,7 +19,9 @@ from bench.verify import Finding, cache_folder, md5_of, verify
 PIPELINE = """\
 stages:
   one:
-    cmd: sh -c 'mkdir -p models/one/deep && cat source.txt > models/one/a.bin && echo two > models/one/deep/b.bin && echo one >> ran.log'
+    cmd: >-
+      sh -c 'mkdir -p models/one/deep models/one/deep-too && cat source.txt > models/one/a.bin && echo two > models/one/deep/b.bin &&
+      echo three > models/one/deep-too/c.bin && echo one >> ran.log'
     deps: [source.txt]
     params: [block.size]
     outs: [models/one]
