@@ -209,24 +209,17 @@ def grow(
     done = progress or _ignore
     with _workers(threads) as (pool, count):
         search = _search(config)(exemplar, config.window, usable, pool, count)
-
-        def work(share: NDArray[np.int64], own: Search) -> list[Growth]:
-            growing = _Pictures(exemplar, [(canvases[i], known[i], seeds[i]) for i in share], config, own)
-            while not growing.done():
-                growing.advance(done)
-            return growing.growths()
-
-        if pool is None or len(seeds) < 2 * count:
-            return work(np.arange(len(seeds)), search)
-        shares = np.array_split(np.arange(len(seeds)), count)  # a thread each: cheaper than sharing every product
-        return [one for share in pool.map(work, shares, [search.alone() for _ in shares]) for one in share]
+        growing = _Pictures(exemplar, list(zip(canvases, known, seeds, strict=True)), config, search)
+        while not growing.done():
+            growing.advance(done)
+        return growing.growths()
 
 
 def _search(config: TextureConfig) -> Callable[..., Search]:
     """What makes the search that the config asks for."""
-    if config.search == "exact":
-        return Search
     sigma = config.window / config.sigma_divisor
+    if config.search == "exact":
+        return functools.partial(Search, sigma=sigma)
     return functools.partial(TreeSearch, sigma=sigma, components=config.components, neighbours=config.neighbours)
 
 
@@ -250,6 +243,7 @@ class _Pictures:
         self.radius = config.window // 2
         self.filled = known.copy()
         self.sources = np.full(known.size, -1, dtype=np.int64)
+        self.draws = np.empty(known.size)
         self.seeds = np.array([seed % 2**64 for _, _, seed in given], dtype=np.uint64)
         self.passes = np.zeros(len(canvases), dtype=np.int64)
         self.threshold = np.full(len(canvases), config.max_error_threshold)
@@ -279,6 +273,7 @@ class _Pictures:
         else:
             todo = np.flatnonzero(~self.filled)
         advanced = np.logical_not(growing)
+        self.draws[todo] = self._draws(todo, 0)
         for level in levels(todo, self.shape, self.radius):
             for start in range(0, len(level), self.config.batch):
                 positions = self._fill(level[start : start + self.config.batch])
@@ -296,7 +291,7 @@ class _Pictures:
         channels = self.values.shape[3]
         values = self.values.reshape(-1, channels)
         largest = self.threshold[picture] * 255.0**2 * channels * weights.sum(axis=1, dtype=np.float64)
-        found = self.search.pick(weights, values[places], self._draws(positions, 0), self.config.epsilon, largest)
+        found = self.search.pick(weights, values[places], self.draws[positions], self.config.epsilon, largest)
         positions, middle = positions[found.good], places[found.good, len(self.offsets) // 2]
         origin = self.search.centres[found.chosen[found.good]]
         values[middle] = self.source_pixels[origin]

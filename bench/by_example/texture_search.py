@@ -2,16 +2,19 @@
 
     d(c) = sum_k G_k M_k (s_ck - p_k)^2,     G a Gaussian, M = 1 where the pixel p_k is known
 
-is one matrix product for many windows: [G M, -2 G M p] @ [s^2, s] + sum G M p^2. The product is taken in float32, at twice
-float64's speed, over the window rows (or columns) that hold a known pixel; with n terms and u = 2^-24 it is off by at most
-gamma (2 sqrt(sum G M p^2) + sqrt(d))^2, gamma = n u / (1 - n u) (Higham 2002, eq. 3.5, and Cauchy-Schwarz). Whatever is not
-decided beyond that bound is computed again exactly: G is rounded to whole numbers (20 bits), so that every sum is a whole
-number that float64 holds. What is found is therefore what real arithmetic finds, whatever the batch, the BLAS and its threads.
+Most of G lies in the middle of the window. The sum over that part alone, d'(c) <= d(c), is one matrix product for many
+windows: [G M, -2 G M p] @ [s^2, s] + sum G M p^2, taken over the rows (or columns) that hold a known pixel. The candidate of
+least d' has a d that is no smaller than d_min; so every candidate of the paper's rule, d <= (1 + epsilon) d_min, has a d' of at
+most (1 + epsilon) times it. Few windows do, and their d is computed exactly: G is rounded to whole numbers (20 bits), so that
+every sum is a whole number that float64 holds.
+
+The product is taken in float32, at twice float64's speed: with n terms and u = 2^-24 it is off by at most
+gamma (2 sqrt(sum G M p^2) + sqrt(d'))^2, gamma = n u / (1 - n u) (Higham 2002, eq. 3.5, and Cauchy-Schwarz), which the limit
+of d' leaves room for. What is found is therefore what real arithmetic finds, whatever the batch, the BLAS and its threads.
 """
 
 from __future__ import annotations
 
-import copy
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -27,12 +30,14 @@ BLOCK_BYTES = 2**30
 """Largest table of candidates kept in memory; a larger one is rebuilt piece by piece for every search, which is slow."""
 ANSWER_BYTES = 2**26
 """Largest matrix of distances of one product."""
-PAIR_VALUES = 2**22
+CORE = 0.9
+"""Share of the Gaussian that the middle of the window holds."""
+PAIR_VALUES = 2**16
 """Most pixels gathered at once for exact distances."""
 SMALL = 24
 """Fewer windows than this are not worth sorting by the side that they are known on."""
-FEWEST = 8
-"""Fewer windows than this are not worth a thread."""
+THREAD_WORK = 100_000_000
+"""Fewer floating point operations than this are not worth a thread: it waits longer than it computes."""
 
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
@@ -75,6 +80,7 @@ class Search:
         exemplar: uint8 ``(H, W, C)``.
         window: side in pixels.
         usable: ``(H, W)``; a window with an unusable pixel is no candidate.
+        sigma: of the Gaussian, from which the part of the window for the products follows; never changes the result.
         pool: shares the products; None for this thread alone.
         threads: workers of the pool. Neither ever changes the result.
         tables: make the tables of the products, without which every one of them is slow.
@@ -95,6 +101,7 @@ class Search:
         pool: ThreadPoolExecutor | None = None,
         threads: int = 1,
         *,
+        sigma: float,
         tables: bool = True,
     ) -> None:
         height, width, channels = exemplar.shape
@@ -110,13 +117,15 @@ class Search:
             if len(corners) == 0:
                 raise BenchError(f"no {window}x{window} window of the exemplar is wholly known: give a smaller window or more of it")
         self.centres: Ints = corners + (window // 2) * (width + 1)
-        self._window, self._channels, self._corners = window, channels, corners
+        self._window, self._width, self._channels, self._corners = window, width, channels, corners
         self._pool, self._threads = pool, threads if pool is not None else 1
         self._offsets = offsets.ravel()
-        self._turn = np.arange(window**2).reshape(window, window).T.ravel()  # window pixels column by column
+        places = _middle(window, sigma)
+        self._core, self._places = len(places), (places.ravel(), places.T.ravel())  # row by row, and column by column
         self._pixels = exemplar.reshape(-1, channels)
         self._shift = np.rint(self._pixels.mean(axis=0))  # smaller numbers, smaller bounds; whole, so that sums stay exact
-        per_candidate = 4 * (channels + 1) * window**2
+        self._views = np.lib.stride_tricks.sliding_window_view(exemplar, (window, window), axis=(0, 1))
+        per_candidate = 4 * (channels + 1) * self._core**2
         step = max(1, BLOCK_BYTES // per_candidate)
         self._blocks = [slice(i, min(i + step, len(corners))) for i in range(0, len(corners), step)]
         layouts = 0 if len(self._blocks) > 1 or not tables else 2 if 2 * per_candidate * len(corners) <= BLOCK_BYTES else 1
@@ -124,16 +133,9 @@ class Search:
         self._exact: Floats | None = None
         self.operations = 0
 
-    def alone(self) -> Search:
-        """The same search for one thread, with operations counted anew; tables are shared."""
-        twin = copy.copy(self)
-        twin._pool, twin._threads, twin.operations = None, 1, 0
-        return twin
-
     def _build(self, block: slice, layout: int = 0) -> Singles:
-        """``[sum_c s^2, s_1, ..., s_C]`` for each window pixel, of the candidates: ``(K (1 + C), n)``."""
-        offsets = self._offsets[self._turn] if layout else self._offsets
-        return self._table(self._corners[block] + offsets[:, None], np.float32)
+        """``[sum_c s^2, s_1, ..., s_C]`` for each pixel of the window's middle, of the candidates: ``(core^2 (1 + C), n)``."""
+        return self._table(self._corners[block] + self._offsets[self._places[layout], None], np.float32)
 
     def _table(self, places: Ints, dtype: Any) -> NDArray[Any]:
         table = np.empty((len(places), 1 + self._channels, places.shape[1]), dtype)
@@ -184,8 +186,7 @@ class Search:
             largest: ``(B,)`` ``d`` of a candidate that is still good enough.
         """
         tasks = self._tasks(weights)
-        per_row = 2 * self._window * (1 + self._channels) * len(self.centres)
-        self.operations += sum(len(part.rows) * (part.last - part.first) * per_row for task in tasks for part in task)
+        self.operations += sum(self._work(task) for task in tasks)
         if len(tasks) == 1 or self._pool is None:
             answers = [self._pick(weights, pixels, draws, epsilon, largest, task) for task in tasks]
         else:
@@ -196,11 +197,11 @@ class Search:
     def _tasks(self, weights: Singles) -> list[list[_Part]]:
         """Shares the windows out, one list of parts for each thread at a time.
 
-        A part is known on one side of the window, so that the other side needs no work.
+        A part is known on one side of the window's middle, so that the other side needs no work.
         """
-        side, count = self._window, len(weights)
-        known = weights.reshape(count, side, side) > 0
-        spans = []  # for each layout: first and one past the last row of the window with a known pixel
+        side, count = self._core, len(weights)
+        known = weights[:, self._places[0]].reshape(count, side, side) > 0
+        spans = []  # for each layout: first and one past the last row of the middle with a known pixel
         for layout in range(max(1, len(self._tables))):
             some: NDArray[np.bool_] = np.asarray(known.any(axis=2 - layout))
             spans.append((some.argmax(axis=1), side - some[:, ::-1].argmax(axis=1)))
@@ -208,25 +209,29 @@ class Search:
         if count >= SMALL and len(spans) == 2:
             (top, bottom), (left, right) = spans
             choice = np.argmin([bottom, side - top, right, side - left], axis=0)
-            groups = [(kind // 2, np.flatnonzero(choice == kind)) for kind in range(4)]
+            groups = [(kind // 2, (choice == kind).nonzero()[0]) for kind in range(4)]
         limit = max(1, ANSWER_BYTES // (4 * len(self.centres)))
         parts = []
         for layout, rows in groups:
-            for part in np.array_split(rows, -(-len(rows) // limit)) if len(rows) else ():
-                first, last = spans[layout]
+            first, last = spans[layout]
+            for start in range(0, len(rows), limit):
+                part = rows[start : start + limit]
                 parts.append(_Part(part, layout, int(first[part].min()), int(last[part].max())))
-        return _shares(parts, min(self._threads, count // FEWEST), limit)
+        return _shares(parts, min(self._threads, count, self._work(parts) // THREAD_WORK), limit)
+
+    def _work(self, parts: list[_Part]) -> int:
+        """Floating point operations of the product."""
+        per_row = 2 * self._core * (1 + self._channels) * len(self.centres)
+        return int(sum(len(part.rows) * (part.last - part.first) for part in parts) * per_row)
 
     def _product(self, weights: Singles, pixels: Singles, task: list[_Part]) -> tuple[Singles, Floats, Floats]:
-        """``d`` less ``sum G M p^2``: ``(B, N)``; that sum: ``(B,)``; the bound's gamma for each: ``(B,)``."""
+        """``d'`` less ``sum G M p^2``: ``(B, N)``; that sum: ``(B,)``; the bound's gamma for each: ``(B,)``."""
         rest = np.empty((sum(len(part.rows) for part in task), len(self.centres)), np.float32)
         owns, gammas = [], []
-        stride, start, side = self._window * (1 + self._channels), 0, self._window
+        stride, start, side = self._core * (1 + self._channels), 0, self._core
         for rows, layout, first, last in task:
-            given = (weights[rows], pixels[rows])
-            if layout:  # column by column
-                given = (given[0][:, self._turn], given[1][:, self._turn])
-            left, own = self._left(given[0][:, first * side : last * side], given[1][:, first * side : last * side])
+            at = (rows[:, None], self._places[layout][first * side : last * side])
+            left, own = self._left(weights[at], pixels[at])
             part, out = slice(first * stride, last * stride), rest[start : start + len(rows)]
             if self._tables:
                 np.matmul(left, self._tables[layout][part], out=out)
@@ -245,39 +250,32 @@ class Search:
         order = np.concatenate([part.rows for part in task])
         weights, pixels, draws, largest = weights[order], pixels[order], draws[order], largest[order]
         count, width = rest.shape
-        least = rest.min(axis=1) + own
-        highest = (least + 8 * gamma * own) / (1 - 2 * gamma)  # of the least distance, as the bound has it
-        bound = 2 * gamma * (4 * own + (1 + epsilon) * highest)
-        near = (rest <= ((1 + epsilon) * highest + bound - own).astype(np.float32)[:, None]).ravel().nonzero()[0]
+        highest = (1.0 + epsilon) * self._pairs(weights, pixels, np.arange(count), rest.argmin(axis=1))
+        limit = highest + 2 * gamma * (4 * own + highest) - own
+        near = (rest <= limit.astype(np.float32)[:, None]).ravel().nonzero()[0]
         rows = near // width
-        values = rest.ravel()[near] + own[rows]
-        open_ = (values <= (highest + bound)[rows]) | (values >= ((1 + epsilon) * (least - bound) - bound)[rows])
         candidates = near - rows * width
-        whole = np.bincount(rows[open_], minlength=count) > max(64, width // 32)  # so many ties that the whole row costs less
-        if whole.any():
-            kept = ~whole[rows]
-            rows, candidates, values, open_ = rows[kept], candidates[kept], values[kept], open_[kept]
-        values[open_] = self._pairs(weights, pixels, rows[open_], candidates[open_])
-        if whole.any():
-            given = (rows, candidates, values, open_)
-            rows, candidates, values, open_ = self._whole_rows(weights, pixels, whole.nonzero()[0], epsilon, given)
+        crowded = np.bincount(rows, minlength=count) > max(64, width // 8)  # so many that the whole row costs less
+        if crowded.any():
+            kept = ~crowded[rows]
+            rows, candidates = rows[kept], candidates[kept]
+        values = self._pairs(weights, pixels, rows, candidates)
+        if crowded.any():
+            rows, candidates, values = self._whole_rows(weights, pixels, crowded.nonzero()[0], epsilon, (rows, candidates, values))
         counts = np.bincount(rows, minlength=count)
-        limit = np.minimum.reduceat(np.where(open_, values, np.inf), np.cumsum(counts) - counts) * (1.0 + epsilon)
-        inside = (~open_ | (values <= limit[rows])).nonzero()[0]
+        best = np.minimum.reduceat(values, np.cumsum(counts) - counts)
+        inside = (values <= (best * (1.0 + epsilon))[rows]).nonzero()[0]
         counts = np.bincount(rows[inside], minlength=count)
         at = inside[np.cumsum(counts) - counts + (draws * counts).astype(np.int64)]
-        chosen, distance = candidates[at], values[at]
-        unclear = (~open_[at] & (np.abs(distance - largest) <= bound)).nonzero()[0]
-        distance[unclear] = self._pairs(weights, pixels, unclear, chosen[unclear])
-        return Found(chosen, counts, distance <= largest)
+        return Found(candidates[at], counts, values[at] <= largest)
 
     def _whole_rows(
         self, weights: Singles, pixels: Singles, whole: Ints, epsilon: float, others: tuple[NDArray[Any], ...]
     ) -> tuple[NDArray[Any], ...]:
-        """Candidates (row, candidate, distance, distance is exact) of the windows ``whole``, by rows among the others."""
+        """(Row, candidate, distance) of the windows ``whole``, by rows among the others."""
         distance = self.distances(weights[whole], pixels[whole])
         at, candidates = np.nonzero(distance <= (distance.min(axis=1) * (1.0 + epsilon))[:, None])
-        added = (whole[at], candidates, distance[at, candidates], np.ones(len(at), bool))
+        added = (whole[at], candidates, distance[at, candidates])
         rows, *rest = (np.concatenate(pair) for pair in zip(others, added, strict=True))
         order = np.argsort(rows, kind="stable")
         return (rows[order], *(column[order] for column in rest))
@@ -288,14 +286,25 @@ class Search:
         step = max(1, PAIR_VALUES // pixels[0].size)
         for start in range(0, len(rows), step):
             part = slice(start, start + step)
-            windows = self._pixels[self._corners[candidates[part], None] + self._offsets]  # (n, K, C)
-            difference = windows - pixels[rows[part]].astype(np.float64)
-            found[part] = np.einsum("nk,nkc,nkc->n", weights[rows[part]].astype(np.float64), difference, difference)
+            corners, row = self._corners[candidates[part]], rows[part]
+            windows = self._views[corners // self._width, corners % self._width].reshape(len(row), self._channels, -1)
+            square = windows - pixels[row].swapaxes(1, 2)  # differences of bytes and their squares are exact in float32
+            square *= square
+            found[part] = np.vecdot(square.astype(np.float64), weights[row, None].astype(np.float64)).sum(axis=1)
         return found
+
+
+def _middle(window: int, sigma: float) -> Ints:
+    """Window pixels of the smallest square around the middle that holds ``CORE`` of the Gaussian; ``(core, core)``."""
+    weights, places = gaussian_weights(window, sigma).reshape(window, window), np.arange(window**2).reshape(window, window)
+    inner = (slice(margin, window - margin) for margin in range(window // 2, -1, -1))
+    return next(places[part, part] for part in inner if weights[part, part].sum() >= CORE * weights.sum())
 
 
 def _shares(parts: list[_Part], threads: int, limit: int) -> list[list[_Part]]:
     """The parts, dealt out to threads in pieces of about equal work and at most ``limit`` windows."""
+    if threads < 2 and sum(len(part.rows) for part in parts) <= limit:
+        return [parts]
     if threads > 1 and len(parts) == 1:
         rows, *rest = parts[0]
         parts = [_Part(piece, *rest) for piece in np.array_split(rows, threads)]

@@ -81,7 +81,7 @@ class TreeSearch(Search):
         components: int = 12,
         neighbours: int = 32,
     ) -> None:
-        super().__init__(exemplar, window, usable, pool, threads, tables=False)
+        super().__init__(exemplar, window, usable, pool, threads, sigma=sigma, tables=False)
         self._shapes = shapes(window)
         self._gaussian = gaussian_weights(window, sigma)
         self._by_weight = np.argsort(-(self._shapes * self._gaussian).sum(axis=1), kind="stable")

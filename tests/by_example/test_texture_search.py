@@ -13,6 +13,7 @@ from bench.by_example.texture_growth import levels
 from bench.by_example.texture_search import Search, gaussian_weights
 
 WINDOW = 7
+SIGMA = WINDOW / 6.4
 
 
 def exemplars() -> dict[str, NDArray[np.uint8]]:
@@ -34,7 +35,7 @@ def questions(exemplar: NDArray[np.uint8], count: int, seed: int) -> tuple[NDArr
     y, x = np.indices((WINDOW, WINDOW)) - WINDOW // 2
     sides = [y < 0, y > 0, x < 0, x > 0, (y < 0) & (x < 0), (y > 1) | (x > 1), rng.random(y.shape) < 0.4, y > 99]
     masks = np.stack([sides[i % len(sides)].ravel() for i in range(count)])
-    return (gaussian_weights(WINDOW, WINDOW / 6.4) * masks).astype(np.float32), pixels
+    return (gaussian_weights(WINDOW, SIGMA) * masks).astype(np.float32), pixels
 
 
 def brute_force(
@@ -55,8 +56,9 @@ def test_picks_are_those_of_brute_force(name: str, count: int, threads: int, blo
     weights, pixels = questions(exemplar, count, seed=count)
     candidates, distances = brute_force(exemplar, weights, pixels, epsilon)
     monkeypatch.setattr(subject, "BLOCK_BYTES", block)
+    monkeypatch.setattr(subject, "THREAD_WORK", 1)
     with ThreadPoolExecutor(threads) as pool:
-        search = Search(exemplar, WINDOW, None, pool, threads)
+        search = Search(exemplar, WINDOW, None, pool, threads, sigma=SIGMA)
         assert (len(search._blocks) > 1) == (block < 2**20)
         for draw in np.arange(0.0, 1.0, 0.13):
             wanted = np.array([some[int(draw * len(some))] for some in candidates])
@@ -73,8 +75,9 @@ def test_the_bound_holds(name: str) -> None:
     """What float32 gives is off by less than the module's bound, and by more than a thousandth of it (it says something)."""
     exemplar = exemplars()[name]
     weights, pixels = questions(exemplar, 48, seed=1)
-    _, distances = brute_force(exemplar, weights, pixels, 0.1)
-    search = Search(exemplar, WINDOW)
+    search = Search(exemplar, WINDOW, sigma=SIGMA)
+    middle = np.isin(np.arange(WINDOW**2), search._places[0])
+    _, distances = brute_force(exemplar, weights * middle, pixels, 0.1)
     worst = 0.0
     for task in search._tasks(weights):
         rest, own, gamma = search._product(weights, pixels, task)
@@ -87,21 +90,53 @@ def test_the_bound_holds(name: str) -> None:
 
 
 def test_windows_known_on_one_side_cost_half() -> None:
-    """Rows (or columns) of the window without a known pixel are left out of the product."""
+    """Rows (or columns) of the window's middle without a known pixel are left out of the product."""
     exemplar = exemplars()["noise"]
     weights, _ = questions(exemplar, 64, seed=0)
     sides = weights[np.arange(64) % 8 < 4]
-    (task,) = Search(exemplar, WINDOW)._tasks(sides)
-    assert sorted((part.layout, part.first, part.last) for part in task) == [(0, 0, 3), (0, 4, 7), (1, 0, 3), (1, 4, 7)]
+    (task,) = Search(exemplar, WINDOW, sigma=SIGMA)._tasks(sides)
+    assert sorted((part.layout, part.first, part.last) for part in task) == [(0, 0, 2), (0, 3, 5), (1, 0, 2), (1, 3, 5)]
+
+
+@pytest.mark.parametrize(("window", "divisor", "side"), [(7, 6.4, 5), (11, 6.4, 7), (23, 6.4, 15), (11, 0.5, 11), (3, 30.0, 1)])
+def test_the_middle_holds_nine_tenths_of_the_gaussian(window: int, divisor: float, side: int) -> None:
+    """And one ring less does not."""
+    middle = subject._middle(window, window / divisor)
+    assert middle.shape == (side, side)
+    weights = gaussian_weights(window, window / divisor)
+    assert weights[middle.ravel()].sum() >= subject.CORE * weights.sum()
+    assert side == 1 or weights[middle[1:-1, 1:-1].ravel()].sum() < subject.CORE * weights.sum()
+
+
+def test_small_products_are_not_shared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second thread is asked only when there is enough to do for both."""
+    exemplar = exemplars()["noise"]
+    weights, _ = questions(exemplar, 64, seed=0)
+    with ThreadPoolExecutor(2) as pool:
+        search = Search(exemplar, WINDOW, None, pool, 2, sigma=SIGMA)
+        assert len(search._tasks(weights)) == 1
+        monkeypatch.setattr(subject, "THREAD_WORK", search._work(search._tasks(weights)[0]) // 2)
+        assert len(search._tasks(weights)) == 2
+
+
+@pytest.mark.parametrize("sigma", [0.1, 0.6, 50.0])
+def test_the_part_for_the_products_changes_no_choice(sigma: float) -> None:
+    """From the middle pixel alone to the whole window."""
+    exemplar = exemplars()["colour"]
+    weights, pixels = questions(exemplar, 70, seed=5)
+    ask = (weights, pixels, np.linspace(0, 0.99, 70), 0.1, np.full(70, np.inf))
+    found, usual = (Search(exemplar, WINDOW, sigma=one).pick(*ask) for one in (sigma, SIGMA))
+    np.testing.assert_array_equal(found.chosen, usual.chosen)
+    np.testing.assert_array_equal(found.counts, usual.counts)
 
 
 def test_answers_of_many_windows_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     exemplar = exemplars()["noise"]
     weights, pixels = questions(exemplar, 60, seed=2)
     ask = (weights, pixels, np.full(60, 0.5), 0.1, np.full(60, np.inf))
-    whole = Search(exemplar, WINDOW).pick(*ask)
+    whole = Search(exemplar, WINDOW, sigma=SIGMA).pick(*ask)
     monkeypatch.setattr(subject, "ANSWER_BYTES", 4 * 360 * 7)
-    search = Search(exemplar, WINDOW)
+    search = Search(exemplar, WINDOW, sigma=SIGMA)
     assert max(sum(len(part.rows) for part in task) for task in search._tasks(weights)) <= 7
     np.testing.assert_array_equal(search.pick(*ask).chosen, whole.chosen)
 

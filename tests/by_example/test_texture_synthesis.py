@@ -125,7 +125,7 @@ def test_distances_are_exact_and_candidates_are_those_of_real_arithmetic() -> No
     config = TextureConfig(window=7)
     _, distances, _ = window_candidates(exemplar, picture.astype(np.int64), known, 3, 3, config)
     weights = gaussian_weights(7, 7 / 6.4)
-    found = Search(exemplar, 7).distances((weights * known.ravel())[None], picture.reshape(1, 49, 3).astype(float))[0]
+    found = Search(exemplar, 7, sigma=7 / 6.4).distances((weights * known.ravel())[None], picture.reshape(1, 49, 3).astype(float))[0]
     assert found.astype(np.int64).tolist() == list(distances.values())
     axis = np.arange(-3, 4)
     gaussian = np.exp(-(axis[:, None] ** 2 + axis**2) / (2 * (7 / 6.4) ** 2)) * known
@@ -138,7 +138,7 @@ def test_large_values_stay_exact() -> None:
     """The largest sums there are (window 41, white against black) lie below 2^53."""
     exemplar = np.full((41, 41, 3), 255, np.uint8)
     weights = gaussian_weights(41, 41 / 6.4)
-    found = Search(exemplar, 41).distances(weights[None], np.zeros((1, 41 * 41, 3)))[0, 0]
+    found = Search(exemplar, 41, sigma=41 / 6.4).distances(weights[None], np.zeros((1, 41 * 41, 3)))[0, 0]
     assert int(found) == int(weights.astype(np.int64).sum()) * 3 * 255**2
     assert 2 * found < 2**53
 
@@ -173,7 +173,8 @@ def test_pictures_grown_together_equal_those_grown_alone(order: str) -> None:
 def test_threads_change_nothing() -> None:
     """Exactness, seen from outside: one and two BLAS threads in fresh processes give the same bytes."""
     code = (
-        "import hashlib, numpy as np; from bench.by_example.texture_synthesis import TextureSynthesis as T;"
+        "import hashlib, numpy as np; from bench.by_example import texture_search; texture_search.THREAD_WORK = 10**5;"
+        "from bench.by_example.texture_synthesis import TextureSynthesis as T;"
         "e = np.random.default_rng(0).integers(0, 256, (48, 48, 3)).astype(np.uint8);"
         "print(hashlib.sha256(T().synthesize(e, (40, 40), 5, window=9).tobytes()).hexdigest())"
     )
@@ -185,8 +186,9 @@ def test_threads_change_nothing() -> None:
 
 
 @pytest.mark.parametrize("order", ["onion", "raster"])
-def test_pictures_shared_out_to_threads_come_out_the_same(order: str) -> None:
-    """Five pictures on one thread, on two (three and two each) and on three (too few each: one product is shared instead)."""
+def test_pictures_shared_out_to_threads_come_out_the_same(order: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Five pictures on one thread, and their products on two and on three."""
+    monkeypatch.setattr(subject, "THREAD_WORK", 10_000)
     exemplar, seeds = noise(20, 22, 3), [1, 2, 3, 4, 5]
     starts = [_canvas(exemplar, (15, 16), seed, None, None, TextureConfig(order=order)) for seed in seeds]
     canvases, known = zip(*starts, strict=True)

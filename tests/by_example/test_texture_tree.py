@@ -51,7 +51,7 @@ def test_shapes_are_parts_without_the_middle() -> None:
 def test_asking_for_every_candidate_is_the_exact_search(channels: int) -> None:
     exemplar = sample(channels)
     weights, pixels = questions(exemplar, 54)
-    exact = Search(exemplar, WINDOW)
+    exact = Search(exemplar, WINDOW, sigma=WINDOW / 6.4)
     everything = TreeSearch(exemplar, WINDOW, sigma=WINDOW / 6.4, neighbours=10**6)
     for draw in (0.0, 0.7):
         ask = (weights, pixels, np.full(54, draw), 0.1, np.full(54, np.inf))
@@ -63,7 +63,7 @@ def test_asking_for_every_candidate_is_the_exact_search(channels: int) -> None:
 def test_few_proposals_are_mostly_right_and_never_far_off() -> None:
     exemplar = sample()
     weights, pixels = questions(exemplar, 180)
-    exact = Search(exemplar, WINDOW).distances(weights, pixels)
+    exact = Search(exemplar, WINDOW, sigma=WINDOW / 6.4).distances(weights, pixels)
     found = TreeSearch(exemplar, WINDOW, sigma=WINDOW / 6.4, components=6, neighbours=8).pick(
         weights, pixels, np.full(180, 0.5), 0.1, np.full(180, np.inf)
     )
