@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from bench.errors import BenchError
 
-__all__ = ["filter_logits", "windows_of"]
+__all__ = ["draw_tokens", "filter_logits", "windows_of"]
 
 Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
 
 
-def filter_logits(logits: Tensor, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0) -> Tensor:
+def filter_logits(logits: Floats, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0) -> Floats:
     """Probabilities to draw from: ``softmax(logits / temperature)`` of the likeliest tokens, renormalised.
 
     Args:
@@ -28,22 +27,44 @@ def filter_logits(logits: Tensor, temperature: float = 1.0, top_k: int = 0, top_
     Returns:
         ``(..., V)`` probabilities.
 
-    >>> filter_logits(torch.tensor([0.0, 3.0, 1.0]), top_k=1).tolist()
+    >>> filter_logits(np.array([0.0, 3.0, 1.0]), top_k=1).tolist()
     [0.0, 1.0, 0.0]
     """
     if temperature < 0 or top_k < 0 or not 0 < top_p <= 1:
         raise BenchError(f"temperature and top_k must not be negative and top_p must lie in (0, 1], not {temperature}, {top_k} and {top_p}")
     if temperature == 0:
         temperature, top_k = 1.0, 1
-    p = (logits / temperature).softmax(-1)
+    if temperature != 1:
+        logits = logits / temperature
+    p: Floats = np.exp(logits - logits.max(-1, keepdims=True))
+    p /= p.sum(-1, keepdims=True)
     if (0 < top_k < p.shape[-1]) or top_p < 1:
-        ranked, order = p.sort(dim=-1, descending=True, stable=True)
+        order = np.argsort(-p, axis=-1, kind="stable")
+        ranked = np.take_along_axis(p, order, -1)
         keep = (ranked.cumsum(-1) - ranked) < top_p  # the token that crosses p is kept
         if top_k:
             keep[..., top_k:] = False
-        p = torch.zeros_like(p).scatter(-1, order, ranked * keep)
-        p = p / p.sum(-1, keepdim=True)
+        np.put_along_axis(p, order, ranked * keep, -1)
+        p /= p.sum(-1, keepdims=True)
     return p
+
+
+def draw_tokens(p: Floats, noise: Floats) -> Ints:
+    """Invert the cumulative distribution at each row's own noise.
+
+    Args:
+        p: ``(B, V)``, at least 0, of any sum above 0.
+        noise: ``(B,)`` in [0, 1).
+
+    Returns:
+        ``(B,)`` ids.
+
+    >>> draw_tokens(np.array([[0.5, 0.0, 0.5]] * 3), np.array([0.0, 0.5, 0.99])).tolist()
+    [0, 2, 2]
+    """
+    cumulated = p.cumsum(-1)
+    drawn: Ints = np.minimum((cumulated <= (noise * cumulated[:, -1])[:, None]).sum(-1), p.shape[-1] - 1)
+    return drawn
 
 
 def windows_of(length: int, context: int, stride: int, batch_size: int) -> Iterator[tuple[int, Ints]]:

@@ -29,7 +29,7 @@ from bench.files import write_npz
 from bench.processes import seeded
 from bench.training import fit, load_module, save_module
 from bench.words.counts import GramCounts
-from bench.words.decoding import filter_logits
+from bench.words.decoding import draw_tokens, filter_logits
 from bench.words.smoothing import SmoothedModel
 from bench.words.tokens import UNITS, Tokens, build_tokens, restore_tokens
 from bench.words.vocabulary import UNKNOWN
@@ -306,10 +306,9 @@ class NeuralLM:
         start = len(ids)
         per_token = 1 if self.config.unit == "characters" else 4
         while len(ids) - start < n_chars * per_token:
-            logits = torch.from_numpy(np.log(np.maximum(self._next(ids, mixture), 1e-300)))[None]
+            logits = np.log(np.maximum(self._next(ids, mixture), 1e-300))[None]
             logits[:, UNKNOWN] = -math.inf  # the escape has no letter to show
-            cumulated = filter_logits(logits, temperature, top_k, top_p)[0].cumsum(-1).numpy()
-            ids.append(int(min(np.searchsorted(cumulated, rng.random() * cumulated[-1], side="right"), len(cumulated) - 1)))
+            ids.append(int(draw_tokens(filter_logits(logits, temperature, top_k, top_p), rng.random(1))[0]))
             if (len(ids) - start) % 16 == 0 and len(self.vocabulary.decode(ids[start:])) >= n_chars:
                 break
         return self.vocabulary.decode(ids[start:])[:n_chars]

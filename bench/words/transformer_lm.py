@@ -27,7 +27,7 @@ from bench.files import write_npz
 from bench.nn.attention import POSITIONS, Form, KVCache, PositionKind, Positions, TransformerBlock
 from bench.processes import seeded
 from bench.training import fit, load_module, save_module
-from bench.words.decoding import filter_logits, windows_of
+from bench.words.decoding import draw_tokens, filter_logits, windows_of
 from bench.words.stepping import BatchReader, Reader, SingleReader
 from bench.words.tokens import UNITS, Tokens, build_tokens, restore_tokens
 from bench.words.vocabulary import UNKNOWN
@@ -305,7 +305,7 @@ class TransformerLM:
         encoded = [self.vocabulary.encode(prompt or _START)[-self.config.context :] for prompt in prompts]
         for length in sorted({len(ids) for ids in encoded}):
             rows = [i for i, ids in enumerate(encoded) if len(ids) == length]
-            start = torch.from_numpy(np.stack([encoded[i] for i in rows])).to(self.device)
+            start = np.stack([encoded[i] for i in rows])
             rngs = [np.random.default_rng(seeds[i]) for i in rows]
             drawn: list[list[int]] = [[] for _ in rows]
             for step, tokens in enumerate(self._continue(start, rngs, temperature, top_k, top_p), 1):
@@ -323,11 +323,10 @@ class TransformerLM:
     def _long_enough(self, drawn: Sequence[Sequence[int]], step: int, n_chars: int) -> bool:
         return self.config.unit != "characters" and step % 16 == 0 and all(len(self.vocabulary.decode(ids)) >= n_chars for ids in drawn)
 
-    @torch.inference_mode()
     def _continue(
-        self, tokens: Tensor, rngs: Sequence[np.random.Generator], temperature: float, top_k: int, top_p: float
+        self, tokens: Ints, rngs: Sequence[np.random.Generator], temperature: float, top_k: int, top_p: float
     ) -> Iterator[list[int]]:
-        """Endless next tokens of ``(B, P)`` prompts, by inverting the cumulative distribution at each item's own noise."""
+        """Endless next tokens of ``(B, P)`` prompts."""
         context, new = self.config.context, tokens
         read: Reader = (SingleReader if len(tokens) == 1 and self.device == "cpu" else BatchReader)(self.decoder, context)
         while True:
@@ -336,12 +335,10 @@ class TransformerLM:
                 new = tokens[:, -max(1, context // 2) :]
             logits = read(new)  # (B, V)
             logits[:, UNKNOWN] = -math.inf  # the escape has no letter to show
-            cumulated = filter_logits(logits, temperature, top_k, top_p).cumsum(-1)
-            noise = torch.tensor([rng.random() for rng in rngs], dtype=torch.float64, device=tokens.device)
-            point = noise[:, None] * cumulated[:, -1:]
-            new = (cumulated <= point).sum(-1, keepdim=True).clamp(max=logits.shape[-1] - 1)
-            tokens = torch.cat([tokens[:, -context:], new], dim=1)
-            yield new[:, 0].tolist()
+            drawn = draw_tokens(filter_logits(logits, temperature, top_k, top_p), np.array([rng.random() for rng in rngs]))
+            new = drawn[:, None]
+            tokens = np.concatenate([tokens[:, -context:], new], axis=1)
+            yield drawn.tolist()
 
     def save(self, folder: Path) -> None:
         """``decoder.safetensors`` and ``vocabulary.npz``."""

@@ -35,7 +35,7 @@ def test_readers_equal_the_network_read_at_once(settings: dict[str, Any]) -> Non
         expected = decoder.double()(tokens)[0]  # (T, V)
         for _ in range(2):
             for part in tokens.split((5, *[1] * (CONTEXT - 5)), dim=1):
-                found, other = single(part), batch(part)
+                found, other = (torch.from_numpy(read(part.numpy())) for read in (single, batch))
                 assert found.shape == other.shape == (1, VOCABULARY)
                 assert single.length == batch.length
                 torch.testing.assert_close(found[0], expected[single.length - 1], atol=1e-12, rtol=1e-10)
