@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -126,15 +128,17 @@ def _matches(record: Record, selector: Mapping[str, str]) -> bool:
 
 
 def _columns(rows: Sequence[Row], spec: Mapping[str, Any], schema: Mapping[str, Any]) -> list[Column]:
-    """The columns of one table on one data set; the first column of ``rank_by`` ranks."""
+    """The columns of one table on one data set; of those that fit ``rank_by`` first, the one with most models ranks."""
     picked: dict[ColumnKey, Row] = {}
+    models = Counter(column_key(row.record) for row in rows)
     for wanted in [*spec["columns"], *(schema.get("cost_columns") or COST_METRICS)]:
         selector = _selector(wanted)
         matching = {column_key(row.record): row for row in rows if _matches(row.record, selector)}
-        for key in sorted(matching, key=lambda key: (key[4] != "", key[4], key[2])):
+        for key in sorted(matching, key=lambda key: (key[4] != "", _natural(key[4]), _natural(key[2]))):
             picked.setdefault(key, matching[key])
     wanted_ranks = spec["rank_by"] if isinstance(spec["rank_by"], list) else [spec["rank_by"]]
-    chosen = next((key for wanted in wanted_ranks for key, row in picked.items() if _matches(row.record, _selector(wanted))), None)
+    fitting = ([key for key, row in picked.items() if _matches(row.record, _selector(wanted))] for wanted in wanted_ranks)
+    chosen = next((max(keys, key=models.__getitem__) for keys in fitting if keys), None)
     notes: dict[str, str] = {}
     columns = []
     for key, row in picked.items():
@@ -145,6 +149,15 @@ def _columns(rows: Sequence[Row], spec: Mapping[str, Any], schema: Mapping[str, 
         alike = [k[2] for k in picked if (k[1], *k[3:]) == (key[1], *key[3:])]
         columns.append(Column(*place, record.unit, style, record.higher_is_better, key == chosen, note, _apart(record.protocol, alike)))
     return columns
+
+
+def _natural(text: str) -> tuple[tuple[int, str], ...]:
+    """For sorting: numbers inside a text by their value.
+
+    >>> sorted(["labels=1000", "labels=50"], key=_natural)
+    ['labels=50', 'labels=1000']
+    """
+    return tuple((int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", text))
 
 
 def _apart(protocol: str, alike: Sequence[str]) -> str:

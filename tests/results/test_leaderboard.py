@@ -181,6 +181,17 @@ def test_ties_are_written_with_an_equals_sign(schema: dict[str, Any]) -> None:
     assert [(line.generator, line.place) for line in table.lines] == [("a", "1="), ("b", "1="), ("c", "3")]
 
 
+def test_the_column_with_most_models_ranks_and_numbers_sort_by_value(schema: dict[str, Any]) -> None:
+    """Of three protocols of the ranking metric, whichever comes first."""
+    few, many, none = (f"bits_per_byte/works/known={count}/v1" for count in (90, 189, 1085))
+    measured = [("a", 2.0, few), ("b", 3.0, many), ("c", 3.0, many), ("d", 1.0, none)]
+    rows = [record(name, value, family="words", metric="bits_per_byte", protocol=protocol) for name, value, protocol in measured]
+    table = build_tables(build_rows(rows), schema)[0]
+    assert [column.qualifier for column in table.columns] == ["known 90", "known 189", "known 1085"]
+    assert table.ranking is not None and table.ranking.protocol == many
+    assert {line.generator: line.place for line in table.lines} == {"a": "", "b": "1=", "c": "1=", "d": ""}
+
+
 def test_lines_are_ordered_real_first_then_best_then_copier_then_floor(sources: Sources, schema: dict[str, Any]) -> None:
     table = next(table for table in build_tables(build_rows(sources.records), schema) if table.id == "images-mnist")
     assert [line.role for line in table.lines] == ["ceiling", *["generator"] * 4, "memoriser", "floor"]
