@@ -80,9 +80,9 @@ class Search:
         exemplar: uint8 ``(H, W, C)``.
         window: side in pixels.
         usable: ``(H, W)``; a window with an unusable pixel is no candidate.
-        sigma: of the Gaussian, from which the part of the window for the products follows; never changes the result.
         pool: shares the products; None for this thread alone.
         threads: workers of the pool. Neither ever changes the result.
+        sigma: of the Gaussian, in pixels; from it follows the part of the window for the products, which never changes the result.
         tables: make the tables of the products, without which every one of them is slow.
 
     Attributes:
@@ -117,7 +117,7 @@ class Search:
             if len(corners) == 0:
                 raise BenchError(f"no {window}x{window} window of the exemplar is wholly known: give a smaller window or more of it")
         self.centres: Ints = corners + (window // 2) * (width + 1)
-        self._window, self._width, self._channels, self._corners = window, width, channels, corners
+        self._width, self._channels, self._corners = width, channels, corners
         self._pool, self._threads = pool, threads if pool is not None else 1
         self._offsets = offsets.ravel()
         places = _middle(window, sigma)

@@ -15,7 +15,6 @@ import yaml
 
 from bench.errors import BenchError
 from bench.files import read_json, write_json
-from bench.results.display import MetricStyle, format_interval, format_value, metric_style
 from bench.results.leaderboard import COST_METRICS, build_rows, column_key, from_csv, rows_from_json, to_csv, to_json
 from bench.results.overview import BEGIN, END, Scale, headlines, insert_block, readme_block
 from bench.results.records import Record, parse_variant
@@ -274,37 +273,6 @@ def test_a_record_of_another_generator_is_refused(fresh_workspace: Path, declare
     write_json(path, document)
     with pytest.raises(BenchError, match=r"ddpm-mnist\.json holds a record of 'someone-else'"):
         gather(fresh_workspace, declared(fresh_workspace))
-
-
-# Numbers for people
-
-
-@pytest.mark.parametrize(
-    ("value", "style", "unit", "text"),
-    [
-        (0.947, "percent", "", "94.7 %"),
-        (2.1374, "fixed:3", "", "2.137"),
-        (27000.0, "sig:3", "", "27,000"),
-        (123456.0, "sig:3", "", "1.23e5"),
-        (0.000012, "sig:3", "", "1.20e-5"),
-        (0.0123, "seconds", "s", "12.3 ms"),
-        (59.96, "seconds", "s", "60.0 s"),
-        (202.0, "seconds", "s", "3.37 min"),
-        (4.2e8, "bytes", "bytes", "420 MB"),
-        (5.3e12, "count", "FLOP", "5.30 TFLOP"),
-        (638_000.0, "count", "", "638 k"),
-        (None, "sig:3", "", "∞"),
-        (23.1, "fixed:2", "dB", "23.10 dB"),
-    ],
-)
-def test_numbers_are_written_for_people(value: float | None, style: str, unit: str, text: str) -> None:
-    assert format_value(value, MetricStyle("m", "m", style), unit) == text
-
-
-def test_a_share_is_shown_in_percent_because_the_catalogue_says_so(schema: dict[str, Any]) -> None:
-    assert metric_style(schema, "class_accuracy").format == "percent"
-    assert format_interval((0.5, 0.75), metric_style(schema, "class_accuracy")) == "50.0 – 75.0"
-    assert metric_style(schema, "never_heard_of").title == "never heard of"
 
 
 def test_variants_are_parsed() -> None:
