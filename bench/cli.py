@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bench.errors import BenchError
+from bench.base.errors import BenchError
 
 __all__ = ["app", "main"]
 
@@ -30,7 +30,9 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
 
 @app.command("ls")
 def list_(
-    systems: Annotated[bool, typer.Option("--systems", help="The systems instead: names for `system:` in params.yaml.")] = False,
+    systems: Annotated[
+        bool, typer.Option("--systems", help="The systems instead: names for `system:` in params.yaml.")
+    ] = False,
     datasets: Annotated[bool, typer.Option("--datasets", help="The data sets instead.")] = False,
     family: Annotated[str | None, typer.Option(help="Only this family.")] = None,
     as_json: AsJson = False,
@@ -52,23 +54,35 @@ def validate(params: Annotated[Path, typer.Argument(help="The file to check.")] 
 @app.command()
 def sample(
     name: Annotated[
-        str, typer.Argument(help="A generator, a unique beginning of its name, or NAME-VALUE for a swept setting (ngram-word-3).")
+        str,
+        typer.Argument(
+            help="A generator, a unique beginning of its name, or NAME-VALUE for a swept setting (ngram-word-3)."
+        ),
     ],
-    prompt: Annotated[list[str] | None, typer.Option("--prompt", "-p", help="Caption, or beginning of a text; may be repeated.")] = None,
+    prompt: Annotated[
+        list[str] | None, typer.Option("--prompt", "-p", help="Caption, or beginning of a text; may be repeated.")
+    ] = None,
     negative_prompt: Annotated[str | None, typer.Option(help="What the picture shall not show.")] = None,
-    label: Annotated[list[int] | None, typer.Option("--label", "-l", help="Asked class of a picture; may be repeated.")] = None,
+    label: Annotated[
+        list[int] | None, typer.Option("--label", "-l", help="Asked class of a picture; may be repeated.")
+    ] = None,
     n: Annotated[int, typer.Option("--n", "-n", min=1, help="Number of samples.")] = 1,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same sample.")] = 0,
     guidance: Annotated[float | None, typer.Option(help="Scale of classifier-free guidance.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Denoising steps.")] = None,
     chars: Annotated[int, typer.Option(min=1, help="Characters of a text.")] = 400,
-    exemplar: Annotated[str | None, typer.Option(help="Texture or picture to start from: a file, or a name in the prepared data.")] = None,
+    exemplar: Annotated[
+        str | None, typer.Option(help="Texture or picture to start from: a file, or a name in the prepared data.")
+    ] = None,
     size: Annotated[str, typer.Option(help="Height and width of a texture.")] = "96x96",
     window: Annotated[int | None, typer.Option(min=3, help="Side of the texture's search window, odd.")] = None,
     option: Annotated[
-        list[str] | None, typer.Option("--option", "-o", help="Further setting of the system, KEY=VALUE; may be repeated.")
+        list[str] | None,
+        typer.Option("--option", "-o", help="Further setting of the system, KEY=VALUE; may be repeated."),
     ] = None,
-    video: Annotated[Path | None, typer.Option(help="video-texture: the film to play on; any file that FFmpeg reads.")] = None,
+    video: Annotated[
+        Path | None, typer.Option(help="video-texture: the film to play on; any file that FFmpeg reads.")
+    ] = None,
     seconds: Annotated[float | None, typer.Option(min=0.1, help="video-texture: length of the film.")] = None,
     loop: Annotated[bool, typer.Option("--loop", help="video-texture: the best loop instead of endless play.")] = False,
     a: Annotated[list[Path] | None, typer.Option("--a", help="analogy: A is to A' ...; may be repeated.")] = None,
@@ -77,12 +91,13 @@ def sample(
     content: Annotated[Path | None, typer.Option(help="style: the picture to draw again.")] = None,
     style: Annotated[Path | None, typer.Option(help="style: the picture in whose style.")] = None,
     out: Annotated[
-        Path | None, typer.Option(help="File to write: .png, .mp4 or .gif for films, text else. Texts are printed without it.")
+        Path | None,
+        typer.Option(help="File to write: .png, .mp4 or .gif for films, text else. Texts are printed without it."),
     ] = None,
     scale: Annotated[int, typer.Option(min=1, max=32, help="Whole-number enlargement of pictures.")] = 1,
 ) -> None:
-    """Sample from a trained generator: a text, a picture, a texture, a codec's reconstructions; or, from files alone, a video texture,
-    an image analogy, a picture in another's style."""
+    """Sample from a trained generator: a text, a picture, a texture, a codec's reconstructions; or, from files alone, a
+    video texture, an image analogy, a picture in another's style."""
     from bench.commands.sampling import run, run_from_files
 
     given: dict[str, Any] = {"video": video, "a": a, "a-prime": a_prime, "b": b, "content": content, "style": style}
@@ -127,8 +142,8 @@ def track(
     quiet: Quiet = False,
 ) -> None:
     """Log every evaluated generator to MLflow that is not there yet."""
-    from bench.config import load_params
-    from bench.results.tracking import sync
+    from bench.config.load import load_params
+    from bench.tracking.sync import sync
 
     params = load_params()
     done = sync(Path.cwd(), params.generators(), profile=params.profile, seed=params.seed, uri=uri, quiet=quiet)
@@ -150,23 +165,28 @@ def verify(
     quiet: Quiet = False,
 ) -> None:
     """Recompute the hash of every output: DVC does not notice a flipped bit. Exit status 1 if anything is wrong."""
-    from bench.verify import run
+    from bench.commands.verify import run
 
     raise typer.Exit(run(Path.cwd(), cache, as_json, quiet))
 
 
 @app.command()
 def doctor(as_json: AsJson = False) -> None:
-    """Check this machine: Python, packages, npm, disk, memory, processor, threads, GPU, the stores. Exit status 1 on an error."""
-    from bench.doctor import run
+    """Check this machine: Python, packages, npm, disk, memory, processor, threads, GPU, the stores. Exit status 1 on an
+    error."""
+    from bench.commands.doctor import run
 
     raise typer.Exit(run(Path.cwd(), as_json))
 
 
 @app.command()
-def profile(name: Annotated[str | None, typer.Argument(help="smoke, cpu or gpu; without it the one in force is printed.")] = None) -> None:
+def profile(
+    name: Annotated[
+        str | None, typer.Argument(help="smoke, cpu or gpu; without it the one in force is printed.")
+    ] = None,
+) -> None:
     """Choose the profile: the one word `profile:` of params.yaml."""
-    from bench.config import load_params, set_profile
+    from bench.config.load import load_params, set_profile
 
     if name is not None and set_profile(Path("params.yaml"), name):
         typer.echo(f"profile: {name}")

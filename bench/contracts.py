@@ -22,6 +22,33 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 
+@dataclass(frozen=True)
+class ModelNeed:
+    """A trained model that a system or a scorer uses; the block names it by role.
+
+    Attributes:
+        contract: Protocol of this module that the other system must fulfil.
+        same_data: whether it must have been trained on the block's own data set.
+    """
+
+    contract: str
+    same_data: bool = True
+
+
+@dataclass(frozen=True)
+class DataNeed:
+    """A further data set that a system or a scorer reads; the block names it by role.
+
+    Attributes:
+        kind: of its card.
+    """
+
+    kind: str
+
+
+Need = ModelNeed | DataNeed
+
+
 def _ignore(step: int, values: Mapping[str, float]) -> None:
     """The default curve sink: drops the point."""
 
@@ -32,7 +59,7 @@ class RunContext:
 
     Attributes:
         name: the generator's name (its block in ``params.yaml``).
-        seed: derived from (global seed, generator, stage) by :func:`bench.seeds.derive`.
+        seed: derived from (global seed, generator, stage) by :func:`bench.base.seeds.derive`.
         device: ``"cpu"``, ``"cuda"`` or ``"cuda:0"``; already resolved from ``auto``.
         train: the block's ``train`` mapping (see :class:`bench.training.TrainConfig`); empty for systems without one.
         checkpoints: folder that survives a killed stage, or None for no checkpoints.
@@ -60,7 +87,12 @@ class System(Protocol):
     """What the harness needs of every system, whatever its family."""
 
     Config: ClassVar[type]
-    """Frozen dataclass of the hyper-parameters: the keys allowed under ``model:`` in params.yaml."""
+    """Frozen dataclass of the hyper-parameters: the keys allowed under ``model:`` in params.yaml.
+
+    Two class attributes are optional. ``NEEDS: Mapping[str, Need]`` names, by role, the trained models and the data
+    sets that training and sampling use; each becomes a key of the block and a dependency of its stages. ``CONTRACT``
+    names the contract, where it is not the first of the family.
+    """
 
     def save(self, folder: Path) -> None:
         """Write weights (safetensors or npz, never pickle) and nothing time-dependent into ``folder``."""
@@ -116,14 +148,19 @@ class Synthesizer(System, Protocol):
 
 
 @runtime_checkable
-class StateModel(System, Protocol):
-    """Probability of the next state of a series."""
-
-    def fit(self, data: Mapping[str, Any], run: RunContext) -> None:
-        """Estimate from ``data["train"]``."""
+class StateModel(LanguageModel, Protocol):
+    """A language model whose next state depends on a fixed number of states before it."""
 
     def transition_matrix(self, order: int) -> Floats:
         """``(states ** order, states)``: each row sums to one."""
+
+
+@runtime_checkable
+class ModelSeries(LanguageModel, Protocol):
+    """Language models trained side by side, one for each arm."""
+
+    def part(self, options: Mapping[str, Any]) -> tuple[LanguageModel, dict[str, Any]]:
+        """The model that ``arm`` names among the options, and the options that are its own."""
 
 
 @runtime_checkable
@@ -135,6 +172,33 @@ class TextEncoder(System, Protocol):
 
     def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """``(N, D)`` features."""
+
+
+@runtime_checkable
+class WordEmbedding(TextEncoder, Protocol):
+    """A vector for every word of a vocabulary."""
+
+    @property
+    def vectors(self) -> Any:
+        """The table of words and vectors (:class:`bench.families.text_encoders.word_vectors.WordVectors`)."""
+
+    def training_text(self, text: str) -> str:
+        """The part of the training text that it was fitted on."""
+
+
+@runtime_checkable
+class MaskedLanguageModel(TextEncoder, Protocol):
+    """Restores hidden tokens from both sides."""
+
+    @property
+    def vocabulary_name(self) -> str:
+        """Names what a token is."""
+
+    def fill(self, inputs: Ints, positions: Ints, **options: Any) -> Floats:
+        """Log-probabilities of every token at the given positions."""
+
+    def pseudo_log_prob(self, text: str, **options: Any) -> Floats:
+        """Log-probability of each token given all others."""
 
 
 @runtime_checkable
@@ -159,7 +223,9 @@ class AnalogySolver(System, Protocol):
 class Styler(System, Protocol):
     """The content of one picture in the style of another."""
 
-    def stylise(self, content: NDArray[np.uint8], style: NDArray[np.uint8], seed: int = 0, **options: Any) -> NDArray[np.uint8]:
+    def stylise(
+        self, content: NDArray[np.uint8], style: NDArray[np.uint8], seed: int = 0, **options: Any
+    ) -> NDArray[np.uint8]:
         """A picture of the height and width of ``content``."""
 
 
@@ -181,6 +247,22 @@ class Encoder(System, Protocol):
 
 
 @runtime_checkable
+class CaptionEncoder(Encoder, Protocol):
+    """An encoder whose states of a caption, token by token, condition a generator."""
+
+    def text_states(self, prompts: Sequence[str]) -> tuple[Any, Any]:
+        """States ``(N, T, D)`` and mask ``(N, T)`` (True: a token of the caption), as tensors."""
+
+
+@runtime_checkable
+class Detector(Encoder, Protocol):
+    """Finds the digits of a scene."""
+
+    def detect(self, images: Images) -> Any:
+        """Count, digit, colour and place of what each scene shows (:class:`bench.metrics.compositional.Detections`)."""
+
+
+@runtime_checkable
 class Codec(System, Protocol):
     """Pictures to codes and back. ``codebook_size`` is 0 for a continuous codec."""
 
@@ -192,6 +274,17 @@ class Codec(System, Protocol):
         """``(N, h, w)`` int64 codes, or ``(N, c, h, w)`` float32 latents for a continuous codec."""
 
     def decode(self, codes: NDArray[Any]) -> Images: ...
+
+
+@runtime_checkable
+class LatentCodec(Codec, Protocol):
+    """A continuous codec that a generator works inside of."""
+
+    def encode_tensor(self, images: Any) -> Any:
+        """Images ``(N, C, H, W)`` in -1..1 to latents ``(N, c, h, w)``, as tensors."""
+
+    def decode_tensor(self, latents: Any) -> Any:
+        """The inverse."""
 
 
 @runtime_checkable

@@ -14,28 +14,21 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from bench.errors import BenchError, did_you_mean
-from bench.files import read_json
-from bench.systems import BUILT_IN
+from bench.base.errors import BenchError, did_you_mean
+from bench.base.files import read_json
+from bench.catalogue.families import FAMILIES, Task
+from bench.catalogue.systems import BUILT_IN
 
-__all__ = ["FAMILIES", "FOLDERS", "build_config", "contract_of", "folder_of", "load_model", "register", "resolve", "systems", "target_of"]
-
-FAMILIES: Mapping[str, str] = MappingProxyType(
-    {
-        "words": "LanguageModel",
-        "text_encoders": "TextEncoder",
-        "by_example": "Synthesizer",
-        "style_transfer": "Styler",
-        "encoders": "Encoder",
-        "codecs": "Codec",
-        "images": "ImageGenerator",
-        "text_to_image": "TextToImage",
-    }
-)
-"""Family (section of params.yaml, table of the leaderboard) -> the contract its systems fulfil, unless their class names another
-as ``CONTRACT``."""
-FOLDERS: Mapping[str, str] = MappingProxyType({"text_encoders": "words", "style_transfer": "by_example"})
-"""Family -> folder of bench/ with its systems, where it is not the family's own name: sections that need other data are apart."""
+__all__ = [
+    "build_config",
+    "contract_of",
+    "family_of",
+    "load_model",
+    "resolve",
+    "systems",
+    "target_of",
+    "task_of",
+]
 
 
 @cache
@@ -46,18 +39,6 @@ def _plugins() -> dict[str, str]:
 def systems() -> Mapping[str, str]:
     """Every known system: ``name -> "module:Class"``; imports nothing."""
     return MappingProxyType({**_plugins(), **BUILT_IN})
-
-
-def register(name: str, target: str) -> None:
-    """Add a system.
-
-    Raises:
-        BenchError: the name is taken by another target (both are named).
-    """
-    old = systems().get(name)
-    if old is not None and old != target:
-        raise BenchError(f"system {name!r} is registered already as {old}; refused {target}")
-    BUILT_IN[name] = target
 
 
 def target_of(name: str) -> str:
@@ -72,9 +53,10 @@ def target_of(name: str) -> str:
         raise BenchError(f"unknown system {name!r}.{did_you_mean(name, systems())}") from None
 
 
-def folder_of(name: str) -> str:
-    """The folder of bench/ that holds a built-in system (a plug-in's family is the section that its block stands in)."""
-    return target_of(name).split(".")[1]
+def family_of(name: str) -> str:
+    """The family whose folder holds a built-in system; ``""`` for a plug-in: its family is the section of its block."""
+    parts = target_of(name).split(".")
+    return parts[2] if parts[:2] == ["bench", "families"] else ""
 
 
 def resolve(name: str) -> Any:
@@ -84,8 +66,20 @@ def resolve(name: str) -> Any:
 
 
 def contract_of(cls: Any, family: str) -> str:
-    """Name of the contract (in :mod:`bench.contracts`) that a system's class fulfils: its own ``CONTRACT``, or its family's."""
-    return str(getattr(cls, "CONTRACT", FAMILIES[family]))
+    """Contract (a Protocol of :mod:`bench.contracts`) of a system: ``CONTRACT`` of its class, or its family's first."""
+    return str(getattr(cls, "CONTRACT", FAMILIES[family].tasks[0].contract))
+
+
+def task_of(system: str, family: str) -> Task:
+    """How a system of a family is sampled and scored.
+
+    Raises:
+        BenchError: the family has no task for the contract that its class names.
+    """
+    try:
+        return FAMILIES[family].task(contract_of(resolve(system), family))
+    except BenchError as error:
+        raise BenchError(f"system {system!r}: {error}") from error
 
 
 def build_config(cls: Any, values: Mapping[str, Any], where: str) -> Any:

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import BenchError, did_you_mean
+from bench.base.errors import BenchError, did_you_mean
 
 __all__ = [
     "COLOURS",
@@ -93,7 +93,8 @@ class AskedObject:
 
 @dataclass(frozen=True)
 class AskedScene:
-    """What a caption asks for: the objects in the caption's order, and how the first lies to the second (index into RELATIONS)."""
+    """What a caption asks for: the objects in the caption's order, and how the first lies to the second (index into
+    RELATIONS)."""
 
     objects: tuple[AskedObject, ...]
     relation: int | None = None
@@ -105,7 +106,8 @@ class AskedScene:
 
 
 def is_unseen(colour: Any, digit: Any) -> Any:
-    """Colour ``i`` is held out with digit ``(3 i + 1) mod 10``: 8 of the 80 pairs. Takes whole numbers or arrays of them."""
+    """Colour ``i`` is held out with digit ``(3 i + 1) mod 10``: 8 of the 80 pairs. Takes whole numbers or arrays of
+    them."""
     return digit == (3 * colour + 1) % 10
 
 
@@ -124,7 +126,9 @@ def _object_words(digit: int, colour: int | None, small: bool) -> str:
     return " ".join(["an" if words[0] in ("orange", "eight") else "a", *words])
 
 
-def caption_of(objects: Sequence[tuple[int | None, int, bool]], relation: int | None = None, *, of_a_kind: bool = False) -> str:
+def caption_of(
+    objects: Sequence[tuple[int | None, int, bool]], relation: int | None = None, *, of_a_kind: bool = False
+) -> str:
     """The caption of ``objects``, each (colour index or None, digit, small).
 
     Args:
@@ -142,7 +146,10 @@ def caption_of(objects: Sequence[tuple[int | None, int, bool]], relation: int | 
     if of_a_kind:
         colour, digit, _ = objects[0]
         return " ".join(
-            filter(None, (DIGIT_WORDS[len(objects)], _COLOUR_NAMES[colour] if colour is not None else "", DIGIT_PLURALS[digit]))
+            filter(
+                None,
+                (DIGIT_WORDS[len(objects)], _COLOUR_NAMES[colour] if colour is not None else "", DIGIT_PLURALS[digit]),
+            )
         )
     words = [_object_words(digit, colour, small) for colour, digit, small in objects]
     return f" {RELATIONS[relation]} ".join(words) if relation is not None else " and ".join(words)
@@ -174,7 +181,8 @@ class _Reader:
     def fail(self, expected: str) -> BenchError:
         found = repr(self.words[self.at]) if self.at < len(self.words) else "the end"
         return BenchError(
-            f"caption {self.text!r}: expected {expected}, found {found} (a caption is like 'a small red three above a blue seven')"
+            f"caption {self.text!r}: expected {expected}, found {found} (a caption is like 'a small red three "
+            "above a blue seven')"
         )
 
     def object(self) -> AskedObject:

@@ -1,4 +1,5 @@
-"""The one training loop of every neural system (over 350 lines: loop, checkpoint and process group belong to one resume).
+"""The one training loop of every neural system (over 350 lines: loop, checkpoint and process group belong to one
+resume).
 
 Deterministic by construction: everything random in step ``s`` is drawn from generators seeded by (seed, s), so that a
 run resumed from a checkpoint, or spread over processes by ``torchrun``, walks through the same batches.
@@ -20,13 +21,13 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from bench.config import TrainConfig, train_config
+from bench.base.errors import BenchError
+from bench.base.files import atomic
+from bench.base.processes import rank, world_size
+from bench.base.progress import Progress
+from bench.base.seeds import derive
+from bench.config.load import TrainConfig, train_config
 from bench.contracts import RunContext
-from bench.errors import BenchError
-from bench.files import atomic
-from bench.processes import rank, world_size
-from bench.progress import Progress
-from bench.seeds import derive
 
 __all__ = ["TrainConfig", "fit", "learning_rate", "load_module", "rand", "randn", "save_module"]
 
@@ -120,7 +121,9 @@ class _State:
         self.curve: list[tuple[int, dict[str, float]]] = []
 
     def save(self, path: Path) -> None:
-        tensors = {f"module.{key}": value.detach().cpu().contiguous() for key, value in self.module.state_dict().items()}
+        tensors = {
+            f"module.{key}": value.detach().cpu().contiguous() for key, value in self.module.state_dict().items()
+        }
         tensors |= {f"ema.{i}": value.cpu() for i, value in enumerate(self.ema)}
         for index, entry in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{key}": torch.as_tensor(value).cpu() for key, value in entry.items()}
@@ -133,7 +136,9 @@ class _State:
         with safe_open(path, framework="pt") as file:
             facts = json.loads(file.metadata()["facts"])
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (safe_open is no mapping)
-        self.module.load_state_dict({key.removeprefix("module."): v for key, v in tensors.items() if key.startswith("module.")})
+        self.module.load_state_dict(
+            {key.removeprefix("module."): v for key, v in tensors.items() if key.startswith("module.")}
+        )
         for i, value in enumerate(self.ema):
             value.copy_(tensors[f"ema.{i}"])
         state: dict[int, dict[str, Tensor]] = {}
@@ -177,7 +182,8 @@ def fit(
         module: whose ``state_dict`` is checkpointed and whose parameters are trained.
         loss: ``loss(batch, generator) -> {"loss": scalar, ...}``; further scalars are logged. Noise comes from
             ``generator`` through :func:`randn` / :func:`rand`, which keep it equal over any number of processes.
-        batches: ``batches(rng, batch_size)`` returns the whole batch of a step (arrays or tensors with the batch first).
+        batches: ``batches(rng, batch_size)`` returns the whole batch of a step (arrays or tensors with the batch
+            first).
         run: seed, device, ``train`` mapping, checkpoint folder, curve sink; ``run.cost`` is filled in.
         parameters: what to train, if not all of ``module``.
         on_step: called after each optimiser step with its number (1-based).
@@ -211,7 +217,9 @@ def fit(
     device_type = run.device.split(":")[0]
     generator = torch.Generator(device=run.device)
     start = time.monotonic() - state.seconds
-    with Progress(f"train {run.name}", config.steps, "step", initial=state.step, quiet=run.quiet or rank() > 0) as progress:
+    with Progress(
+        f"train {run.name}", config.steps, "step", initial=state.step, quiet=run.quiet or rank() > 0
+    ) as progress:
         while state.step < config.steps:
             step = state.step
             # 1. Everything random in this step comes from (seed, step).
@@ -232,8 +240,14 @@ def fit(
                 state.flops_per_step = float(counter.get_total_flops()) * world_size()  # type: ignore[union-attr]
             value = float(terms["loss"].detach())
             if not math.isfinite(value):
-                kept = f"; the last good checkpoint is {checkpoint}" if checkpoint is not None and checkpoint.is_file() else ""
-                raise BenchError(f"{run.name}: the loss is {value} at step {step}: lower `train.lr` or raise `train.warmup`{kept}")
+                kept = (
+                    f"; the last good checkpoint is {checkpoint}"
+                    if checkpoint is not None and checkpoint.is_file()
+                    else ""
+                )
+                raise BenchError(
+                    f"{run.name}: the loss is {value} at step {step}: lower `train.lr` or raise `train.warmup`{kept}"
+                )
             # 3. Step, moving average, hook.
             if config.grad_clip:
                 torch.nn.utils.clip_grad_norm_(trained, config.grad_clip, foreach=True)
@@ -255,7 +269,12 @@ def fit(
                 }
                 state.curve.append((state.step, point))
                 run.curve(state.step, point)
-            if checkpoint is not None and config.checkpoint_every and state.step % config.checkpoint_every == 0 and rank() == 0:
+            if (
+                checkpoint is not None
+                and config.checkpoint_every
+                and state.step % config.checkpoint_every == 0
+                and rank() == 0
+            ):
                 state.save(checkpoint)
             progress.update(1, f"loss {value:.4f}")
     if ema:

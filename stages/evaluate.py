@@ -9,11 +9,12 @@ import argparse
 import time
 from pathlib import Path
 
-from bench.config import load_params
-from bench.errors import friendly
-from bench.files import write_json
-from bench.plan import context, leave_empty, stage_module
-from bench.processes import distributed, rank, set_threads
+from bench.base.errors import friendly
+from bench.base.files import write_json
+from bench.base.processes import distributed, rank, set_threads
+from bench.config.load import load_params
+from bench.pipeline.plan import stage_module
+from bench.pipeline.stage import context, leave_empty
 
 
 def main() -> None:
@@ -27,12 +28,12 @@ def main() -> None:
     scores = root / "evaluations" / f"{name}.json"
     if leave_empty(params, name, scores, scores.with_suffix(".metrics.json")):
         return
-    judging = stage_module("evaluation", block["family"], block["system"])
+    module = stage_module(block, "evaluate")
     ctx = context(root, params, name, "evaluate")
     start = time.monotonic()
     with distributed():
         set_threads(params.runtime["threads"])
-        result = judging.evaluate(ctx)
+        result = module.evaluate(ctx)
         if rank() > 0:
             return
     rows = [record.to_json() for record in result.records]

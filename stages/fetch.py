@@ -1,4 +1,5 @@
-"""Stage ``fetch``: bring the named members of a data set into ``data/raw/NAME``, from a checked archive or the user's own files.
+"""Stage ``fetch``: bring the named members of a data set into ``data/raw/NAME``, from a checked archive or the user's
+own files.
 
 python stages/fetch.py NAME
 """
@@ -8,11 +9,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from bench.config import load_params
+from bench.base.errors import BenchError, friendly
+from bench.config.load import load_params
 from bench.data.card_reader import card_of_block
 from bench.data.fetching import fetch_card
-from bench.errors import BenchError, friendly
-from bench.plan import leave_empty
+from bench.pipeline.stage import leave_empty
 
 
 def main(root: Path, name: str) -> None:
@@ -22,7 +23,9 @@ def main(root: Path, name: str) -> None:
         return
     card = card_of_block(name, params.dataset(name), f"{params.path}: datasets", root)
     if card.kind == "scenes":
-        raise BenchError(f"{name} is rendered from {card.source}: fetch that, then run `python stages/prepare.py {name}`")
+        raise BenchError(
+            f"{name} is rendered from {card.source}: fetch that, then run `python stages/prepare.py {name}`"
+        )
     names = fetch_card(card, root / "data" / "raw" / name, root / "downloads", root)
     print(f"fetch {name}: {len(names)} files")
 

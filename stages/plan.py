@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.config import load_params
-from bench.errors import friendly
-from bench.plan import write_plan
-from bench.validation import validate
+from bench.base.errors import friendly
+from bench.config.load import load_params
+from bench.pipeline.plan import write_plan
+from bench.pipeline.validation import validate
 
 
 def main() -> None:

@@ -9,11 +9,11 @@ import argparse
 import sys
 from pathlib import Path
 
-from bench.config import load_params
+from bench.base.errors import friendly
+from bench.config.load import load_params
 from bench.data.card_reader import card_of_block
 from bench.data.prepare import prepare_card
-from bench.errors import friendly
-from bench.plan import leave_empty
+from bench.pipeline.stage import leave_empty
 
 
 def main(root: Path, name: str) -> None:
@@ -27,7 +27,11 @@ def main(root: Path, name: str) -> None:
     meta = prepare_card(card, raw, data / "prepared" / name, params.seed)
     for line in meta.get("skipped", []):
         print(f"left out: {line}", file=sys.stderr)
-    print(f"prepare {name}: " + ", ".join(f"{split} {count:,}" for split, count in meta["splits"].items()) + f" {meta['unit']}")
+    print(
+        f"prepare {name}: "
+        + ", ".join(f"{split} {count:,}" for split, count in meta["splits"].items())
+        + f" {meta['unit']}"
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""Stage ``report``: the leaderboard as json, csv, md and one self-contained page; the claims and their verdicts; the README's table.
+"""Stage ``report``: the leaderboard as json, csv, md and one self-contained page; the claims and their verdicts; the
+README's table.
 
 python stages/report.py
 python stages/report.py --readme      (also puts the table between the markers of README.md)
@@ -9,11 +10,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from bench.config import load_params
-from bench.errors import friendly
-from bench.files import atomic, write_json, write_text
-from bench.results.build import build
-from bench.results.overview import insert_block
+from bench.base.errors import friendly
+from bench.base.files import atomic, write_json, write_text
+from bench.config.load import load_params
+from bench.report.build import build
+from bench.report.overview import insert_block
 from bench.results.sources import gather
 
 

@@ -10,12 +10,13 @@ import dataclasses
 import time
 from pathlib import Path
 
-from bench.config import load_params
-from bench.errors import friendly
-from bench.files import write_image_samples, write_json, write_text_samples
-from bench.hardware import describe, peak_memory_bytes
-from bench.plan import context, leave_empty, stage_module
-from bench.processes import distributed, rank, set_threads
+from bench.base.errors import friendly
+from bench.base.files import write_image_samples, write_json, write_text_samples
+from bench.base.hardware import describe, peak_memory_bytes
+from bench.base.processes import distributed, rank, set_threads
+from bench.config.load import load_params
+from bench.pipeline.plan import stage_module
+from bench.pipeline.stage import context, leave_empty
 
 _TIMES = ("seconds", "seconds_per_item", "cost")
 
@@ -28,7 +29,7 @@ def main() -> None:
     root = Path.cwd()
     params = load_params()
     block = params.generator(name)
-    drawing = stage_module("drawing", block["family"], block["system"])
+    module = stage_module(block, "sample")
     ctx = context(root, params, name, "sample")
     assert ctx.samples is not None
     if leave_empty(params, name, ctx.samples, root / "runs" / name / "sample.json"):
@@ -36,14 +37,22 @@ def main() -> None:
     start = time.monotonic()
     with distributed():
         set_threads(params.runtime["threads"])
-        sets = drawing.draw(ctx)
+        sets = module.sample(ctx)
         if rank() > 0:
             return
     variants = {item.variant: {key: item.info[key] for key in _TIMES if key in item.info} for item in sets}
-    sets = [dataclasses.replace(item, info={key: value for key, value in item.info.items() if key not in _TIMES}) for item in sets]
+    sets = [
+        dataclasses.replace(item, info={key: value for key, value in item.info.items() if key not in _TIMES})
+        for item in sets
+    ]
     (write_text_samples if ctx.samples.suffix == ".jsonl" else write_image_samples)(ctx.samples, sets)
     seconds = time.monotonic() - start
-    cost = {"seconds": seconds, "peak_memory_bytes": peak_memory_bytes(ctx.device), "machine": describe(ctx.device), "variants": variants}
+    cost = {
+        "seconds": seconds,
+        "peak_memory_bytes": peak_memory_bytes(ctx.device),
+        "machine": describe(ctx.device),
+        "variants": variants,
+    }
     write_json(root / "runs" / name / "sample.json", cost)
     print(f"sample {name}: {len(sets)} variants in {seconds:.1f} s")
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.config import load_params
-from bench.errors import friendly
-from bench.results.store import local_uri, same_store, tracking_uri
-from bench.results.tracking import sync
+from bench.base.errors import friendly
+from bench.config.load import load_params
+from bench.tracking.store import local_uri, same_store, tracking_uri
+from bench.tracking.sync import sync
 
 
 def main() -> None:

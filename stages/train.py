@@ -18,14 +18,14 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from bench.config import Params, load_params
+from bench.base.errors import BenchError, friendly
+from bench.base.files import write_json, write_text
+from bench.base.hardware import describe, peak_memory_bytes
+from bench.base.processes import distributed, rank, seeded, set_threads, world_size
+from bench.config.load import Params, load_params
 from bench.contracts import RunContext
 from bench.data.datasets import load
-from bench.errors import BenchError, friendly
-from bench.files import write_json, write_text
-from bench.hardware import describe, peak_memory_bytes
-from bench.plan import checkpoint_key, context, leave_empty, run_seed
-from bench.processes import distributed, rank, seeded, set_threads, world_size
+from bench.pipeline.stage import checkpoint_key, context, leave_empty, run_seed
 from bench.registry import build_config, resolve
 
 
@@ -37,7 +37,10 @@ def read_data(folder: Path) -> Mapping[str, Any]:
 def history_tsv(points: list[tuple[int, dict[str, float]]]) -> str:
     """The learning curve as tab-separated values with a header."""
     columns = ["step", *dict.fromkeys(key for _, values in points for key in values)]
-    rows = ["\t".join([str(step), *(f"{values[key]:.9g}" if key in values else "" for key in columns[1:])]) for step, values in points]
+    rows = [
+        "\t".join([str(step), *(f"{values[key]:.9g}" if key in values else "" for key in columns[1:])])
+        for step, values in points
+    ]
     return "\n".join(["\t".join(columns), *rows]) + "\n"
 
 
@@ -71,7 +74,12 @@ def train(root: Path, params: Params, name: str) -> None:
     if rank() > 0:
         return
     seconds = max(time.monotonic() - start, run.cost.pop("loop_seconds", 0.0))
-    cost = {"seconds": seconds, "cpu_seconds": time.process_time() - cpu, "peak_memory_bytes": peak_memory_bytes(ctx.device), **run.cost}
+    cost = {
+        "seconds": seconds,
+        "cpu_seconds": time.process_time() - cpu,
+        "peak_memory_bytes": peak_memory_bytes(ctx.device),
+        **run.cost,
+    }
     folder = root / "models" / name
     partial = folder.with_name(f".{name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -88,9 +96,13 @@ def train(root: Path, params: Params, name: str) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
     write_text(root / "runs" / name / "history.tsv", history_tsv(points or [(0, {"seconds": seconds})]))
-    write_json(root / "runs" / name / "train.json", {**cost, "machine": describe(ctx.device), "processes": world_size()})
+    write_json(
+        root / "runs" / name / "train.json", {**cost, "machine": describe(ctx.device), "processes": world_size()}
+    )
     shutil.rmtree(root / "checkpoints" / name, ignore_errors=True)
-    print(f"train {name}: {seconds:.1f} s" + (f", {cost['parameters']:,.0f} parameters" if "parameters" in cost else ""))
+    print(
+        f"train {name}: {seconds:.1f} s" + (f", {cost['parameters']:,.0f} parameters" if "parameters" in cost else "")
+    )
 
 
 def main() -> None:
@@ -108,13 +120,17 @@ def main() -> None:
     (root / "checkpoints").mkdir(exist_ok=True)
     # An orphan of a killed `dvc repro` may still be training the same generator.
     lock = (
-        FileLock(root / "checkpoints" / f"{args.name}.lock", timeout=0) if os.environ.get("RANK", "0") == "0" else contextlib.nullcontext()
+        FileLock(root / "checkpoints" / f"{args.name}.lock", timeout=0)
+        if os.environ.get("RANK", "0") == "0"
+        else contextlib.nullcontext()
     )
     try:
         with lock, distributed():
             train(root, params, args.name)
     except Timeout:
-        raise BenchError(f"{args.name} is being trained by another process: wait for it or end it, then run again") from None
+        raise BenchError(
+            f"{args.name} is being trained by another process: wait for it or end it, then run again"
+        ) from None
 
 
 if __name__ == "__main__":

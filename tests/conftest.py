@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from bench.base.files import SampleSet
 from bench.contracts import RunContext
-from bench.files import SampleSet
 from bench.results.records import Record
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -23,7 +23,8 @@ os.environ.setdefault("DVC_NO_ANALYTICS", "1")
 
 @pytest.fixture(autouse=True)
 def same_threads() -> Iterator[None]:
-    """What a test asked for (the command line sets the threads of params.yaml) ends with it: the other test process needs its core."""
+    """What a test asked for (the command line sets the threads of params.yaml) ends with it: the other test process
+    needs its core."""
     before = os.environ["OMP_NUM_THREADS"]
     yield
     os.environ["OMP_NUM_THREADS"] = before
@@ -32,7 +33,13 @@ def same_threads() -> Iterator[None]:
         torch.set_num_threads(int(before))
 
 
-_LONGEST = ("test_smoke_pipeline.py", "test_by_hand.py", "test_bring_your_own_data.py", "test_contributing.py", "test_tracking.py")
+_LONGEST = (
+    "test_smoke_pipeline.py",
+    "test_by_hand.py",
+    "test_bring_your_own_data.py",
+    "test_contributing.py",
+    "test_tracking.py",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -42,7 +49,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture
 def small_project(tmp_path: Path) -> Path:
-    """A checkout in small: params.yaml with two word models and an image model, trained, sampled and evaluated for real."""
+    """A checkout in small: params.yaml with two word models and an image model, trained, sampled and evaluated for
+    real."""
     return make_small_project(tmp_path / "project")
 
 
@@ -50,40 +58,84 @@ def make_small_project(root: Path) -> Path:
     """Everything that the stages would leave under ``root``, within a tenth of a second."""
     import numpy as np
 
-    from bench.files import write_image_samples, write_json, write_text, write_text_samples
-    from bench.images.dummy_images import DummyImages, DummyImagesConfig
-    from bench.words.ngram import NGram, NGramConfig
+    from bench.base.files import write_image_samples, write_json, write_text, write_text_samples
+    from bench.families.images.dummy_images import DummyImages, DummyImagesConfig
+    from bench.families.words.ngram import NGram, NGramConfig
 
     write_text(root / "params.yaml", SMALL_PARAMS)
-    write_json(root / "data/prepared/play/meta.json", {"name": "play", "kind": "text", "splits": {"train": 1}, "digest": "0" * 64})
-    write_json(root / "data/prepared/digits/meta.json", {"name": "digits", "kind": "images", "splits": {"train": 2}, "digest": "1" * 64})
+    write_json(
+        root / "data/prepared/play/meta.json",
+        {"name": "play", "kind": "text", "splits": {"train": 1}, "digest": "0" * 64},
+    )
+    write_json(
+        root / "data/prepared/digits/meta.json",
+        {"name": "digits", "kind": "images", "splits": {"train": 2}, "digest": "1" * 64},
+    )
     text = "To be or not to be, that is the question.\nTo sleep, perchance to dream.\n" * 20
-    for name, config in (("ngram-char", NGramConfig(order=3)), ("ngram-word", NGramConfig(unit="words", order=3, spelling_order=3))):
+    for name, config in (
+        ("ngram-char", NGramConfig(order=3)),
+        ("ngram-word", NGramConfig(unit="words", order=3, spelling_order=3)),
+    ):
         model = NGram(config)
         model.fit({"train": text, "validation": text[:200]}, RunContext())
         model.save(root / "models" / name)
         write_json(
-            root / "models" / name / "model.json", {"name": name, "system": "ngram", "config": dataclasses.asdict(config), "uses": {}}
+            root / "models" / name / "model.json",
+            {"name": name, "system": "ngram", "config": dataclasses.asdict(config), "uses": {}},
         )
         sets = [SampleSet(f"n={n}", texts=[model.sample(40, 0, "To be", n=n)], prompts=["To be"]) for n in (1, 2, 3)]
         write_text_samples(root / "samples" / f"{name}.jsonl", sets)
         rows = []
         for n in (1, 2, 3):
-            rows += [_row(name, "ngram", "words", "play", "bits_per_byte", "bpb/play/v1", 4.0 - n + 0.1 * (name == "ngram-word"), f"n={n}")]
+            rows += [
+                _row(
+                    name,
+                    "ngram",
+                    "words",
+                    "play",
+                    "bits_per_byte",
+                    "bpb/play/v1",
+                    4.0 - n + 0.1 * (name == "ngram-word"),
+                    f"n={n}",
+                )
+            ]
         rows += [_row(name, "ngram", "words", "play", "perplexity", "ppl/tokens/v1", 9.5, "n=3")]
         _leave(root, name, rows, [SampleSet(f"n={n}") for n in (1, 2, 3)])
     images = DummyImages(DummyImagesConfig())
     images.save(root / "models/dummy-images")
-    write_json(root / "models/dummy-images/model.json", {"name": "dummy-images", "system": "dummy_images", "config": {}, "uses": {}})
+    write_json(
+        root / "models/dummy-images/model.json",
+        {"name": "dummy-images", "system": "dummy_images", "config": {}, "uses": {}},
+    )
     drawn = images.sample(12, 3, np.arange(12) % 10)
     write_image_samples(root / "samples/dummy-images.npz", [SampleSet("", images=drawn, labels=np.arange(12) % 10)])
-    rows = [_row("dummy-images", "dummy_images", "images", "digits", "fid", "fid/net/n=1000/ref=test/v1", 812.5, "", role="floor")]
+    rows = [
+        _row(
+            "dummy-images",
+            "dummy_images",
+            "images",
+            "digits",
+            "fid",
+            "fid/net/n=1000/ref=test/v1",
+            812.5,
+            "",
+            role="floor",
+        )
+    ]
     _leave(root, "dummy-images", rows, [SampleSet("")])
     return root
 
 
 def _row(
-    name: str, system: str, family: str, dataset: str, metric: str, protocol: str, value: float, variant: str, role: str = "generator"
+    name: str,
+    system: str,
+    family: str,
+    dataset: str,
+    metric: str,
+    protocol: str,
+    value: float,
+    variant: str,
+    role: str = "generator",
 ) -> dict[str, Any]:
     record = Record(
         name,
@@ -103,12 +155,17 @@ def _row(
 
 
 def _leave(root: Path, name: str, rows: list[dict[str, Any]], sets: list[SampleSet]) -> None:
-    from bench.files import write_json, write_text
+    from bench.base.files import write_json, write_text
 
     write_json(root / "evaluations" / f"{name}.json", {"generator": name, "records": rows, "extras": {}})
     write_text(root / "runs" / name / "history.tsv", "step\tseconds\tloss\n1\t0.5\t3.0\n2\t1.0\t2.0\n3\t1.5\t1.5\n")
-    write_json(root / "runs" / name / "train.json", {"seconds": 1.5, "parameters": 1000, "train_flops": 5e6, "peak_memory_bytes": 1e6})
-    write_json(root / "runs" / name / "sample.json", {item.variant: {"seconds_per_item": 0.01, "n": 4} for item in sets})
+    write_json(
+        root / "runs" / name / "train.json",
+        {"seconds": 1.5, "parameters": 1000, "train_flops": 5e6, "peak_memory_bytes": 1e6},
+    )
+    write_json(
+        root / "runs" / name / "sample.json", {item.variant: {"seconds_per_item": 0.01, "n": 4} for item in sets}
+    )
 
 
 SMALL_PARAMS = """\
@@ -119,7 +176,8 @@ datasets:
   digits: {card: datasets/digits.yaml}
 words:
   ngram-char: {system: ngram, dataset: play, model: {order: 3}, sample: {variants: [{n: 1}, {n: 2}, {n: 3}]}}
-  ngram-word: {system: ngram, dataset: play, model: {unit: words, order: 3}, sample: {variants: [{n: 1}, {n: 2}, {n: 3}]}}
+  ngram-word:
+    {system: ngram, dataset: play, model: {unit: words, order: 3}, sample: {variants: [{n: 1}, {n: 2}, {n: 3}]}}
 encoders:
   net: {system: resnet, dataset: digits}
 images:

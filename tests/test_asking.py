@@ -9,11 +9,11 @@ import pandas
 import pytest
 from numpy.typing import NDArray
 
-from bench.asking import Request, answer, request_of
-from bench.by_example.dummy_style import DummyStyle
-from bench.by_example.image_analogies import ImageAnalogies
-from bench.by_example.video_textures import VideoTextures
-from bench.errors import BenchError
+from bench.base.errors import BenchError
+from bench.families.by_example.analogies.image_analogies import ImageAnalogies
+from bench.families.by_example.video.video_textures import VideoTextures
+from bench.families.style_transfer.dummy_style import DummyStyle
+from bench.inference import Request, answer, request_of
 
 
 def test_forms_of_input() -> None:
@@ -38,7 +38,9 @@ def test_what_is_missing_is_said() -> None:
 def test_named_pictures_go_to_analogies_and_to_style_transfer() -> None:
     a, b = (np.random.default_rng(i).integers(0, 256, (16, 16, 3), dtype=np.uint8) for i in range(2))
     options = {"options": '{"kappa": 2.0}'}
-    (made,) = answer(ImageAnalogies(), "by_example", request_of("by_example", {"a": a, "a_prime": 255 - a, "b": b}, options))
+    (made,) = answer(
+        ImageAnalogies(), "by_example", request_of("by_example", {"a": a, "a_prime": 255 - a, "b": b}, options)
+    )
     np.testing.assert_array_equal(made, ImageAnalogies().analogy(a, 255 - a, b, kappa=2.0))
     (styled,) = answer(DummyStyle(), "style_transfer", Request(pictures={"content": a, "style": b}))
     np.testing.assert_array_equal(styled, DummyStyle().stylise(a, b))
@@ -48,7 +50,9 @@ def test_named_pictures_go_to_analogies_and_to_style_transfer() -> None:
 
 def test_frames_go_to_video_textures() -> None:
     frames = np.random.default_rng(0).integers(0, 256, (20, 4, 4, 3), dtype=np.uint8)
-    played = np.stack(answer(VideoTextures(), "by_example", request_of("by_example", frames, {"n_frames": 30, "seed": 3})))
+    played = np.stack(
+        answer(VideoTextures(), "by_example", request_of("by_example", frames, {"n_frames": 30, "seed": 3}))
+    )
     np.testing.assert_array_equal(played, frames[VideoTextures().play(frames, 30, 3)])
 
 
@@ -57,4 +61,7 @@ def test_texts_go_to_text_encoders() -> None:
         def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
             return np.array([[len(text)] for text in texts], dtype=np.float32)
 
-    assert np.stack(answer(Lengths(), "text_encoders", request_of("text_encoders", ["a", "bcd"], {}))).tolist() == [[1.0], [3.0]]
+    assert np.stack(answer(Lengths(), "text_encoders", request_of("text_encoders", ["a", "bcd"], {}))).tolist() == [
+        [1.0],
+        [3.0],
+    ]

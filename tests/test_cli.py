@@ -1,4 +1,5 @@
-"""The command line: every command (hence above 350 lines) on a small project, its errors, and what it does not import."""
+"""The command line: every command (hence above 350 lines) on a small project, its errors, and what it does not
+import."""
 
 from __future__ import annotations
 
@@ -12,12 +13,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bench.base.errors import BenchError
+from bench.base.files import write_json
 from bench.cli import main
 from bench.commands.comparing import compare_rows
 from bench.commands.sampling import find, parse_size
-from bench.config import load_params
-from bench.errors import BenchError
-from bench.files import write_json
+from bench.config.load import load_params
 from bench.results.leaderboard import build_rows, to_json
 from bench.results.records import Record
 
@@ -54,7 +55,18 @@ class TestStart:
 
     def test_the_module_is_the_command(self) -> None:
         done = subprocess.run([sys.executable, "-m", "bench", "--help"], capture_output=True, text=True, check=True)
-        for command in ("ls", "validate", "sample", "compare", "track", "report", "verify", "doctor", "profile", "where"):
+        for command in (
+            "ls",
+            "validate",
+            "sample",
+            "compare",
+            "track",
+            "report",
+            "verify",
+            "doctor",
+            "profile",
+            "where",
+        ):
             assert f" {command} " in done.stdout
 
     def test_listing_needs_no_torch(self, here: Path) -> None:
@@ -68,7 +80,9 @@ class TestStart:
         assert done.stdout.splitlines()[-1] == "[]"
 
     def test_an_error_is_one_message_without_traceback(self, tmp_path: Path) -> None:
-        done = subprocess.run([sys.executable, "-m", "bench", "ls"], cwd=tmp_path, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [sys.executable, "-m", "bench", "ls"], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
         assert done.returncode == 1
         assert done.stderr.startswith("error: no ")
         assert "params.yaml here: run the command in the project's root folder" in done.stderr
@@ -97,11 +111,18 @@ class TestListing:
 
     def test_family_systems_datasets_and_plain_table(self, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert run("ls", "--family", "words") == 0
-        assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["name", "ngram-char", "ngram-word"]
+        assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == [
+            "name",
+            "ngram-char",
+            "ngram-word",
+        ]
         assert run("ls", "--systems", "--json") == 0
-        assert {"name": "ngram", "family": "words", "contract": "LanguageModel", "class": "bench.words.ngram:NGram"} in json.loads(
-            capsys.readouterr().out
-        )
+        assert {
+            "name": "ngram",
+            "family": "words",
+            "contract": "LanguageModel",
+            "class": "bench.families.words.ngram:NGram",
+        } in json.loads(capsys.readouterr().out)
         assert run("ls", "--datasets") == 0
         assert "datasets/play.yaml" in capsys.readouterr().out
         assert run("ls", "--family", "wrods") == 1
@@ -131,7 +152,9 @@ class TestValidate:
     @pytest.fixture
     def sound(self, here: Path) -> Path:
         text = (here / "params.yaml").read_text()
-        text = text.replace("{card: datasets/play.yaml}", "{card: play.yaml}").replace("{card: datasets/digits.yaml}", "{card: play2.yaml}")
+        text = text.replace("{card: datasets/play.yaml}", "{card: play.yaml}").replace(
+            "{card: datasets/digits.yaml}", "{card: play2.yaml}"
+        )
         (here / "params.yaml").write_text(text)
         card = "name: NAME\nkind: text\nlicence: none\nattribution: none\nsources: [{path: a.txt}]\nmembers: [a.txt]\n"
         card += "split: {rule: position, validation: 0.1, test: 0.1}\n"
@@ -160,7 +183,9 @@ class TestValidate:
         assert run("validate") == 1
         assert "play2.yaml" in capsys.readouterr().err
 
-    def test_the_project_itself_is_sound(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_the_project_itself_is_sound(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         monkeypatch.chdir(Path(__file__).resolve().parents[1])
         assert run("validate") == 0, capsys.readouterr().err
         assert "smoke, cpu, gpu" in capsys.readouterr().out
@@ -244,7 +269,9 @@ class TestSample:
         veiled[..., 3] = board * 255
         Image.fromarray(veiled).save(here / "veiled.png")
         for name, expected in (("deep.png", {0, 200}), ("veiled.png", {0, 255})):
-            assert run("sample", "texture", "--exemplar", name, "--size", "12", "--out", "t.png") == 0, capsys.readouterr().err
+            assert run("sample", "texture", "--exemplar", name, "--size", "12", "--out", "t.png") == 0, (
+                capsys.readouterr().err
+            )
             with Image.open("t.png") as image:
                 assert set(np.unique(np.asarray(image))) == expected
         assert run("sample", "texture", "--exemplar", "deep.png", "--window", "17", "--out", "t.png") == 1
@@ -255,18 +282,29 @@ class TestSample:
 
     def test_captions_and_what_goes_wrong(self, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
         with (here / "params.yaml").open("a") as file:
-            file.write("text_to_image:\n  latent-diffusion-scenes:\n    {system: dummy_scenes, dataset: digits, codec: net,")
+            file.write(
+                "text_to_image:\n  latent-diffusion-scenes:\n    {system: dummy_scenes, dataset: digits, codec: net,"
+            )
             file.write(" text_encoder: net, detector: net, scorer: net}\n")
         assert run("sample", "latent-diffusion", "--prompt", "a red three") == 1
         assert "dvc repro" in capsys.readouterr().err  # not trained
-        from bench.text_to_image.dummy_scenes import DummyScenes, DummyScenesConfig
+        from bench.families.text_to_image.dummy_scenes import DummyScenes, DummyScenesConfig
 
         DummyScenes(DummyScenesConfig()).save(here / "models/latent-diffusion-scenes")
         write_json(
             here / "models/latent-diffusion-scenes/model.json",
             {"name": "latent-diffusion-scenes", "system": "dummy_scenes", "config": {}, "uses": {}},
         )
-        command = ["sample", "latent-diffusion", "--prompt", "a red three above a blue seven", "--negative-prompt", "blue", "--seed", "7"]
+        command = [
+            "sample",
+            "latent-diffusion",
+            "--prompt",
+            "a red three above a blue seven",
+            "--negative-prompt",
+            "blue",
+            "--seed",
+            "7",
+        ]
         assert run(*command, "--out", "x.png") == 0, capsys.readouterr().err
         first = (here / "x.png").read_bytes()
         assert run(*command, "--out", "y.png") == 0
@@ -279,7 +317,9 @@ class TestSample:
         assert "KEY=VALUE" in capsys.readouterr().err
 
 
-def row(generator: str, value: float | None, ci95: tuple[float, float] | None, metric: str = "fid", **fields: Any) -> Record:
+def row(
+    generator: str, value: float | None, ci95: tuple[float, float] | None, metric: str = "fid", **fields: Any
+) -> Record:
     fields = {"protocol": "p/v1", "higher_is_better": False, "n": 100, **fields}
     return Record(generator, "s", "images", "mnist", metric, value=value, ci95=ci95, **fields)
 
@@ -327,7 +367,11 @@ class TestCompare:
         assert "tie" in out
         assert "p/v1" in out
         assert run("compare", "a", "c", "--json") == 0
-        assert {pair["verdict"] for pair in json.loads(capsys.readouterr().out)} == {"a is better", "a is cheaper", "c is better"}
+        assert {pair["verdict"] for pair in json.loads(capsys.readouterr().out)} == {
+            "a is better",
+            "a is cheaper",
+            "c is better",
+        }
 
 
 class TestTrackAndReport:
@@ -344,7 +388,9 @@ class TestTrackAndReport:
 
 
 class TestDoctor:
-    def test_json_and_states(self, here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_json_and_states(
+        self, here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
         (here / "constraints.txt").write_text("numpy==0.0.1\n# note\ntyper==999\n")
         (here / "mlflow.db").write_bytes(b"broken" * 100)
@@ -358,7 +404,9 @@ class TestDoctor:
         assert checks["dvc"]["state"] == "error"
         assert all(check["remedy"] for check in checks.values() if check["state"] != "ok")
 
-    def test_missing_npm_has_a_remedy(self, here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_missing_npm_has_a_remedy(
+        self, here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         monkeypatch.setenv("PATH", str(here))
         run("doctor")
         line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("npm"))
@@ -368,7 +416,9 @@ class TestDoctor:
 
 def test_help_speed(benchmark: Any) -> None:
     """Reported, not asserted: a busy machine is no defect of the program."""
-    benchmark.pedantic(lambda: subprocess.run([sys.executable, "-m", "bench", "--help"], capture_output=True, check=True), rounds=3)
+    benchmark.pedantic(
+        lambda: subprocess.run([sys.executable, "-m", "bench", "--help"], capture_output=True, check=True), rounds=3
+    )
 
 
 @pytest.mark.parametrize(

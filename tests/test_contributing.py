@@ -1,4 +1,5 @@
-"""Follows CONTRIBUTING.md to the letter, in a copy of the project: writes, inserts and runs what its marked blocks say, in their order."""
+"""Follows CONTRIBUTING.md to the letter, in a copy of the project: writes, inserts and runs what its marked blocks say,
+in their order."""
 
 from __future__ import annotations
 
@@ -14,14 +15,14 @@ from typing import Any
 import pytest
 import yaml
 
-from bench.config import merge, set_profile
+from bench.config.load import merge, set_profile
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"<!-- (run|file|merge|line|import|loop)(?:: (\S+))? -->\n```\w+\n(.*?)```", re.S)
 COPIED = ("bench", "stages", "datasets", "docs", "tests/contracts", "reports")
 FILES = ("params.yaml", "dvc.yaml", "constraints.txt", "pyproject.toml", "tests/conftest.py")
-LINE_ENDS = {"bench/systems.py": "\n}\n", "bench/metrics/catalogue.py": "\n)\n\n"}
+LINE_ENDS = {"bench/catalogue/systems.py": "\n}\n", "bench/catalogue/metrics.py": "\n)\n\n"}
 """What closes the table that a new line goes to."""
 
 
@@ -48,8 +49,16 @@ class Copy:
 
     def run(self, command: str) -> str:
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        environment = {**os.environ, "PATH": path, "PYTHONPATH": str(self.root), "DVC_NO_ANALYTICS": "1", "OMP_NUM_THREADS": "1"}
-        done = subprocess.run(["bash", "-ec", command], cwd=self.root, env=environment, capture_output=True, text=True, check=False)
+        environment = {
+            **os.environ,
+            "PATH": path,
+            "PYTHONPATH": str(self.root),
+            "DVC_NO_ANALYTICS": "1",
+            "OMP_NUM_THREADS": "1",
+        }
+        done = subprocess.run(
+            ["bash", "-ec", command], cwd=self.root, env=environment, capture_output=True, text=True, check=False
+        )
         assert not done.returncode, f"{command}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
         return done.stdout
 
@@ -63,7 +72,9 @@ class Copy:
             elif action == "file":
                 path.write_text(content, encoding="utf-8")
             elif action == "merge":
-                path.write_text(yaml.safe_dump(merge(yaml.safe_load(path.read_text()), yaml.safe_load(content)), sort_keys=False))
+                path.write_text(
+                    yaml.safe_dump(merge(yaml.safe_load(path.read_text()), yaml.safe_load(content)), sort_keys=False)
+                )
             else:
                 text = path.read_text(encoding="utf-8")
                 if action == "line":
@@ -95,7 +106,11 @@ def test_a_generator_in_five_steps(copy: Copy) -> None:
     printed = copy.follow("Add a generator")
     assert re.search(r"[1-9]\d* passed", printed), "the contract suite found the new block"
     assert "failed" not in printed
-    metrics = {record["metric"]: record["value"] for record in copy.records("letters-shakespeare") if record["metric"] == "bits_per_byte"}
+    metrics = {
+        record["metric"]: record["value"]
+        for record in copy.records("letters-shakespeare")
+        if record["metric"] == "bits_per_byte"
+    }
     assert 3.0 < metrics["bits_per_byte"] < 6.0, "letter frequencies of English cost between 4 and 5 bits"
 
 

@@ -13,9 +13,9 @@ import pytest
 import torch
 from torch import nn
 
+from bench.base.errors import BenchError
+from bench.base.processes import seeded
 from bench.contracts import RunContext
-from bench.errors import BenchError
-from bench.processes import seeded
 from bench.training import TrainConfig, fit, learning_rate, load_module, randn, save_module
 
 TRAIN = {"steps": 12, "batch_size": 8, "lr": 0.01, "warmup": 2, "log_every": 3, "checkpoint_every": 4, "ema": 0.9}
@@ -92,9 +92,16 @@ def test_nan_stops_names_the_step_and_keeps_the_checkpoint(tmp_path: Path) -> No
 def test_cost_counts_flops_and_parameters() -> None:
     net = nn.Linear(32, 16, bias=False)
     run = RunContext(train={**TRAIN, "steps": 5})
-    fit(net, lambda b, g: {"loss": net(b).square().mean()}, lambda rng, n: rng.normal(size=(n, 32)).astype(np.float32), run)
+    fit(
+        net,
+        lambda b, g: {"loss": net(b).square().mean()},
+        lambda rng, n: rng.normal(size=(n, 32)).astype(np.float32),
+        run,
+    )
     assert run.cost["parameters"] == 32 * 16
-    assert run.cost["train_flops"] == 5 * 2 * (2 * 8 * 32 * 16), "forward and the weight's gradient; the input needs none"
+    assert run.cost["train_flops"] == 5 * 2 * (2 * 8 * 32 * 16), (
+        "forward and the weight's gradient; the input needs none"
+    )
     assert run.cost["images_seen"] == 5 * 8
 
 
@@ -136,9 +143,11 @@ def test_weights_round_trip_and_a_wrong_file_is_refused(tmp_path: Path) -> None:
 
 WORKER = """
 import sys, importlib.util, numpy as np
-spec = importlib.util.spec_from_file_location("t", sys.argv[1]); t = importlib.util.module_from_spec(spec); spec.loader.exec_module(t)
+spec = importlib.util.spec_from_file_location("t", sys.argv[1])
+t = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(t)
 from bench.contracts import RunContext
-from bench.processes import distributed, rank
+from bench.base.processes import distributed, rank
 from torch import nn
 with distributed():
     net = t.network(); net[2] = nn.Identity()
@@ -164,7 +173,7 @@ def test_two_processes_match_one(tmp_path: Path) -> None:
 
 
 def test_shards_cover_all_items_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    from bench import processes
+    from bench.base import processes
 
     for world in (1, 2, 3):
         monkeypatch.setattr(processes, "world_size", lambda world=world: world)

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import BenchError
-from bench.progress import Progress
+from bench.base.errors import BenchError
+from bench.base.progress import Progress
 
 __all__ = ["run_analogy"]
 
@@ -31,14 +31,16 @@ def run_analogy(
 ) -> Picture:
     """Solves one analogy of the user's picture files and writes B' as PNG.
 
-    Pictures may be grey, in colour, with alpha (laid over white) or with 16 bits (scaled to 8). Nothing needs to be trained first.
+    Pictures may be grey, in colour, with alpha (laid over white) or with 16 bits (scaled to 8). Nothing needs to be
+    trained first.
 
     Args:
         a: one or more A.
         a_prime: the same pictures afterwards, in the same order.
         b: B.
         out: where B' is written, .png.
-        options: settings of :class:`bench.by_example.image_analogies.AnalogyConfig` (``kappa``, ``colour``, ``search`` ...).
+        options: settings of :class:`bench.families.by_example.analogies.image_analogies.AnalogyConfig` (``kappa``,
+            ``colour``, ``search`` ...).
         sheet: where A, A', B and B' are written side by side, .png, or None.
         quiet: no progress, no preview, no message.
 
@@ -48,11 +50,13 @@ def run_analogy(
     Raises:
         BenchError: a file that cannot be read or written, A and A' that do not fit together, an unknown setting.
     """
-    from bench.by_example.image_analogies import ImageAnalogies
     from bench.data.readers import read_picture
+    from bench.families.by_example.analogies.image_analogies import ImageAnalogies
 
     if len(a) != len(a_prime) or not a:
-        raise BenchError(f"--a and --a-prime name {len(a)} and {len(a_prime)} pictures: give one A' for each A, at least one pair")
+        raise BenchError(
+            f"--a and --a-prime name {len(a)} and {len(a_prime)} pictures: give one A' for each A, at least one pair"
+        )
     for path in (out, *([sheet] if sheet else [])):
         if path.suffix.lower() != ".png":
             raise BenchError(f"{path}: pictures are written as .png")
@@ -67,7 +71,10 @@ def run_analogy(
     if not quiet:
         height, width = answer.picture.shape[:2]
         copied = f"{100 * float(answer.coherent.mean()):.0f} % of them where a neighbour's copy went on"
-        print(f"wrote {out}: {width}x{height} pixels, {copied}" + (f"; {sheet}: A, A', B, B' side by side" if sheet else ""))
+        print(
+            f"wrote {out}: {width}x{height} pixels, {copied}"
+            + (f"; {sheet}: A, A', B, B' side by side" if sheet else "")
+        )
         if sys.stdout.isatty():
             from bench.commands.preview import half_blocks
 
@@ -76,7 +83,7 @@ def run_analogy(
 
 
 def _write(path: Path, picture: Picture) -> None:
-    from bench.files import atomic
+    from bench.base.files import atomic
     from bench.results.pictures import png_bytes
 
     with atomic(path) as temporary:
@@ -85,7 +92,10 @@ def _write(path: Path, picture: Picture) -> None:
 
 def _beside(pictures: Sequence[Picture]) -> Picture:
     """Pictures of any sizes next to one another, on white, with a gap of 4 pixels."""
-    gap, colour = 4, [picture if picture.ndim == 3 else np.repeat(picture[:, :, None], 3, axis=2) for picture in pictures]
+    gap, colour = (
+        4,
+        [picture if picture.ndim == 3 else np.repeat(picture[:, :, None], 3, axis=2) for picture in pictures],
+    )
     height, width = max(p.shape[0] for p in colour), sum(p.shape[1] + gap for p in colour) - gap
     canvas, x = np.full((height, width, 3), 255, dtype=np.uint8), 0
     for picture in colour:

@@ -7,19 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.base.errors import BenchError, did_you_mean
+from bench.base.files import read_json
 from bench.commands.printing import print_json, print_table
-from bench.errors import BenchError, did_you_mean
-from bench.files import read_json
-from bench.results.display import MetricStyle, format_interval, format_value, metric_style
+from bench.report.display import MetricStyle, format_interval, format_value, metric_style
 from bench.results.leaderboard import COST_METRICS, Row, column_key, rows_from_json
-from bench.results.statistics import Difference, difference_from_intervals
+from bench.stats.intervals import Difference, difference_from_intervals
 
 __all__ = ["Pair", "compare_rows", "run"]
 
 
 @dataclass(frozen=True)
 class Pair:
-    """One column of the leaderboard for two generators; each side is that generator's row, the best one if it has variants."""
+    """One column of the leaderboard for two generators; each side is that generator's row, the best one if it has
+    variants."""
 
     first: Row
     second: Row
@@ -84,7 +85,8 @@ def compare_rows(rows: Sequence[Row], first: str, second: str, metric: str | Non
             pairs.append(Pair(left, right, difference, verdict))
     if not pairs:
         raise BenchError(
-            f"{first} and {second} have no column in common: two protocols are never compared. `bench ls` shows families and data sets"
+            f"{first} and {second} have no column in common: two protocols are never compared. `bench ls` shows "
+            "families and data sets"
         )
     return pairs
 
@@ -97,8 +99,17 @@ def _side(row: Row, style: MetricStyle) -> str:
 
 
 def _json(pair: Pair) -> dict[str, Any]:
-    difference = pair.difference and {"value": pair.difference.value, "ci95": pair.difference.ci95, "p_value": pair.difference.p_value}
-    return {"first": pair.first.to_json(), "second": pair.second.to_json(), "difference": difference, "verdict": pair.verdict}
+    difference = pair.difference and {
+        "value": pair.difference.value,
+        "ci95": pair.difference.ci95,
+        "p_value": pair.difference.p_value,
+    }
+    return {
+        "first": pair.first.to_json(),
+        "second": pair.second.to_json(),
+        "difference": difference,
+        "verdict": pair.verdict,
+    }
 
 
 def run(root: Path, first: str, second: str, metric: str | None, as_json: bool) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from bench.base.errors import BenchError, did_you_mean
+from bench.catalogue.families import FAMILIES
 from bench.commands.printing import print_json, print_table
-from bench.config import load_params
-from bench.errors import BenchError, did_you_mean
-from bench.registry import FAMILIES, systems
+from bench.config.load import load_params
+from bench.registry import family_of, systems
 
 __all__ = ["dataset_rows", "generator_rows", "run", "system_rows", "validate"]
 
@@ -34,8 +35,11 @@ def system_rows() -> list[dict[str, str]]:
     """One row for each registered system."""
     rows = []
     for name, target in systems().items():
-        folder = target.split(".")[1] if target.startswith("bench.") else "plug-in"
-        rows.append({"name": name, "family": folder, "contract": _contract(target, FAMILIES.get(folder, "")), "class": target})
+        family = family_of(name)
+        usual = FAMILIES[family].tasks[0].contract if family else ""
+        rows.append(
+            {"name": name, "family": family or "plug-in", "contract": _contract(target, usual), "class": target}
+        )
     return rows
 
 
@@ -45,7 +49,11 @@ def _contract(target: str, usual: str) -> str:
     if not module.startswith("bench."):
         return usual
     source = Path(__file__).parents[2].joinpath(*module.split(".")).with_suffix(".py")
-    found = re.search(r'^    CONTRACT\b[^=\n]*= "(\w+)"', source.read_text(encoding="utf-8"), re.MULTILINE) if source.is_file() else None
+    found = (
+        re.search(r'^    CONTRACT\b[^=\n]*= "(\w+)"', source.read_text(encoding="utf-8"), re.MULTILINE)
+        if source.is_file()
+        else None
+    )
     return found.group(1) if found else usual
 
 
@@ -86,11 +94,14 @@ def validate(path: Path) -> None:
     Raises:
         BenchError: file, key, what is allowed.
     """
-    from bench.config import PROFILES
-    from bench.validation import validate as check
+    from bench.config.load import PROFILES
+    from bench.pipeline.validation import validate as check
 
     for profile in PROFILES:
         params = load_params(path, profile)
         check(params, path.resolve().parent)
     count = len(params.generators())
-    print(f"{path}: {count} generators and {len(params.datasets())} data sets are sound in the profiles {', '.join(PROFILES)}")
+    print(
+        f"{path}: {count} generators and {len(params.datasets())} data sets are sound in the profiles "
+        f"{', '.join(PROFILES)}"
+    )

@@ -29,6 +29,9 @@ def half_blocks(picture: NDArray[np.uint8], columns: int, lines: int = 40) -> st
         small = np.concatenate([small, np.zeros_like(small[:1])])
     text = []
     for upper, lower in zip(small[::2], small[1::2], strict=True):
-        cells = (f"\x1b[38;2;{r};{g};{b}m\x1b[48;2;{x};{y};{z}m\u2580" for (r, g, b), (x, y, z) in zip(upper, lower, strict=True))
+        cells = (
+            f"\x1b[38;2;{r};{g};{b}m\x1b[48;2;{x};{y};{z}m\u2580"
+            for (r, g, b), (x, y, z) in zip(upper, lower, strict=True)
+        )
         text.append("".join(cells) + "\x1b[0m")
     return "\n".join(text)

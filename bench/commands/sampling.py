@@ -12,10 +12,10 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from bench.asking import Request, answer
-from bench.config import Params, load_params
-from bench.errors import BenchError, did_you_mean
-from bench.progress import Progress
+from bench.base.errors import BenchError, did_you_mean
+from bench.base.progress import Progress
+from bench.config.load import Params, load_params
+from bench.inference import Request, answer
 
 __all__ = ["SHORT_NAMES", "find", "parse_size", "run", "run_from_files"]
 
@@ -29,7 +29,8 @@ SHORT_NAMES: Mapping[str, str] = {
 
 
 def _swept(block: Mapping[str, Any]) -> dict[str, tuple[str, Any]]:
-    """Text of a value -> (setting, value), over the variants that a block sweeps; the first setting that has the value wins."""
+    """Text of a value -> (setting, value), over the variants that a block sweeps; the first setting that has the value
+    wins."""
     found: dict[str, tuple[str, Any]] = {}
     for options in (block.get("sample") or {}).get("variants") or ():
         for key, value in options.items():
@@ -40,9 +41,9 @@ def _swept(block: Mapping[str, Any]) -> dict[str, tuple[str, Any]]:
 def find(params: Params, name: str) -> tuple[str, dict[str, Any]]:
     """The generator that ``name`` means, and the setting that it selects.
 
-    A block's name; or a short name (``texture``), which means the first block of its system; or the unique beginning of a block's
-    name (``latent-diffusion``); or either with ``-VALUE`` behind, where VALUE is one of the values that the block sweeps
-    (``ngram-word-3`` is ``ngram-word`` with ``n: 3``).
+    A block's name; or a short name (``texture``), which means the first block of its system; or the unique beginning of
+    a block's name (``latent-diffusion``); or either with ``-VALUE`` behind, where VALUE is one of the values that the
+    block sweeps (``ngram-word-3`` is ``ngram-word`` with ``n: 3``).
 
     Raises:
         BenchError: no such generator, or several.
@@ -65,7 +66,11 @@ def find(params: Params, name: str) -> tuple[str, dict[str, Any]]:
     stem, dash, value = name.rpartition("-")
     if dash and stem:
         found = stem if stem in known else None
-        if found is None and sum(candidate.startswith(stem) for candidate in known) == 1 and not any(k.startswith(name) for k in known):
+        if (
+            found is None
+            and sum(candidate.startswith(stem) for candidate in known) == 1
+            and not any(k.startswith(name) for k in known)
+        ):
             found = block_of(stem)
         if found is not None:
             swept = _swept(params.generator(found))
@@ -119,14 +124,18 @@ def _exemplar(root: Path, family: str, dataset: str, given: str | None, n: int) 
         return picture if family == "by_example" else (picture if picture.ndim == 3 else picture[..., None])[None]
     folder = root / "data" / "prepared" / dataset
     if not any(folder.glob("*.npz")):
-        raise BenchError(f"no prepared pictures in {folder}: run `dvc repro prepare@{dataset}`, or give --exemplar FILE")
+        raise BenchError(
+            f"no prepared pictures in {folder}: run `dvc repro prepare@{dataset}`, or give --exemplar FILE"
+        )
     from bench.data.datasets import load_exemplars, load_images
 
     if family == "by_example":
         exemplars = load_exemplars(folder)
         name = given or next(iter(exemplars))
         if name not in exemplars:
-            raise BenchError(f"--exemplar {name!r} is no file and no texture of {dataset}.{did_you_mean(name, exemplars)}")
+            raise BenchError(
+                f"--exemplar {name!r} is no file and no texture of {dataset}.{did_you_mean(name, exemplars)}"
+            )
         return exemplars[name]
     if given is not None:
         raise BenchError(f"--exemplar {given!r}: no such file")
@@ -157,7 +166,10 @@ def run_from_files(
     kind = next((kind for kind in _FROM_FILES if name == kind), None)
     if kind is None:
         if given:
-            raise BenchError(f"--{given[0]} belongs to {next(k for k, needs in _FROM_FILES.items() if given[0] in needs)}, not to {name!r}")
+            raise BenchError(
+                f"--{given[0]} belongs to {next(k for k, needs in _FROM_FILES.items() if given[0] in needs)}, not "
+                f"to {name!r}"
+            )
         return False
     needs = _FROM_FILES[kind]
     if missing := [key for key in needs if key not in given]:
@@ -170,7 +182,11 @@ def run_from_files(
     if kind == "video-texture":
         from bench.commands.video_sampling import run_video
 
-        direct = {key: settings.pop(key) for key in ("fps", "speed", "fade", "split", "within", "on_broken") if key in settings}
+        direct = {
+            key: settings.pop(key)
+            for key in ("fps", "speed", "fade", "split", "within", "on_broken")
+            if key in settings
+        }
         print(run_video(files["video"], out=out, seed=seed, options=settings, **played, **direct))
     elif kind == "analogy":
         from bench.commands.analogy_sampling import run_analogy
@@ -181,7 +197,16 @@ def run_from_files(
 
         paths: dict[str, Any] = {key: Path(settings.pop(key)) for key in ("weights", "strip") if key in settings}
         side = max(parse_size(size)) if size != "96x96" else 256
-        run_style(root, files["content"], files["style"], out or Path("style.png"), size=side, seed=seed, options=settings, **paths)
+        run_style(
+            root,
+            files["content"],
+            files["style"],
+            out or Path("style.png"),
+            size=side,
+            seed=seed,
+            options=settings,
+            **paths,
+        )
     return True
 
 
@@ -205,7 +230,8 @@ def run(
     """Load the model, ask it, print or write the answer.
 
     Raises:
-        BenchError: unknown name, no trained model, an option that the system does not know, a file that cannot be written.
+        BenchError: unknown name, no trained model, an option that the system does not know, a file that cannot be
+            written.
     """
     params = load_params(root / "params.yaml")
     found, selected = find(params, name)
@@ -217,7 +243,7 @@ def run(
     if kind := next((short for short in _FROM_FILES if SHORT_NAMES[short] == block["system"]), None):
         files = " ".join(f"--{key} FILE" for key in _FROM_FILES[kind])
         raise BenchError(f"{found!r} works on files of yours: `bench sample {kind} {files}`")
-    from bench.processes import resolve_device, set_threads
+    from bench.base.processes import resolve_device, set_threads
     from bench.registry import load_model, resolve
 
     resolve(block["system"])  # before the device: only what is imported tells whether torch is in use
@@ -226,7 +252,9 @@ def run(
     set_threads(params.runtime["threads"])
     system = load_model(root / "models" / found, device)
     pictures = _exemplar(root, family, block["dataset"], exemplar, n)
-    bar = Progress(f"sample {found}", n * height_width[0] * height_width[1], "pixels", quiet=not hasattr(system, "growths"))
+    bar = Progress(
+        f"sample {found}", n * height_width[0] * height_width[1], "pixels", quiet=not hasattr(system, "growths")
+    )
     request = Request(
         progress=bar.update,
         prompts=prompts,
@@ -246,7 +274,9 @@ def run(
         if "unexpected keyword argument" not in str(error):
             raise
         option = str(error).rpartition("argument ")[2]
-        raise BenchError(f"{found} ({block['system']}) has no setting {option}: see `sample` in the docs of the system") from error
+        raise BenchError(
+            f"{found} ({block['system']}) has no setting {option}: see `sample` in the docs of the system"
+        ) from error
     if family == "words":
         _write_texts([f"{prompt}{text}" for prompt, text in zip(_all(prompts, n), items, strict=True)], out)
     else:
@@ -266,14 +296,14 @@ def _write_texts(texts: Sequence[str], out: Path | None) -> None:
     if out is None:
         sys.stdout.write(text)
     else:
-        from bench.files import write_text
+        from bench.base.files import write_text
 
         write_text(out, text)
         print(f"wrote {out}")
 
 
 def _write_pictures(arrays: Sequence[NDArray[Any]], out: Path, scale: int) -> None:
-    from bench.files import atomic
+    from bench.base.files import atomic
     from bench.results.pictures import grid, png_bytes
 
     if out.suffix.lower() != ".png":

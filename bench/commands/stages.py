@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bench.errors import BenchError
+from bench.base.errors import BenchError
 
 __all__ = ["run", "where"]
 
@@ -25,8 +25,8 @@ def run(root: Path, stage: str) -> int:
 
 def where(root: Path) -> str:
     """Where the report is, how to open MLflow, and the page of each family there."""
-    from bench.registry import FAMILIES
-    from bench.results.store import local_uri, ui_link
+    from bench.catalogue.families import FAMILIES
+    from bench.tracking.store import local_uri, ui_link
 
     report = root / "reports" / "index.html"
     lines = [f"report   {report.as_uri()}" if report.is_file() else "report   not written yet: run `dvc repro`"]

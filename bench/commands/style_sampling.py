@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import BenchError
-from bench.progress import Progress
+from bench.base.errors import BenchError
+from bench.base.progress import Progress
 
 __all__ = ["run_style"]
 
@@ -43,8 +43,10 @@ def run_style(
         out: where the picture is written, .png.
         size: longer side in pixels.
         seed: of a start from noise.
-        weights: a user's network (VGG-16, VGG-19 or EfficientNet-lite0, .safetensors or .pth); None for the packaged one.
-        options: settings of :class:`bench.by_example.style_losses.StyleConfig` (``ratio``, ``steps``, ``colour``, ``style_layers`` ...).
+        weights: a user's network (VGG-16, VGG-19 or EfficientNet-lite0, .safetensors or .pth); None for the packaged
+            one.
+        options: settings of :class:`bench.families.style_transfer.style_losses.StyleConfig` (``ratio``, ``steps``,
+            ``colour``, ``style_layers`` ...).
         strip: where the picture's progress is written, .png, or None.
         quiet: no progress, no preview, no message.
 
@@ -54,8 +56,8 @@ def run_style(
     Raises:
         BenchError: a file that cannot be read or written, no network, an unknown setting.
     """
-    from bench.by_example.style_transfer import Job
     from bench.data.readers import read_picture
+    from bench.families.style_transfer.style_transfer import Job
 
     if not 16 <= size <= LARGEST:
         raise BenchError(f"--size {size}: the longer side of the picture, from 16 to {LARGEST} pixels")
@@ -74,7 +76,10 @@ def run_style(
         _write(strip, np.concatenate(list(done.frames), axis=1))
     if not quiet:
         height, width = picture.shape[:2]
-        print(f"wrote {out}: {width}x{height} pixels" + (f"; {strip}: after {', '.join(map(str, frames))} steps" if strip else ""))
+        print(
+            f"wrote {out}: {width}x{height} pixels"
+            + (f"; {strip}: after {', '.join(map(str, frames))} steps" if strip else "")
+        )
         if sys.stdout.isatty():
             from bench.commands.preview import half_blocks
 
@@ -84,20 +89,26 @@ def run_style(
 
 def _system(root: Path, weights: Path | None) -> Any:
     """The generator of ``params.yaml`` as it is trained, or with the packaged network or the user's own."""
-    from bench.by_example.style_transfer import StyleConfig, StyleTransfer
-    from bench.config import load_params
+    from bench.base.processes import resolve_device
+    from bench.config.load import load_params
     from bench.contracts import RunContext
-    from bench.processes import resolve_device
+    from bench.families.style_transfer.style_transfer import StyleConfig, StyleTransfer
     from bench.registry import build_config, load_model
 
     params = load_params(root / "params.yaml")
     device = resolve_device(params.runtime["device"])
-    blocks = {name: b for name, b in params.generators().items() if b["system"] == "style_transfer" and b["role"] == "generator"}
+    blocks = {
+        name: b
+        for name, b in params.generators().items()
+        if b["system"] == "style_transfer" and b["role"] == "generator"
+    }
     name = next(iter(blocks), "")
     if weights is None and (root / "models" / name / "model.json").is_file():
         return load_model(root / "models" / name, device)
     block = blocks.get(name, {})
-    settings = {key: value for key, value in block.get("model", {}).items() if not key.endswith("_layers") or weights is None}
+    settings = {
+        key: value for key, value in block.get("model", {}).items() if not key.endswith("_layers") or weights is None
+    }
     config = build_config(StyleConfig, {**settings, "weights": str(weights or "")}, "style")
     data = {"network": root / "data" / "prepared" / block["network"]} if block else {}
     system = StyleTransfer(config)
@@ -118,7 +129,7 @@ def _scaled(picture: Picture, size: int) -> Picture:
 
 
 def _write(path: Path, picture: Picture) -> None:
-    from bench.files import atomic
+    from bench.base.files import atomic
     from bench.results.pictures import png_bytes
 
     with atomic(path) as temporary:

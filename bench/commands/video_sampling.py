@@ -1,4 +1,5 @@
-"""``bench sample video-texture``: an endless play or the best loop of any video, as MP4 or GIF, with a preview picture."""
+"""``bench sample video-texture``: an endless play or the best loop of any video, as MP4 or GIF, with a preview
+picture."""
 
 from __future__ import annotations
 
@@ -10,15 +11,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.by_example.video_distances import distances
-from bench.by_example.video_loops import LoopTable, primitive_loops
-from bench.by_example.video_playback import at_speed, blend_weights, jumps_of, regions, render, split_column
-from bench.by_example.video_textures import Texture, VideoTextures
+from bench.base.errors import BenchError
+from bench.base.files import atomic
+from bench.base.progress import Progress, track
 from bench.data.video import Clip, read_video
 from bench.data.video_files import contact_sheet, write_gif, write_mp4
-from bench.errors import BenchError
-from bench.files import atomic
-from bench.progress import Progress, track
+from bench.families.by_example.video.video_distances import distances
+from bench.families.by_example.video.video_loops import LoopTable, primitive_loops
+from bench.families.by_example.video.video_playback import (
+    at_speed,
+    blend_weights,
+    jumps_of,
+    regions,
+    render,
+    split_column,
+)
+from bench.families.by_example.video.video_textures import Texture, VideoTextures
 
 __all__ = ["preview_path", "run_video"]
 
@@ -33,7 +41,8 @@ def preview_path(out: Path) -> Path:
 
 
 def _loop(texture: Texture, n: int | None, clip: Clip) -> NDArray[np.int64]:
-    """One round of the cheapest loop of ``n`` frames; without ``n`` the one of a second to twice the clip that costs least a frame."""
+    """One round of the cheapest loop of ``n`` frames; without ``n`` the one of a second to twice the clip that costs
+    least a frame."""
     longest = min(2 * len(texture), LONGEST_TABLE) if n is None else n
     if longest > LONGEST_TABLE:
         raise BenchError(f"--seconds: a loop of {n:,} frames is too long to search for; at most {LONGEST_TABLE:,}")
@@ -61,11 +70,16 @@ def _described(texture: Texture, shown: NDArray[np.int64], clip: Clip, loop: boo
         return "no jumps"
     step = float(np.median(np.diagonal(texture.unpruned, offset=2))) / texture.scale if len(texture) > 3 else 0.0
     places_used = len(np.unique(whole[places]))
-    return f"{len(places)} jumps from {places_used} places, mean cost {costs.mean():.2f} (a frame left out costs {step:.2f})"
+    return (
+        f"{len(places)} jumps from {places_used} places, mean cost {costs.mean():.2f} (a frame left out costs "
+        f"{step:.2f})"
+    )
 
 
 def _pictures(clip: Clip, parts: Sequence[Mixes], column: int, feather: int) -> Iterator[NDArray[np.uint8]]:
-    return render(clip.frames, parts[0]) if len(parts) == 1 else regions(clip.frames, column, feather, parts[0], parts[1])
+    return (
+        render(clip.frames, parts[0]) if len(parts) == 1 else regions(clip.frames, column, feather, parts[0], parts[1])
+    )
 
 
 def _write(out: Path, pictures: Iterable[NDArray[np.uint8]], n: int, fps: float, loop: bool, quiet: bool) -> None:
@@ -123,7 +137,8 @@ def run_video(
         fade: frames of the cross-fade at a jump.
         split: play the left and the right part independently.
         on_broken: ``refuse`` or ``skip`` broken frames.
-        options: settings of :class:`bench.by_example.video_textures.VideoTexturesConfig`, such as ``{"sigma": 0.2}``.
+        options: settings of :class:`bench.families.by_example.video.video_textures.VideoTexturesConfig`, such as
+            ``{"sigma": 0.2}``.
         quiet: no progress.
 
     Returns:
@@ -153,7 +168,9 @@ def run_video(
         for mask in track([left, ~left] if split else [None], "planning", "parts", quiet=quiet):
             with Progress("comparing all frames", clip.frames[0].size, "values", quiet=quiet) as progress:
                 table = distances(clip.frames, mask, progress.update)
-            frames = None if within is None else (int(within[0] * clip.fps), min(int(within[1] * clip.fps), len(clip) - 1))
+            frames = (
+                None if within is None else (int(within[0] * clip.fps), min(int(within[1] * clip.fps), len(clip) - 1))
+            )
             texture = Texture.of(table, config, frames)
             shown = _shown(texture, clip, n, loop, seed + len(parts))
             if loop and split and n is None:  # both parts must come round at the same time

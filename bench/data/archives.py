@@ -1,8 +1,9 @@
-"""Reading named members straight out of archives: nothing is extracted by its stored path, nothing of an archive is run.
+"""Reading named members straight out of archives: nothing is extracted by its stored path, nothing of an archive is
+run.
 
-An archive is a wheel or zip, a tar (``.tar.gz``, ``.tgz``, ``.tar``, ``.tar.bz2``, ``.tar.xz``), a folder, or a single file (a single
-``.gz`` file is its unpacked content). Names that leave the folder (``../x``, absolute, with a backslash or a drive) condemn the whole
-archive; links and devices are refused where a card asks for them.
+An archive is a wheel or zip, a tar (``.tar.gz``, ``.tgz``, ``.tar``, ``.tar.bz2``, ``.tar.xz``), a folder, or a single
+file (a single ``.gz`` file is its unpacked content). Names that leave the folder (``../x``, absolute, with a backslash
+or a drive) condemn the whole archive; links and devices are refused where a card asks for them.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
 
+from bench.base.errors import BenchError
+from bench.base.files import atomic
 from bench.data.cards import Card
 from bench.data.names import matches, plain_path, relative
-from bench.errors import BenchError
-from bench.files import atomic
 
 __all__ = ["Entry", "copy_members", "entries", "replace_folder"]
 
@@ -61,7 +62,10 @@ def _zip_entries(file: zipfile.ZipFile) -> Iterator[Entry]:
     for info in file.infolist():
         if not info.is_dir():
             if info.flag_bits & 1:
-                raise BenchError(f"{file.filename}: {info.filename!r} is encrypted: unpack the archive and name the folder as `path:`")
+                raise BenchError(
+                    f"{file.filename}: {info.filename!r} is encrypted: unpack the archive and name the folder as "
+                    "`path:`"
+                )
             kind = (info.external_attr >> 16) & 0o170000
             yield Entry(info.orig_filename, lambda info=info: file.open(info), plain=kind in (0, 0o100000))  # type: ignore[misc]
 
@@ -118,7 +122,9 @@ def _copy(stream: IO[bytes], target: Path, where: str) -> str:
                 digest.update(block)
                 out.write(block)
         except _BROKEN as error:
-            raise BenchError(f"{where}: truncated or broken ({error}); delete the archive and fetch it again") from error
+            raise BenchError(
+                f"{where}: truncated or broken ({error}); delete the archive and fetch it again"
+            ) from error
     return digest.hexdigest()
 
 
@@ -132,8 +138,8 @@ def copy_members(card: Card, prefix: str, paths: list[Path], folder: Path) -> li
         folder: target; must not hold anything else.
 
     Raises:
-        BenchError: a hostile name, a link or device asked for, a member twice, missing or with another sha256, a broken archive,
-            no space.
+        BenchError: a hostile name, a link or device asked for, a member twice, missing or with another sha256, a broken
+            archive, no space.
     """
     found: dict[str, str] = {}
     hits = dict.fromkeys((m.name for m in card.members), 0)
@@ -156,7 +162,10 @@ def copy_members(card: Card, prefix: str, paths: list[Path], folder: Path) -> li
                     hits[member.name] += 1
                     if member.sha256 and member.sha256 != found[name]:
                         (folder / name).unlink()
-                        raise BenchError(f"{path}: member {name} has sha256 {found[name]}, but {card.path} says {member.sha256}: refused")
+                        raise BenchError(
+                            f"{path}: member {name} has sha256 {found[name]}, but {card.path} says "
+                            f"{member.sha256}: refused"
+                        )
     for pattern, count in hits.items():
         if not count:
             places = ", ".join(str(p) for p in paths)

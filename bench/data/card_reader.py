@@ -1,4 +1,5 @@
-"""Reads data set cards, ``datasets/*.yaml``, strictly: every wrong key or value is named with its file and what is allowed."""
+"""Reads data set cards, ``datasets/*.yaml``, strictly: every wrong key or value is named with its file and what is
+allowed."""
 
 from __future__ import annotations
 
@@ -10,10 +11,10 @@ from typing import Any
 
 import yaml
 
+from bench.base.errors import BenchError, did_you_mean
+from bench.base.files import parse_yaml
 from bench.data.cards import SPLITS, Card, Member, Render, Source, Split
 from bench.data.names import plain_path
-from bench.errors import BenchError, did_you_mean
-from bench.files import parse_yaml
 
 __all__ = ["card_of_block", "load_card"]
 
@@ -47,7 +48,20 @@ _SOURCE_KEYS: Mapping[str, tuple[str, ...]] = {
     "installed": ("prefix",),
 }
 _TOP = (
-    *("name", "title", "kind", "licence", "attribution", "sources", "members", "split", "format", "encoding", "size", "channels"),
+    *(
+        "name",
+        "title",
+        "kind",
+        "licence",
+        "attribution",
+        "sources",
+        "members",
+        "split",
+        "format",
+        "encoding",
+        "size",
+        "channels",
+    ),
     *("classes", "captions", "on_broken", "source", "render", "states", "rendered"),
 )
 _SHA = re.compile(r"[0-9a-f]{64}")
@@ -79,7 +93,9 @@ class _Parser:
             raise self.error(key, "missing" if value is None else f"must be a text, not {value!r}")
         return value
 
-    def choice(self, raw: Mapping[str, Any], key: str, allowed: Iterable[str], default: str | None = None, where: str = "") -> str:
+    def choice(
+        self, raw: Mapping[str, Any], key: str, allowed: Iterable[str], default: str | None = None, where: str = ""
+    ) -> str:
         allowed = tuple(allowed)
         value = raw.get(key, default)
         if value not in allowed:
@@ -126,7 +142,9 @@ class _Parser:
         if client == "url":
             for target in targets:
                 if not re.match(r"https?://[^/]+/.", target):
-                    raise self.error(f"{key}.url", f"must begin with http:// or https:// and name a file, not {target!r}")
+                    raise self.error(
+                        f"{key}.url", f"must begin with http:// or https:// and name a file, not {target!r}"
+                    )
             if None in digests:
                 raise self.error(f"{key}.sha256", "missing: a file from an address is used only if its sha256 is known")
         if not isinstance(prefix, str) or (prefix and not plain_path(prefix.rstrip("/"))):
@@ -139,9 +157,14 @@ class _Parser:
             name, digest = raw, None
         else:
             entry = self.keys(raw, ("name", "sha256"), key)
-            name, digest = str(entry.get("name", "")), None if entry.get("sha256") is None else self.sha(entry["sha256"], f"{key}.sha256")
+            name, digest = (
+                str(entry.get("name", "")),
+                None if entry.get("sha256") is None else self.sha(entry["sha256"], f"{key}.sha256"),
+            )
         if not plain_path(name):
-            raise self.error(key, f"must be a relative file name without '..', or a pattern with * and **, not {name!r}")
+            raise self.error(
+                key, f"must be a relative file name without '..', or a pattern with * and **, not {name!r}"
+            )
         if digest and "*" in name:
             raise self.error(f"{key}.sha256", "a pattern cannot have one digest: name the files")
         return Member(name, digest)
@@ -184,8 +207,15 @@ class _Parser:
             if not isinstance(rule.get("state"), str) or not re.fullmatch(r"[^\s].*", rule["state"]):
                 raise self.error(f"{where}.state", f"must be the name of a state, not {rule.get('state')!r}")
             tests = [key for key in ("above", "below", "one_of") if key in rule]
-            if bool(tests) != ("column" in rule) or (not tests and i + 1 < len(raw)) or ("one_of" in rule and len(rule) != 3):
-                raise self.error(where, "needs `column` with `above` and `below`, one of them, or `one_of`; only the last may have none")
+            if (
+                bool(tests) != ("column" in rule)
+                or (not tests and i + 1 < len(raw))
+                or ("one_of" in rule and len(rule) != 3)
+            ):
+                raise self.error(
+                    where,
+                    "needs `column` with `above` and `below`, one of them, or `one_of`; only the last may have none",
+                )
             for key in ("above", "below"):
                 if key in rule and (isinstance(rule[key], bool) or not isinstance(rule[key], int | float)):
                     raise self.error(f"{where}.{key}", f"must be a number, not {rule[key]!r}")
@@ -215,7 +245,9 @@ class _Parser:
         if not isinstance(members, list) or not members:
             raise self.error("members", f"must be a list of names or patterns, not {members!r}")
         size = raw.get("size")
-        if size is not None and not (isinstance(size, list) and len(size) == 2 and all(isinstance(s, int) and s > 0 for s in size)):
+        if size is not None and not (
+            isinstance(size, list) and len(size) == 2 and all(isinstance(s, int) and s > 0 for s in size)
+        ):
             raise self.error("size", f"must be [height, width] in pixels, not {size!r}")
         if size is None and kind in ("images", "captioned_images") and raw.get("format", "folder") == "folder":
             raise self.error("size", "missing: pictures of a folder are scaled to one [height, width]")
@@ -271,9 +303,11 @@ def load_card(path: Path | str) -> Card:
     return _Parser(path).card(raw)
 
 
-def card_of_block(name: str, block: Mapping[str, Any], where: str = "params.yaml: datasets", root: Path = Path()) -> Card:
-    """The card that a block of params.yaml names, with the block's changes: ``limit`` (keep only the first so many characters or
-    pictures of a split), or for scenes ``source``, the number of scenes of each split and ``scale``.
+def card_of_block(
+    name: str, block: Mapping[str, Any], where: str = "params.yaml: datasets", root: Path = Path()
+) -> Card:
+    """The card that a block of params.yaml names, with the block's changes: ``limit`` (keep only the first so many
+    characters or pictures of a split), or for scenes ``source``, the number of scenes of each split and ``scale``.
 
     Raises:
         BenchError: an error in the card or in the block.

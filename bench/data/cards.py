@@ -1,4 +1,5 @@
-"""What a data set card says: where a data set comes from and how it is split. It holds no code; :mod:`bench.data.card_reader` reads it.
+"""What a data set card says: where a data set comes from and how it is split. It holds no code;
+:mod:`bench.data.card_reader` reads it.
 
 See ``docs/bring-your-own-data.md`` for a worked example and the table of keys.
 """
@@ -10,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.errors import BenchError
+from bench.base.errors import BenchError
 
 __all__ = ["SPLITS", "Card", "Member", "Render", "Source", "Split"]
 
@@ -23,8 +24,8 @@ class Source:
 
     Attributes:
         client: ``pypi``, ``npm``, ``url``, ``path`` or ``installed``.
-        targets: ``name==version``, ``name@version``, addresses (several files may make one source), a file or folder, or the name
-            of an installed distribution.
+        targets: ``name==version``, ``name@version``, addresses (several files may make one source), a file or folder,
+            or the name of an installed distribution.
         sha256: digest of each target, None where the members' digests do the checking.
         kind: ``sdist`` or ``wheel`` for pypi.
         prefix: folder inside the archive that member names are relative to.
@@ -53,8 +54,9 @@ class Split:
     """How items come into train, validation and test.
 
     Attributes:
-        rule: ``works`` (named files are held out), ``fraction`` (a share of the files or pictures, drawn by seed), ``position``
-            (the end of a single text), ``official`` (the source has its own test set), ``none``, ``rendered``.
+        rule: ``works`` (named files are held out), ``fraction`` (a share of the files or pictures, drawn by seed),
+            ``position`` (the end of a single text), ``official`` (the source has its own test set), ``none``,
+            ``rendered``.
         validation, test: names, a share below 1, or a number of items, as the rule needs.
         seed: of the draw.
     """
@@ -69,8 +71,8 @@ class Split:
 class Render:
     """How many scenes of each split the renderer makes, and how large.
 
-    ``judge`` is drawn from training digits with *all* colour-digit pairs: the detector that judges generators learns from it.
-    Pictures are ``32 scale`` pixels wide and high.
+    ``judge`` is drawn from training digits with *all* colour-digit pairs: the detector that judges generators learns
+    from it. Pictures are ``32 scale`` pixels wide and high.
     """
 
     train: int = 40_000

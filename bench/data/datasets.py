@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import BenchError
-from bench.files import hash_file, read_json, write_json, write_npz, write_text
+from bench.base.errors import BenchError
+from bench.base.files import hash_file, read_json, write_json, write_npz, write_text
 
 __all__ = [
     "ImageSplit",
@@ -43,7 +43,8 @@ class ImageSplit:
         images: ``(N, H, W, C)`` uint8.
         labels: ``(N,)`` int64 class of each picture, or None.
         captions: N captions, or None.
-        scene: for rendered scenes, the ground truth: arrays whose first axis is N (see :mod:`bench.data.scenes`); else None.
+        scene: for rendered scenes, the ground truth: arrays whose first axis is N (see :mod:`bench.data.scenes`); else
+            None.
     """
 
     images: NDArray[np.uint8]
@@ -68,7 +69,10 @@ class ImageSplit:
 def _need(path: Path) -> Path:
     if not path.exists():
         name = path.parent.name
-        raise BenchError(f"{path} is not there: run `python stages/fetch.py {name}` and `python stages/prepare.py {name}`, or `dvc repro`")
+        raise BenchError(
+            f"{path} is not there: run `python stages/fetch.py {name}` and `python stages/prepare.py {name}`, or "
+            "`dvc repro`"
+        )
     return path
 
 
@@ -90,7 +94,9 @@ def _open(path: Path) -> Iterator[Any]:
         with np.load(_need(path), allow_pickle=False) as file:
             yield file
     except (zipfile.BadZipFile, zlib.error, EOFError, ValueError) as error:
-        raise BenchError(f"{path}: truncated or broken ({error}); run `python stages/prepare.py {path.parent.name}` again") from error
+        raise BenchError(
+            f"{path}: truncated or broken ({error}); run `python stages/prepare.py {path.parent.name}` again"
+        ) from error
 
 
 def _read_split(path: Path) -> ImageSplit:
@@ -105,7 +111,8 @@ def _read_split(path: Path) -> ImageSplit:
 
 
 def load_images(folder: Path) -> dict[str, ImageSplit]:
-    """The splits of prepared pictures: train, validation, test, and for scenes also ``judge`` (training digits, all colour-digit pairs)."""
+    """The splits of prepared pictures: train, validation, test, and for scenes also ``judge`` (training digits, all
+    colour-digit pairs)."""
     extra = ("judge",) if (folder / "judge.npz").exists() else ()
     return {split: _read_split(folder / f"{split}.npz") for split in (*SPLITS, *extra)}
 

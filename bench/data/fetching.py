@@ -1,7 +1,8 @@
 """Fetching the archives of a card: by the ordinary package clients, from an address, or from the user's own disk.
 
-Archives are kept in ``downloads/<client>/<package>/``; a cached file with the right sha256 is used without asking anyone, so that
-everything works offline after the first time. Nothing is visible under its final name before its sha256 is checked.
+Archives are kept in ``downloads/<client>/<package>/``; a cached file with the right sha256 is used without asking
+anyone, so that everything works offline after the first time. Nothing is visible under its final name before its sha256
+is checked.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ import urllib.parse
 import urllib.request
 from pathlib import Path
 
+from bench.base.errors import BenchError
+from bench.base.files import hash_file
+from bench.base.progress import Progress
 from bench.data.archives import copy_members, replace_folder
 from bench.data.cards import Card, Source
-from bench.errors import BenchError
-from bench.files import hash_file
-from bench.progress import Progress
 
 __all__ = ["ChangedError", "archives_of", "fetch_card"]
 
@@ -39,7 +40,8 @@ class ChangedError(BenchError):
 
 def _mismatch(what: str, found: str, card: Card, expected: str) -> ChangedError:
     return ChangedError(
-        f"{what} has sha256 {found}, but {card.path} says {expected}: refused. If you trust the new file, put its sha256 into the card."
+        f"{what} has sha256 {found}, but {card.path} says {expected}: refused. If you trust the new file, put its "
+        "sha256 into the card."
     )
 
 
@@ -47,7 +49,11 @@ def _slot(source: Source, target: str, downloads: Path) -> Path:
     """The folder that keeps what ``target`` names."""
     if source.client == "url":
         return downloads / "url" / hashlib.sha256(target.encode()).hexdigest()[:16]
-    return downloads / source.client / re.sub(r"[^A-Za-z0-9.+_-]+", "-", target.replace("==", "-").replace("@", "-")).strip("-")
+    return (
+        downloads
+        / source.client
+        / re.sub(r"[^A-Za-z0-9.+_-]+", "-", target.replace("==", "-").replace("@", "-")).strip("-")
+    )
 
 
 def _cached(slot: Path, digest: str | None) -> Path | None:
@@ -61,7 +67,9 @@ def _cached(slot: Path, digest: str | None) -> Path | None:
 def _run_client(command: list[str], what: str, advice: str, quiet: bool) -> None:
     """Run a package client; its output, and ``advice``, are shown only if it fails."""
     try:
-        client = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        client = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
     except OSError as error:
         raise BenchError(f"{what}: cannot run {command[0]}: {error.strerror or error}") from error
     with client, Progress(f"fetching {what}", unit="s", quiet=quiet) as progress:
@@ -99,13 +107,32 @@ def _package(source: Source, card: Card, downloads: Path, quiet: bool) -> Path:
     with tempfile.TemporaryDirectory(prefix=".", dir=slot) as temporary:
         if source.client == "npm":
             simple = ["npm", "pack", target]
-            command = [*_npm(), *simple[1:], "--pack-destination", temporary, "--ignore-scripts", "--prefer-offline", "--fetch-retries=1"]
+            command = [
+                *_npm(),
+                *simple[1:],
+                "--pack-destination",
+                temporary,
+                "--ignore-scripts",
+                "--prefer-offline",
+                "--fetch-retries=1",
+            ]
         else:
             name = target.split("==")[0]
             form = ["--no-binary", name] if source.kind == "sdist" else ["--only-binary", ":all:"]
             simple = ["python", "-m", "pip", "download", "--no-deps", *form, target]
-            command = [sys.executable, *simple[1:], "--dest", temporary, "--disable-pip-version-check", "--retries", "2"]
-        advice = f"Without a network: run `{' '.join(simple)}` on a machine that has one, and put the file into {slot}/ here."
+            command = [
+                sys.executable,
+                *simple[1:],
+                "--dest",
+                temporary,
+                "--disable-pip-version-check",
+                "--retries",
+                "2",
+            ]
+        advice = (
+            f"Without a network: run `{' '.join(simple)}` on a machine that has one, and put the file into "
+            f"{slot}/ here."
+        )
         _run_client(command, f"{card.name}: {source}", advice, quiet)
         files = [p for p in Path(temporary).iterdir() if p.is_file()]
         if len(files) != 1:
@@ -139,7 +166,10 @@ def _receive(address: str, part: Path, label: str, quiet: bool) -> None:
                 have += len(block)
                 progress.update(len(block))
     if total is not None and have < total:
-        raise BenchError(f"{label}: the connection ended after {have:,} of {total:,} bytes; run the command again to go on from there")
+        raise BenchError(
+            f"{label}: the connection ended after {have:,} of {total:,} bytes; run the command again to go on from "
+            "there"
+        )
 
 
 def _address(address: str, digest: str, source: Source, card: Card, downloads: Path, quiet: bool) -> Path:
@@ -168,7 +198,9 @@ def _address(address: str, digest: str, source: Source, card: Card, downloads: P
             f"Without a network, download it elsewhere and put the file into {slot}/ here."
         ) from error
     except TimeoutError as error:
-        raise BenchError(f"{label}: no byte from {address} in {TIMEOUT:.0f} s; run the command again to go on") from error
+        raise BenchError(
+            f"{label}: no byte from {address} in {TIMEOUT:.0f} s; run the command again to go on"
+        ) from error
     except OSError as error:
         raise BenchError(f"{label}: cannot write {part}: {error.strerror or error}") from error
     if found != digest:
@@ -205,7 +237,9 @@ def _installed(source: Source, card: Card) -> Path:
     return folder
 
 
-def archives_of(card: Card, source: Source, downloads: Path, root: Path = Path(), *, quiet: bool = False) -> tuple[list[Path], str]:
+def archives_of(
+    card: Card, source: Source, downloads: Path, root: Path = Path(), *, quiet: bool = False
+) -> tuple[list[Path], str]:
     """The local files or folders of one source, and the prefix of member names inside them.
 
     Raises:
@@ -225,13 +259,18 @@ def archives_of(card: Card, source: Source, downloads: Path, root: Path = Path()
 def fetch_card(card: Card, folder: Path, downloads: Path, root: Path = Path(), *, quiet: bool = False) -> list[str]:
     """Bring the members of a card into ``folder`` (its whole content afterwards); their names.
 
-    The sources are tried in order until one has all members; a cached archive of any source comes before asking the network for one.
+    The sources are tried in order until one has all members; a cached archive of any source comes before asking the
+    network for one.
 
     Raises:
         BenchError: no source works; every source's reason is given. A file that is not the pinned one stops at once.
     """
     reasons = []
-    local = [s for s in card.sources if s.client in ("pypi", "npm", "url") and all(map(_cached, _slots(s, downloads), s.sha256))]
+    local = [
+        s
+        for s in card.sources
+        if s.client in ("pypi", "npm", "url") and all(map(_cached, _slots(s, downloads), s.sha256))
+    ]
     for source in sorted(card.sources, key=lambda s: s not in local):
         try:
             paths, prefix = archives_of(card, source, downloads, root, quiet=quiet)
@@ -243,7 +282,10 @@ def fetch_card(card: Card, folder: Path, downloads: Path, root: Path = Path(), *
             reasons.append(str(error))
     if len(reasons) == 1:
         raise BenchError(reasons[0])
-    raise BenchError(f"{card.name}: none of the {len(reasons)} sources of {card.path} works:\n" + "\n".join(f"- {r}" for r in reasons))
+    raise BenchError(
+        f"{card.name}: none of the {len(reasons)} sources of {card.path} works:\n"
+        + "\n".join(f"- {r}" for r in reasons)
+    )
 
 
 def _slots(source: Source, downloads: Path) -> list[Path]:

@@ -1,8 +1,9 @@
 """Texts with one label each: ``reuters-r8-train.tab`` and ``-test.tab``, or a user's ``label<TAB>text`` files.
 
-A ``.tab`` file has three header lines (names, types, roles) and then ``label<TAB>text``; a ``.tsv`` or ``.csv`` file has one header
-line that names the columns ``label`` and ``text``. Which split a file belongs to is told by its name (train, validation, test) if the
-card's rule is ``official``; with the rule ``fraction`` all rows are drawn from together, equal texts always to one side.
+A ``.tab`` file has three header lines (names, types, roles) and then ``label<TAB>text``; a ``.tsv`` or ``.csv`` file
+has one header line that names the columns ``label`` and ``text``. Which split a file belongs to is told by its name
+(train, validation, test) if the card's rule is ``official``; with the rule ``fraction`` all rows are drawn from
+together, equal texts always to one side.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.base.errors import BenchError
+from bench.base.files import write_text
 from bench.data.cards import SPLITS, Card
 from bench.data.readers import read_text
 from bench.data.splits import split_items
-from bench.errors import BenchError
-from bench.files import write_text
 
 __all__ = ["TextSplit", "load", "prepare", "read_rows"]
 
@@ -56,23 +57,30 @@ def read_rows(path: Path, encoding: str = "utf-8") -> list[tuple[str, str]]:
     """(label, text) of each row of a ``.tab``, ``.tsv`` or ``.csv`` file; white space is collapsed.
 
     Raises:
-        BenchError: another suffix, a header without the two columns, or a row without label or text (file and line are named).
+        BenchError: another suffix, a header without the two columns, or a row without label or text (file and line are
+            named).
     """
     content = read_text(path, encoding)
     if path.suffix == ".tab":
         lines = content.split("\n")
-        rows = [(number, line.split("\t")) for number, line in enumerate(lines, 1) if number > _TAB_HEADER and line.strip()]
+        rows = [
+            (number, line.split("\t")) for number, line in enumerate(lines, 1) if number > _TAB_HEADER and line.strip()
+        ]
         at = (0, 1)
     elif path.suffix in (".tsv", ".csv"):
         csv.field_size_limit(_LONGEST)
         reader = csv.reader(io.StringIO(content), delimiter="\t" if path.suffix == ".tsv" else ",")
         header = [name.strip().lower() for name in next(reader, [])]
         if not {"label", "text"} <= set(header):
-            raise BenchError(f"{path}: the first line must name the columns label and text, not {', '.join(header) or 'nothing'}")
+            raise BenchError(
+                f"{path}: the first line must name the columns label and text, not {', '.join(header) or 'nothing'}"
+            )
         at = (header.index("label"), header.index("text"))
         rows = [(reader.line_num, row) for row in reader if row]
     else:
-        raise BenchError(f"{path}: labelled texts are .tab, .tsv or .csv files, not {path.suffix or 'a file without suffix'}")
+        raise BenchError(
+            f"{path}: labelled texts are .tab, .tsv or .csv files, not {path.suffix or 'a file without suffix'}"
+        )
     found = []
     for number, row in rows:
         fields = [" ".join(row[i].split()) if i < len(row) else "" for i in at]
@@ -93,7 +101,8 @@ def _side(card: Card, name: str) -> str:
 
 
 def prepare(card: Card, raw: Path, folder: Path, quiet: bool) -> tuple[dict[str, int], str, dict[str, Any]]:
-    """Write ``{train,validation,test}.jsonl``; rows of each split, ``"texts"``, and the classes. ``quiet`` makes no difference.
+    """Write ``{train,validation,test}.jsonl``; rows of each split, ``"texts"``, and the classes. ``quiet`` makes no
+    difference.
 
     Raises:
         BenchError: a malformed file, a label that the card's ``classes`` lack, or fewer than two classes.
@@ -103,7 +112,11 @@ def prepare(card: Card, raw: Path, folder: Path, quiet: bool) -> tuple[dict[str,
     for path in sorted(p for p in raw.rglob("*") if p.is_file()):
         found = read_rows(path, card.encoding)
         rows += found
-        names += [f"{_side(card, path.name)}/"] * len(found) if card.split.rule == "official" else [text for _, text in found]
+        names += (
+            [f"{_side(card, path.name)}/"] * len(found)
+            if card.split.rule == "official"
+            else [text for _, text in found]
+        )
     classes = list(card.classes) or sorted({label for label, _ in rows})
     if len(classes) < 2:
         raise card.error("classes", f"{classes} is one class: there is nothing to tell apart")
@@ -136,8 +149,11 @@ def load(folder: Path) -> dict[str, TextSplit]:
         path = folder / f"{split}.jsonl"
         if not path.is_file():
             raise BenchError(
-                f"{path} is not there: run `python stages/fetch.py {folder.name}` and `python stages/prepare.py {folder.name}`"
+                f"{path} is not there: run `python stages/fetch.py {folder.name}` and `python stages/prepare.py "
+                f"{folder.name}`"
             )
         rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
-        found[split] = TextSplit([row["text"] for row in rows], np.array([number[row["label"]] for row in rows], dtype=np.int64))
+        found[split] = TextSplit(
+            [row["text"] for row in rows], np.array([number[row["label"]] for row in rows], dtype=np.int64)
+        )
     return found

@@ -11,7 +11,13 @@ __all__ = ["matches", "plain_path", "relative"]
 def plain_path(name: str) -> bool:
     """True if ``name`` is a relative path that stays inside its folder on every system."""
     parts = name.split("/")
-    return bool(name) and "\\" not in name and "\0" not in name and ":" not in parts[0] and not any(p in ("", ".", "..") for p in parts)
+    return (
+        bool(name)
+        and "\\" not in name
+        and "\0" not in name
+        and ":" not in parts[0]
+        and not any(p in ("", ".", "..") for p in parts)
+    )
 
 
 def relative(name: str, prefix: str) -> str | None:

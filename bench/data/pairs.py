@@ -1,11 +1,12 @@
 """Pictures before and after: what an analogy learns from and is judged by.
 
-Members lie in two folders, ``before/`` and ``after/`` (or, as OpenMoji calls them, ``black/`` and ``color/``), under the same name; SVG is
-drawn at the card's ``size``, other pictures are scaled to it. ``before/cats/tom.png`` belongs to the group ``cats``; with OpenMoji's
-``data/openmoji.json`` among the members, the group is the concept's subgroup.
+Members lie in two folders, ``before/`` and ``after/`` (or, as OpenMoji calls them, ``black/`` and ``color/``), under
+the same name; SVG is drawn at the card's ``size``, other pictures are scaled to it. ``before/cats/tom.png`` belongs to
+the group ``cats``; with OpenMoji's ``data/openmoji.json`` among the members, the group is the concept's subgroup.
 
-Split by *concept*, the name up to the first hyphen (OpenMoji's base code point), so that skin tones and genders of one concept stay on
-one side: of each group three concepts in ten are for the test, at least one, and one is for validation, drawn by the card's name.
+Split by *concept*, the name up to the first hyphen (OpenMoji's base code point), so that skin tones and genders of one
+concept stay on one side: of each group three concepts in ten are for the test, at least one, and one is for validation,
+drawn by the card's name.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.base.errors import BenchError
+from bench.base.files import write_npz
+from bench.base.progress import track
+from bench.base.seeds import generator
 from bench.data.cards import Card
 from bench.data.datasets import SPLITS
 from bench.data.readers import PICTURES, read_pictures
-from bench.errors import BenchError
-from bench.files import write_npz
-from bench.progress import track
-from bench.seeds import generator
 
 __all__ = ["PairSplit", "load", "prepare"]
 
@@ -61,17 +62,23 @@ def _drawn(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
 
     height, width = size
     try:
-        content = resvg_py.svg_to_bytes(svg_path=str(path), width=width, height=height, background="white", skip_system_fonts=True)
+        content = resvg_py.svg_to_bytes(
+            svg_path=str(path), width=width, height=height, background="white", skip_system_fonts=True
+        )
         with Image.open(io.BytesIO(bytes(content))) as image:
             picture = np.asarray(image.convert("RGB"), dtype=np.uint8)
     except (ValueError, OSError) as error:
         raise BenchError(f"{path}: not a readable SVG file ({error})") from error
     if picture.shape[:2] != size:
-        raise BenchError(f"{path}: draws as {picture.shape[0]}x{picture.shape[1]}, not in the proportions of size {height}x{width}")
+        raise BenchError(
+            f"{path}: draws as {picture.shape[0]}x{picture.shape[1]}, not in the proportions of size {height}x{width}"
+        )
     return picture
 
 
-def _side(card: Card, raw: Path, folders: tuple[str, ...], size: tuple[int, int], quiet: bool) -> dict[str, NDArray[np.uint8]]:
+def _side(
+    card: Card, raw: Path, folders: tuple[str, ...], size: tuple[int, int], quiet: bool
+) -> dict[str, NDArray[np.uint8]]:
     """Name below its folder (without ending) -> picture."""
     found: dict[str, NDArray[np.uint8]] = {}
 
@@ -106,9 +113,13 @@ def _split(card: Card, names: list[str], groups: list[str]) -> dict[str, list[in
     """Indices of each split."""
     sides: dict[tuple[str, str], str] = {}
     for group in sorted(set(groups)):
-        concepts = sorted({name.rsplit("/", 1)[-1].split("-")[0] for name, g in zip(names, groups, strict=True) if g == group})
+        concepts = sorted(
+            {name.rsplit("/", 1)[-1].split("-")[0] for name, g in zip(names, groups, strict=True) if g == group}
+        )
         if len(concepts) < 3:
-            raise card.error("members", f"group {group!r} has {len(concepts)} concepts; train, validation and test need one each")
+            raise card.error(
+                "members", f"group {group!r} has {len(concepts)} concepts; train, validation and test need one each"
+            )
         order = generator(card.name, group, card.split.seed, "split").permutation(len(concepts))
         tests = max(1, round(TEST_SHARE * len(concepts)))
         for at, index in enumerate(order):
@@ -136,7 +147,9 @@ def prepare(card: Card, raw: Path, folder: Path, quiet: bool) -> tuple[dict[str,
     titles, groups = _described(raw, names)
     counts = {}
     for split, rows in _split(card, names, groups).items():
-        arrays: dict[str, NDArray[Any]] = {side: np.stack([drawn[names[i]] for i in rows]) for side, drawn in pictures.items()}
+        arrays: dict[str, NDArray[Any]] = {
+            side: np.stack([drawn[names[i]] for i in rows]) for side, drawn in pictures.items()
+        }
         arrays["names"] = np.array([titles[i] for i in rows], dtype=np.str_)
         arrays["groups"] = np.array([groups[i] for i in rows], dtype=np.str_)
         write_npz(folder / f"{split}.npz", arrays)

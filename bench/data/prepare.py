@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.base.errors import BenchError
+from bench.base.seeds import derive
 from bench.data import datasets, readers
 from bench.data.archives import replace_folder
 from bench.data.cards import Card
 from bench.data.datasets import ImageSplit
 from bench.data.splits import split_items, split_texts
-from bench.errors import BenchError
-from bench.seeds import derive
 
 __all__ = ["prepare_card"]
 
@@ -25,7 +25,9 @@ def _text(card: Card, raw: Path) -> dict[str, str]:
     files = sorted(p for p in raw.rglob("*") if p.is_file())
     if card.format == "wikitext":
         works = {
-            title: text for path in files for title, text in importlib.import_module("bench.data.wikitext").read_wikitext(path).items()
+            title: text
+            for path in files
+            for title, text in importlib.import_module("bench.data.wikitext").read_wikitext(path).items()
         }
     else:
         works = {p.relative_to(raw).as_posix(): readers.read_text(p, card.encoding) for p in files}
@@ -46,7 +48,9 @@ def _idx(card: Card, raw: Path) -> dict[str, ImageSplit]:
     for half in ("train", "t10k"):
         images, labels = (readers.read_idx(raw / f"{half}-{name}-ubyte") for name in ("images-idx3", "labels-idx1"))
         if images.ndim != 3 or images.dtype != np.uint8 or labels.shape != (len(images),):
-            raise BenchError(f"{raw}/{half}-*: pictures {images.shape} {images.dtype} and labels {labels.shape} do not fit together")
+            raise BenchError(
+                f"{raw}/{half}-*: pictures {images.shape} {images.dtype} and labels {labels.shape} do not fit together"
+            )
         halves.append(ImageSplit(images.astype(np.uint8)[..., None], labels.astype(np.int64)))
     return _official(card, *halves)
 
@@ -67,7 +71,8 @@ def _rows(card: Card, raw: Path) -> dict[str, ImageSplit]:
 
 
 def _classes(card: Card, names: list[str]) -> tuple[list[str], NDArray[np.int64] | None]:
-    """Class names and labels from the folder that each picture lies in; none if the pictures lie in no folder of their own."""
+    """Class names and labels from the folder that each picture lies in; none if the pictures lie in no folder of their
+    own."""
     depth = 1 if card.split.rule == "official" else 0
     folders = ["/".join(name.split("/")[depth:-1]) for name in names]
     if not any(folders):
@@ -121,7 +126,10 @@ def prepare_card(card: Card, raw: Path, folder: Path, seed: int = 0, *, quiet: b
         BenchError: something in the data or the card that the user can mend.
     """
     if not raw.is_dir():
-        raise BenchError(f"{raw} is not there: run `python stages/{'prepare' if card.kind == 'scenes' else 'fetch'}.py {raw.name}` first")
+        raise BenchError(
+            f"{raw} is not there: run `python stages/{'prepare' if card.kind == 'scenes' else 'fetch'}.py "
+            f"{raw.name}` first"
+        )
     extra: dict[str, Any] = {}
     with replace_folder(folder) as fresh:
         if card.kind == "text":
@@ -136,7 +144,9 @@ def prepare_card(card: Card, raw: Path, folder: Path, seed: int = 0, *, quiet: b
             if card.kind == "scenes":
                 from bench.data.scenes import render_splits
 
-                splits = render_splits(datasets.load_images(raw), card.render, derive(seed, card.name, "render"), quiet=quiet)
+                splits = render_splits(
+                    datasets.load_images(raw), card.render, derive(seed, card.name, "render"), quiet=quiet
+                )
                 extra = {"source": card.source, "source_digest": datasets.load_meta(raw)["digest"]}
             elif card.format == "folder":
                 splits, extra = _folder(card, raw, quiet)
@@ -146,5 +156,11 @@ def prepare_card(card: Card, raw: Path, folder: Path, seed: int = 0, *, quiet: b
             splits = {split: data.take(slice(card.limit.get(split))) for split, data in splits.items()}
             counts, unit = datasets.write_images(fresh, splits), "pictures"
             extra["shape"] = list(splits["train"].images.shape[1:])
-        head = {"name": card.name, "kind": card.kind, "title": card.title, "licence": card.licence, "attribution": card.attribution}
+        head = {
+            "name": card.name,
+            "kind": card.kind,
+            "title": card.title,
+            "licence": card.licence,
+            "attribution": card.attribution,
+        }
         return datasets.write_meta(fresh, {**head, **extra, "splits": counts, "unit": unit})

@@ -15,13 +15,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import BenchError
-from bench.progress import Progress
+from bench.base.errors import BenchError
+from bench.base.progress import Progress
 
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["PICTURES", "Pictures", "read_captions", "read_idx", "read_picture", "read_pictures", "read_rows", "read_text"]
+__all__ = [
+    "PICTURES",
+    "Pictures",
+    "read_captions",
+    "read_idx",
+    "read_picture",
+    "read_pictures",
+    "read_rows",
+    "read_text",
+]
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 MAX_PIXELS = 1 << 28
@@ -37,13 +46,17 @@ _IDX_TYPES: dict[int, np.dtype[Any]] = {
 
 
 def read_idx(path: Path) -> NDArray[Any]:
-    """An array in the IDX format of MNIST's authors: two zero bytes, a type code, the number of dimensions, the dimensions (big-endian).
+    """An array in the IDX format of MNIST's authors: two zero bytes, a type code, the number of dimensions, the
+    dimensions (big-endian).
 
     Raises:
         BenchError: not IDX, or not as long as its header says.
     """
     if not path.is_file():
-        raise BenchError(f"{path} is not there: format idx needs {{train,t10k}}-images-idx3-ubyte and {{train,t10k}}-labels-idx1-ubyte")
+        raise BenchError(
+            f"{path} is not there: format idx needs {{train,t10k}}-images-idx3-ubyte and "
+            f"{{train,t10k}}-labels-idx1-ubyte"
+        )
     content = path.read_bytes()
     if len(content) < 4 or content[:2] != b"\0\0" or content[2] not in _IDX_TYPES or len(content) < 4 + 4 * content[3]:
         raise BenchError(f"{path}: not an IDX file")
@@ -82,7 +95,9 @@ def _eight_bits(picture: Image.Image) -> Image.Image:
     values = np.asarray(picture).astype(np.float64)
     low, high = (0.0, 1.0) if picture.mode == "F" else (0.0, 65535.0)
     if not np.isfinite(values).all() or values.min() < low or values.max() > high:
-        raise ValueError(f"values from {values.min():g} to {values.max():g}, mode {picture.mode}: rescale them to 8 bits first")
+        raise ValueError(
+            f"values from {values.min():g} to {values.max():g}, mode {picture.mode}: rescale them to 8 bits first"
+        )
     return Image.fromarray(np.rint(values * (255.0 / high)).astype(np.uint8))
 
 
@@ -113,7 +128,15 @@ def _decode(path: Path, channels: int) -> NDArray[np.uint8]:
                 picture = Image.new("RGBA", layer.size, "white")
                 picture.alpha_composite(layer)
             array = np.asarray(picture.convert("L" if channels == 1 else "RGB"), dtype=np.uint8)
-    except (OSError, ValueError, SyntaxError, EOFError, struct.error, zlib.error, Image.DecompressionBombError) as error:
+    except (
+        OSError,
+        ValueError,
+        SyntaxError,
+        EOFError,
+        struct.error,
+        zlib.error,
+        Image.DecompressionBombError,
+    ) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0].replace(str(path), path.name)
         raise BenchError(f"{path}: not a readable picture ({reason})") from error
     finally:
@@ -244,11 +267,13 @@ def read_captions(folder: Path, where: str, names: Sequence[str]) -> list[tuple[
 
     Args:
         folder: of the data set.
-        where: ``sidecar`` (``cat.txt`` beside ``cat.png``; one caption a line), or the name of a .tsv, .csv or .jsonl file.
+        where: ``sidecar`` (``cat.txt`` beside ``cat.png``; one caption a line), or the name of a .tsv, .csv or .jsonl
+            file.
         names: the readable pictures; captions of others are left out.
 
     Raises:
-        BenchError: a malformed file, an empty caption, a caption of a picture that is not there, or a picture without caption.
+        BenchError: a malformed file, an empty caption, a caption of a picture that is not there, or a picture without
+            caption.
     """
     pairs: list[tuple[str, str]] = []
     problems: list[str] = []
@@ -271,5 +296,7 @@ def read_captions(folder: Path, where: str, names: Sequence[str]) -> list[tuple[
     captioned = {name for name, _ in pairs}
     problems += [f"{folder / name}: no caption" for name in names if name not in captioned]
     if problems:
-        raise BenchError(f"{folder}: captions and pictures do not fit together:\n" + "\n".join(f"- {p}" for p in problems))
+        raise BenchError(
+            f"{folder}: captions and pictures do not fit together:\n" + "\n".join(f"- {p}" for p in problems)
+        )
     return sorted(pairs)

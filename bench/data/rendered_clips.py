@@ -1,7 +1,8 @@
 """Clips whose motion is known: a pendulum, a flame, two candles of different rhythm, and a fish before a blue screen.
 
-Rendered from a seed, so that what a video texture does to the motion (a reversed swing, a lost beat, a wrong heading) can be
-measured against the truth and not only looked at. Every clip carries faint camera noise: no two frames are equal.
+Rendered from a seed, so that what a video texture does to the motion (a reversed swing, a lost beat, a wrong heading)
+can be measured against the truth and not only looked at. Every clip carries faint camera noise: no two frames are
+equal.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import BenchError, did_you_mean
-from bench.seeds import generator
+from bench.base.errors import BenchError, did_you_mean
+from bench.base.seeds import generator
 
 __all__ = ["BLUE", "RENDERED", "RenderedClip", "render_clip"]
 
@@ -26,8 +27,8 @@ NOISE = 1.2
 BLUE = (20, 60, 220)
 """The blue screen."""
 PENDULUM_PERIOD, FLAME_PERIOD, CANDLE_PERIODS, TAIL_PERIOD = 40.0, 40.6, (29.0, 47.0), 11.3
-"""In frames. The pendulum's is whole and sampled symmetrically: every frame of the swing to the right looks like one of the swing back,
-which is what misleads a distance of single frames."""
+"""In frames. The pendulum's is whole and sampled symmetrically: every frame of the swing to the right looks like one of
+the swing back, which is what misleads a distance of single frames."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,8 @@ class RenderedClip:
         frames: ``(T, H, W, 3)`` uint8.
         fps: frames a second.
         period: of the motion in frames, None if it has none or more than one.
-        truth: arrays whose first axis is T: ``phase`` (in periods), and for the fish ``position`` and ``velocity`` (x, y; pixels and
-            pixels a frame) and ``matte`` (opacity times 255).
+        truth: arrays whose first axis is T: ``phase`` (in periods), and for the fish ``position`` and ``velocity`` (x,
+            y; pixels and pixels a frame) and ``matte`` (opacity times 255).
     """
 
     frames: NDArray[np.uint8]
@@ -124,7 +125,9 @@ class _Flame:
         wide = 0.2 * self.size * (1.0 - 0.1 * float(weights @ np.sin(beat[:, 1])))
         up = (self.wick[1] - y) / tall  # 0 at the wick, 1 at the tip
         inside = np.clip(up, 0.0, 1.0)
-        sway = sum(w * np.sin(b - 2.2 * (n + 1) * inside) for n, (w, b) in enumerate(zip(weights, beat[:, 2], strict=True)))
+        sway = sum(
+            w * np.sin(b - 2.2 * (n + 1) * inside) for n, (w, b) in enumerate(zip(weights, beat[:, 2], strict=True))
+        )
         middle = self.wick[0] + 0.13 * self.size * inside**1.5 * sway
         half = wide * np.sqrt(np.clip(inside + 0.03, 0, 1)) * np.clip(1.0 - inside, 0, 1) ** 0.75 * 2.0
         body = np.clip((half - np.abs(x - middle)) / (0.09 * self.size), 0.0, 1.0) * (up > -0.02)
@@ -140,7 +143,10 @@ def _candles(
     """Frames, and the phase of each flame in its own periods: ``(T, n)``."""
     height = 144
     y, x = _grid(height, width)
-    flames = [_Flame((at, 92.0), period, 52.0, rng.uniform(0, 2 * np.pi, (3, 3))) for at, period in zip(wicks, periods, strict=True)]
+    flames = [
+        _Flame((at, 92.0), period, 52.0, rng.uniform(0, 2 * np.pi, (3, 3)))
+        for at, period in zip(wicks, periods, strict=True)
+    ]
     phases = np.stack([rng.uniform() + np.arange(length) / period for period in periods], axis=1)
     room = np.array([20.0, 14.0, 16.0]) * (1.0 + 0.5 * (y / height))[..., None] + np.zeros((height, width, 1))
     frames = np.empty((length, height, width, 3), dtype=np.uint8)
@@ -156,11 +162,17 @@ def _candles(
             shown = _mix(
                 shown,
                 wax,
-                np.minimum((np.array([70.0, 56.0, 44.0]) + through[..., None] * np.array([165.0, 118.0, 62.0])) * rounded, 255.0),
+                np.minimum(
+                    (np.array([70.0, 56.0, 44.0]) + through[..., None] * np.array([165.0, 118.0, 62.0])) * rounded,
+                    255.0,
+                ),
             )
             shown = _mix(shown, _cover(_segment(y, x, flame.wick, (flame.wick[0], 98.0)) - 1.2), (42.0, 26.0, 20.0))
             heat = np.clip((flame.wick[1] - y) / flame.size, 0.0, 1.0) * np.ones_like(x)
-            core = np.stack([255.0 * np.ones_like(heat), 150.0 + 95.0 * body - 50 * heat, 20.0 + 150.0 * body**2 * (1 - heat)], axis=-1)
+            core = np.stack(
+                [255.0 * np.ones_like(heat), 150.0 + 95.0 * body - 50 * heat, 20.0 + 150.0 * body**2 * (1 - heat)],
+                axis=-1,
+            )
             shown = shown + np.clip(1.6 * body, 0, 1)[..., None] * (np.clip(core, 0, 255) - shown)
             base = np.exp(-(((x - flame.wick[0]) / 6.0) ** 2) - ((y - flame.wick[1] + 3.0) / 6.0) ** 2)
             shown = _mix(shown, 0.55 * base, (70.0, 90.0, 220.0))
@@ -184,7 +196,9 @@ def _fish_layer(y: Floats, x: Floats, at: Floats, heading: float, bend: float, b
     u, v = c * (x - at[0]) + s * (y - at[1]), -s * (x - at[0]) + c * (y - at[1])  # u: nose at +17, tail at -17
     back = np.clip((8.0 - u) / 25.0, 0.0, 1.2)
     v = v + bend * 14.0 * (np.clip(u, -20, 20) / 20.0) ** 2 - 4.2 * back**1.6 * np.sin(2 * np.pi * beat - 2.4 * back)
-    half = np.where(u > 4, 6.2 * np.sqrt(np.clip(1 - ((u - 4) / 13.0) ** 2, 0, 1)), 6.2 * np.clip(1 - ((4 - u) / 20.0) ** 2, 0, 1))
+    half = np.where(
+        u > 4, 6.2 * np.sqrt(np.clip(1 - ((u - 4) / 13.0) ** 2, 0, 1)), 6.2 * np.clip(1 - ((4 - u) / 20.0) ** 2, 0, 1)
+    )
     body = _cover(np.abs(v) - half) * (np.abs(u) < 17.5)
     spread = np.clip((-11.0 - u) / 9.0, 0.0, 1.0)
     tail = _cover(np.abs(v) - 1.2 - 5.0 * spread) * _cover(-22.0 - u + 0.6 * np.abs(v)) * (u < -10.5)
@@ -230,7 +244,10 @@ def _fish(rng: np.random.Generator, length: int) -> RenderedClip:
     matte = np.empty((length, height, width), dtype=np.uint8)
     for t in range(length):
         left, top = (int(c) for c in np.clip(path[t + 1] - 29, 0, (width - 58, height - 58)))
-        near = (slice(top, top + 58), slice(left, left + 58))  # no part of the fish lies farther from its middle than 28 pixels
+        near = (
+            slice(top, top + 58),
+            slice(left, left + 58),
+        )  # no part of the fish lies farther from its middle than 28 pixels
         rows, columns = y[near[0]], x[:, near[1]]
         opacity, premultiplied = np.zeros((58, 58)), np.zeros((58, 58, 3))
         for dy, dx in ((-0.25, -0.25), (-0.25, 0.25), (0.25, -0.25), (0.25, 0.25)):

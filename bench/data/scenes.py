@@ -1,9 +1,10 @@
-"""The renderer of digit scenes: 32x32 colour pictures of real handwritten digits, with exact captions and structured ground truth.
+"""The renderer of digit scenes: 32x32 colour pictures of real handwritten digits, with exact captions and structured
+ground truth.
 
-A digit is cropped to its ink, scaled so that its longer side is S pixels (22 alone, 13 alone and small, 15 in pairs, 11 small beside
-another, 13 in threes and fours), slightly brightened so that thin strokes survive, and laid as an alpha mask of its colour over a dark
-background. The pixel arithmetic is on whole numbers (held exactly in float32 where matrix products are wanted), so that the pictures are
-the same bytes on every machine.
+A digit is cropped to its ink, scaled so that its longer side is S pixels (22 alone, 13 alone and small, 15 in pairs, 11
+small beside another, 13 in threes and fours), slightly brightened so that thin strokes survive, and laid as an alpha
+mask of its colour over a dark background. The pixel arithmetic is on whole numbers (held exactly in float32 where
+matrix products are wanted), so that the pictures are the same bytes on every machine.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.base.progress import Progress
+from bench.base.seeds import generator
 from bench.data.cards import Render
 from bench.data.datasets import ImageSplit
-from bench.progress import Progress
 from bench.scene_language import COLOURS, KINDS, MAX_OBJECTS, RELATIONS, caption_of, is_unseen
-from bench.seeds import generator
 
 __all__ = ["CANVAS", "COLOURLESS", "MIX", "SIZES", "Layout", "digit_masks", "draw_layout", "render", "render_splits"]
 
@@ -44,7 +45,8 @@ class Layout:
     Attributes:
         kind: ``(N,)`` index into KINDS.
         count: ``(N,)`` number of objects.
-        digits, colours, sizes: ``(N, 4)`` in the caption's order, -1 where there is no object; sizes are 0 big, 1 small.
+        digits, colours, sizes: ``(N, 4)`` in the caption's order, -1 where there is no object; sizes are 0 big, 1
+            small.
         sides: ``(N, 4)`` longer side in pixels, 0 where there is no object.
         tops: ``(N, 4, 2)`` upper left corner (y, x) of the object's square; sides and tops are in pixels at scale 1.
         relation: ``(N,)`` index into RELATIONS, -1 for none.
@@ -72,7 +74,11 @@ class Layout:
         texts = []
         for i, kind in enumerate(self.kind):
             objects = [
-                (None if self.colourless[i] else int(self.colours[i, k]), int(self.digits[i, k]), bool(self.sizes[i, k]))
+                (
+                    None if self.colourless[i] else int(self.colours[i, k]),
+                    int(self.digits[i, k]),
+                    bool(self.sizes[i, k]),
+                )
                 for k in range(self.count[i])
             ]
             relation = int(self.relation[i]) if kind == _RELATION else None
@@ -80,14 +86,25 @@ class Layout:
         return texts
 
     def truth(self, scale: int = 1) -> dict[str, NDArray[Any]]:
-        """The arrays stored with the pictures. ``centres`` is (y, x) in pixels: 0 at the upper left edge, 32 scale at the lower right."""
-        centres = np.where(self.present[..., None], scale * (self.tops + self.sides[..., None] / 2), -1.0).astype(np.float32)
+        """The arrays stored with the pictures. ``centres`` is (y, x) in pixels: 0 at the upper left edge, 32 scale at
+        the lower right."""
+        centres = np.where(self.present[..., None], scale * (self.tops + self.sides[..., None] / 2), -1.0).astype(
+            np.float32
+        )
         unseen = is_unseen(self.colours, self.digits) & self.present
-        objects = {"count": self.count, "digits": self.digits, "colours": self.colours, "sizes": self.sizes, "centres": centres}
+        objects = {
+            "count": self.count,
+            "digits": self.digits,
+            "colours": self.colours,
+            "sizes": self.sizes,
+            "centres": centres,
+        }
         return {**objects, "relation": self.relation, "kind": self.kind, "unseen": np.any(unseen, axis=1)}
 
 
-def _centred(rng: np.random.Generator, shape: tuple[int, ...], low: float, high: float, side: NDArray[np.int64]) -> NDArray[np.int64]:
+def _centred(
+    rng: np.random.Generator, shape: tuple[int, ...], low: float, high: float, side: NDArray[np.int64]
+) -> NDArray[np.int64]:
     """Corners of squares of ``side`` whose centres are uniform in [low, high], kept inside the canvas."""
     corner = np.rint(rng.uniform(low, high, shape) - side / 2).astype(np.int64)
     return np.clip(corner, 0, CANVAS - side)
@@ -140,7 +157,8 @@ def draw_layout(n: int, rng: np.random.Generator, *, all_pairs: bool) -> Layout:
 
 
 def _weights(length: int, start: int, target: int, width: int) -> NDArray[np.float32]:
-    """Antialiased linear scaling of ``length`` pixels from ``start`` to ``target`` pixels, as ``(target, width)`` weights in 256ths.
+    """Antialiased linear scaling of ``length`` pixels from ``start`` to ``target`` pixels, as ``(target, width)``
+    weights in 256ths.
 
     A triangle filter of the target's pitch (at least one source pixel wide); every row sums to 256.
     """
@@ -158,10 +176,11 @@ def _weights(length: int, start: int, target: int, width: int) -> NDArray[np.flo
 
 
 def digit_masks(images: NDArray[np.uint8], side: int, gain: float = 1.25) -> NDArray[np.uint8]:
-    """Alpha masks ``(N, side, side)`` of digits ``(N, H, W)``: cropped to the ink, scaled so that the longer side fits, centred.
+    """Alpha masks ``(N, side, side)`` of digits ``(N, H, W)``: cropped to the ink, scaled so that the longer side fits,
+    centred.
 
-    ``gain`` brightens; it must be a multiple of 1/20, so that the result is exact. Both passes are products of whole numbers below 2**24,
-    exact in float32.
+    ``gain`` brightens; it must be a multiple of 1/20, so that the result is exact. Both passes are products of whole
+    numbers below 2**24, exact in float32.
     """
     _, height, width = images.shape
     ink = images > _INK
@@ -188,7 +207,13 @@ def digit_masks(images: NDArray[np.uint8], side: int, gain: float = 1.25) -> NDA
 
 
 def render(
-    scene: Layout, digits: ImageSplit, rng: np.random.Generator, scale: int = 1, *, quiet: bool = True, label: str = "scenes"
+    scene: Layout,
+    digits: ImageSplit,
+    rng: np.random.Generator,
+    scale: int = 1,
+    *,
+    quiet: bool = True,
+    label: str = "scenes",
 ) -> NDArray[np.uint8]:
     """Draw the scenes: ``(N, 32 scale, 32 scale, 3)`` uint8.
 
@@ -206,7 +231,9 @@ def render(
     sizes = np.array([len(rows) for rows in by_digit])
     starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
     pick = (rng.random((n, MAX_OBJECTS)) * sizes[scene.digits]).astype(np.int64)
-    which = np.concatenate(by_digit)[np.minimum(starts[scene.digits] + pick, len(digits) - 1)]  # (N, 4) rows of ``digits``
+    which = np.concatenate(by_digit)[
+        np.minimum(starts[scene.digits] + pick, len(digits) - 1)
+    ]  # (N, 4) rows of ``digits``
     palette = np.array(list(COLOURS.values()))
     jitter = rng.integers(-_COLOUR_JITTER, _COLOUR_JITTER + 1, (n, MAX_OBJECTS, 3))
     paint = np.clip(palette[scene.colours] + jitter, 0, 255).astype(np.int32)
@@ -218,7 +245,9 @@ def render(
             span, gain = np.arange(side * scale), 1.1 if side == SIZES[0] else 1.25
             for k in range(MAX_OBJECTS):
                 for rows in _chunks(np.flatnonzero(scene.sides[:, k] == side)):
-                    ink = digit_masks(digits.images[which[rows, k], :, :, 0], side * scale, gain).astype(np.int32)[..., None]
+                    ink = digit_masks(digits.images[which[rows, k], :, :, 0], side * scale, gain).astype(np.int32)[
+                        ..., None
+                    ]
                     top, left = (scale * scene.tops[rows, k]).T
                     place = (rows[:, None, None], (top[:, None] + span)[:, :, None], (left[:, None] + span)[:, None, :])
                     under = canvas[place].astype(np.int32)
@@ -231,7 +260,9 @@ def _chunks(rows: NDArray[np.int64], size: int = 4096) -> list[NDArray[np.int64]
     return [rows[i : i + size] for i in range(0, len(rows), size)]
 
 
-def render_splits(digits: Mapping[str, ImageSplit], counts: Render, seed: int, *, quiet: bool = True) -> dict[str, ImageSplit]:
+def render_splits(
+    digits: Mapping[str, ImageSplit], counts: Render, seed: int, *, quiet: bool = True
+) -> dict[str, ImageSplit]:
     """All splits: scenes of a split from the digits of the same split; ``judge`` from training digits.
 
     The held-out colour-digit pairs are in ``test`` and ``judge`` only.

@@ -1,8 +1,9 @@
 """Series of states: one state for each row of a CSV file, by the rules of the card, oldest first.
 
-A rule names a state and what a row must fulfil: ``{state: rain, column: precipitation, above: 0}``, with ``above``, ``below`` or both,
-``minus: other_column`` for a difference of two columns, or ``one_of: [a, b]`` for categories. The first rule that fits decides; a last rule
-without a column takes the rest. A prepared series is a text with one state a line, so that whatever reads texts reads a series too.
+A rule names a state and what a row must fulfil: ``{state: rain, column: precipitation, above: 0}``, with ``above``,
+``below`` or both, ``minus: other_column`` for a difference of two columns, or ``one_of: [a, b]`` for categories. The
+first rule that fits decides; a last rule without a column takes the rest. A prepared series is a text with one state a
+line, so that whatever reads texts reads a series too.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.base.errors import BenchError, did_you_mean
+from bench.base.files import write_text
 from bench.data.cards import Card
 from bench.data.datasets import load_text
 from bench.data.readers import read_text
-from bench.errors import BenchError, did_you_mean
-from bench.files import write_text
 
 __all__ = ["load", "prepare", "states_of"]
 
@@ -52,7 +53,8 @@ def states_of(text: str, rules: Sequence[Mapping[str, Any]], where: str = "serie
     ['dry', 'rain']
 
     Raises:
-        BenchError: no rows, an unknown column, a value that is no number, or a row that no rule fits (file and line are named).
+        BenchError: no rows, an unknown column, a value that is no number, or a row that no rule fits (file and line are
+            named).
     """
     reader = csv.DictReader(io.StringIO(text, newline=""))
     columns = list(reader.fieldnames or [])
@@ -65,7 +67,9 @@ def states_of(text: str, rules: Sequence[Mapping[str, Any]], where: str = "serie
         line = f"{where}: line {reader.line_num}"
         state = next((str(rule["state"]) for rule in rules if _fits(rule, row, line)), None)
         if state is None:
-            raise BenchError(f"{line}: no rule fits; end `states` with a rule without a column, such as {{state: other}}")
+            raise BenchError(
+                f"{line}: no rule fits; end `states` with a rule without a column, such as {{state: other}}"
+            )
         states.append(state)
     if not states:
         raise BenchError(f"{where}: no rows below the header")
@@ -73,7 +77,8 @@ def states_of(text: str, rules: Sequence[Mapping[str, Any]], where: str = "serie
 
 
 def prepare(card: Card, raw: Path, folder: Path, quiet: bool) -> tuple[dict[str, int], str, dict[str, Any]]:
-    """Write ``train.txt``, ``validation.txt`` and ``test.txt``, the last two from the end of the series. ``quiet`` makes no difference.
+    """Write ``train.txt``, ``validation.txt`` and ``test.txt``, the last two from the end of the series. ``quiet``
+    makes no difference.
 
     Raises:
         BenchError: not one file, a malformed row, or a split without states.

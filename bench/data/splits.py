@@ -1,4 +1,5 @@
-"""Which items are for training, which for selection, which for the one final test. Every draw is seeded; nothing is in two splits."""
+"""Which items are for training, which for selection, which for the one final test. Every draw is seeded; nothing is in
+two splits."""
 
 from __future__ import annotations
 
@@ -7,9 +8,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.base.errors import did_you_mean
+from bench.base.seeds import generator
 from bench.data.cards import Card
-from bench.errors import did_you_mean
-from bench.seeds import generator
 
 __all__ = ["carve", "split_items", "split_positions", "split_texts"]
 
@@ -28,8 +29,9 @@ def carve(n: int, held_out: int, *seed: int | str) -> tuple[NDArray[np.int64], N
 def split_items(card: Card, names: Sequence[str]) -> dict[str, NDArray[np.int64]]:
     """Split -> indices into ``names``.
 
-    Rule ``fraction`` draws a share of the *distinct* names (a picture with several captions stays on one side). Rule ``official`` takes the
-    names' first folder (train, validation or test), and carves ``split.validation`` items from train if there is no validation folder.
+    Rule ``fraction`` draws a share of the *distinct* names (a picture with several captions stays on one side). Rule
+    ``official`` takes the names' first folder (train, validation or test), and carves ``split.validation`` items from
+    train if there is no validation folder.
 
     Raises:
         BenchError: an empty split, or names outside the official folders.
@@ -46,12 +48,16 @@ def split_items(card: Card, names: Sequence[str]) -> dict[str, NDArray[np.int64]
         found = [name.split("/")[0] for name in names]
         for name, folder in zip(names, found, strict=True):
             if folder not in ("train", "validation", "test"):
-                raise card.error("split", f"rule official: {name!r} lies in none of the folders train, validation, test")
+                raise card.error(
+                    "split", f"rule official: {name!r} lies in none of the folders train, validation, test"
+                )
     result = {s: np.flatnonzero(np.array([f == s for f in found])) for s in ("train", "validation", "test")}
     if card.split.rule == "official" and not len(result["validation"]):
         train, wanted = result["train"], card.split.validation
         if not isinstance(wanted, int) or not 0 < wanted < len(train):
-            raise card.error("split.validation", f"must be 1 to {len(train) - 1} pictures of train: there is no folder validation")
+            raise card.error(
+                "split.validation", f"must be 1 to {len(train) - 1} pictures of train: there is no folder validation"
+            )
         kept, held_out = carve(len(train), wanted, card.name, card.split.seed, "validation")
         result["train"], result["validation"] = train[kept], train[held_out]
     for split, indices in result.items():
@@ -92,10 +98,14 @@ def split_texts(card: Card, works: Mapping[str, str]) -> dict[str, str]:
             sides = {n: next((s for s in held if n in held[s]), "train") for n in works}
         else:
             if len(works) < 3:
-                raise card.error("split.rule", f"fraction draws whole files, and there are {len(works)}: use `rule: position`")
+                raise card.error(
+                    "split.rule", f"fraction draws whole files, and there are {len(works)}: use `rule: position`"
+                )
             names_sorted = sorted(works)
             sides = {names_sorted[i]: split for split, rows in split_items(card, names_sorted).items() for i in rows}
-        result = {s: "\n\n".join(works[n] for n in sorted(works) if sides[n] == s) for s in ("train", "validation", "test")}
+        result = {
+            s: "\n\n".join(works[n] for n in sorted(works) if sides[n] == s) for s in ("train", "validation", "test")
+        }
     for split, text in result.items():
         if not text.strip():
             raise card.error("split", f"{split} would be empty")

@@ -1,7 +1,8 @@
 """Videos: any file that FFmpeg reads into uint8 frames on disk, and the data sets made of them.
 
-Frames are decoded one at a time straight into an ``.npy`` file, which readers map into memory: a long clip never lies in memory as
-a whole. What a clip of a video texture must be (one constant rate, at least two frames, nothing broken) is checked while decoding.
+Frames are decoded one at a time straight into an ``.npy`` file, which readers map into memory: a long clip never lies
+in memory as a whole. What a clip of a video texture must be (one constant rate, at least two frames, nothing broken) is
+checked while decoding.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.base.errors import BenchError
+from bench.base.files import atomic, write_npz
+from bench.base.progress import Progress
 from bench.data.cards import Card
 from bench.data.datasets import load_meta
 from bench.data.rendered_clips import render_clip
-from bench.errors import BenchError
-from bench.files import atomic, write_npz
-from bench.progress import Progress
 
 __all__ = ["MAX_FRAMES", "VIDEOS", "Clip", "decode", "load", "load_clip", "prepare", "read_video"]
 
@@ -97,7 +98,10 @@ class _Source:
                             self._fault(count, "a damaged picture")
                             continue
                         count += 1
-                        yield (None if frame.pts is None else float(frame.pts * self.stream.time_base)), self._array(frame)
+                        yield (
+                            (None if frame.pts is None else float(frame.pts * self.stream.time_base)),
+                            self._array(frame),
+                        )
             except self.errors as error:
                 self._fault(count, _plain(error))
         if packets < self.stream.frames:
@@ -107,7 +111,8 @@ class _Source:
         self.broken += 1
         if not self.skip:
             raise BenchError(
-                f"{self.name}: broken after frame {count:,} ({what}): repair it (ffmpeg -i FILE -c copy NEW), cut it before that frame, "
+                f"{self.name}: broken after frame {count:,} ({what}): repair it (ffmpeg -i FILE -c copy NEW), cut "
+                "it before that frame, "
                 "or skip what is broken (on_broken: skip), which holds the frame before"
             )
 
@@ -146,13 +151,17 @@ def _constant(times: list[float | None], rate: float, name: str) -> float:
     if mean <= 0 or float(np.abs(at - at[0] - mean * np.arange(len(at))).max()) >= 0.5 * mean or steps.min() <= 0:
         wanted = max(1, round(rate or 1 / max(mean, 1e-3)))
         raise BenchError(
-            f"{name}: variable frame rate (a frame lasts from {1000 * steps.min():.0f} to {1000 * steps.max():.0f} ms): a video texture "
-            f"needs a constant one; resample it (fps={wanted}), or convert it (ffmpeg -i FILE -fps_mode cfr -r {wanted} NEW)"
+            f"{name}: variable frame rate (a frame lasts from {1000 * steps.min():.0f} to {1000 * steps.max():.0f} "
+            "ms): a video texture "
+            f"needs a constant one; resample it (fps={wanted}), or convert it (ffmpeg -i FILE -fps_mode cfr -r "
+            f"{wanted} NEW)"
         )
     return rate if rate and abs(rate * mean - 1) < 0.005 else 1.0 / mean
 
 
-def _resampled(frames: Iterator[tuple[float | None, NDArray[np.uint8]]], fps: float, rate: float) -> Iterator[NDArray[np.uint8]]:
+def _resampled(
+    frames: Iterator[tuple[float | None, NDArray[np.uint8]]], fps: float, rate: float
+) -> Iterator[NDArray[np.uint8]]:
     """At every 1 / fps seconds the frame that is on the screen then."""
     shown: NDArray[np.uint8] | None = None
     start = last = 0.0
@@ -167,7 +176,9 @@ def _resampled(frames: Iterator[tuple[float | None, NDArray[np.uint8]]], fps: fl
                 count += 1
             step = max(now - last, 1e-6)
         shown, last = frame, now
-    while shown is not None and start + count / fps < last + step - 1e-6:  # the last frame stays as long as the one before it
+    while (
+        shown is not None and start + count / fps < last + step - 1e-6
+    ):  # the last frame stays as long as the one before it
         yield shown
         count += 1
 
@@ -186,18 +197,20 @@ def decode(
     """A video into an ``.npy`` file ``(T, H, W, 3)`` uint8, frame by frame; its frames a second.
 
     Args:
-        source: a file, or the bytes of one. Sound is ignored, 10-bit and 12-bit colours become 8-bit, alpha is dropped, a rotation noted
-            by a telephone is carried out.
+        source: a file, or the bytes of one. Sound is ignored, 10-bit and 12-bit colours become 8-bit, alpha is dropped,
+            a rotation noted by a telephone is carried out.
         target: the file to write.
         name: for messages.
         size: largest (height, width); larger frames are reduced by area, keeping their shape.
-        fps: resample to this rate: each new frame is the one on the screen at its time. None keeps the video's own constant rate.
+        fps: resample to this rate: each new frame is the one on the screen at its time. None keeps the video's own
+            constant rate.
         limit: take at most so many frames; None for all, of which there may be :data:`MAX_FRAMES`.
         on_broken: ``refuse``, or ``skip``: broken frames are left out, and the one before is shown for as long.
         quiet: no progress.
 
     Raises:
-        BenchError: no video, a single frame, a variable rate (with ``fps`` None), broken packets, too many or too large frames.
+        BenchError: no video, a single frame, a variable rate (with ``fps`` None), broken packets, too many or too large
+            frames.
     """
     name = name or (str(source) if isinstance(source, Path) else "the video")
     opened = _Source(source, name, size, on_broken)
@@ -212,24 +225,34 @@ def decode(
 
     frames = timed() if fps is None else _resampled(opened.frames(), fps, opened.rate)
     most = MAX_FRAMES if limit is None else min(limit, MAX_FRAMES)
-    with atomic(target) as temporary, temporary.open("wb") as file, Progress(f"reading {name}", unit="frames", quiet=quiet) as progress:
+    with (
+        atomic(target) as temporary,
+        temporary.open("wb") as file,
+        Progress(f"reading {name}", unit="frames", quiet=quiet) as progress,
+    ):
         count, shape = 0, (0, 0, 3)
         for frame in frames:
             if count == most:
                 if limit is None:
-                    raise BenchError(f"{name}: more than {MAX_FRAMES:,} frames: cut it, or give a limit (all pairs of frames are compared)")
+                    raise BenchError(
+                        f"{name}: more than {MAX_FRAMES:,} frames: cut it, or give a limit (all pairs of frames "
+                        "are compared)"
+                    )
                 break
             if count == 0:
                 shape = frame.shape
                 _header(file, 0, shape)
             elif frame.shape != shape:
-                raise BenchError(f"{name}: frame {count:,} is {frame.shape[1]}x{frame.shape[0]}, those before {shape[1]}x{shape[0]}")
+                raise BenchError(
+                    f"{name}: frame {count:,} is {frame.shape[1]}x{frame.shape[0]}, those before {shape[1]}x{shape[0]}"
+                )
             file.write(frame.tobytes())
             count += 1
             progress.update()
         if count < 2:
             raise BenchError(
-                f"{name}: {'one frame' if count else 'no frame that can be shown'}: a video texture needs a moving picture of at least two"
+                f"{name}: {'one frame' if count else 'no frame that can be shown'}: a video texture needs a moving "
+                "picture of at least two"
             )
         rate = _constant(times, opened.rate, name) if fps is None else fps
         file.seek(0)
@@ -238,7 +261,8 @@ def decode(
 
 
 def _header(file: Any, count: int, shape: tuple[int, ...]) -> None:
-    """The head of an npy file; NumPy leaves room for the first axis to grow, so that a later head has the same length."""
+    """The head of an npy file; NumPy leaves room for the first axis to grow, so that a later head has the same
+    length."""
     np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": (count, *shape)})
 
 
@@ -296,7 +320,9 @@ def load_clip(folder: Path, name: str, facts: Mapping[str, Any]) -> Clip:
     try:
         frames = np.load(path, mmap_mode="r")
     except (OSError, ValueError, EOFError) as error:
-        raise BenchError(f"{path}: missing or broken ({error}); run `python stages/prepare.py {folder.name}` again") from error
+        raise BenchError(
+            f"{path}: missing or broken ({error}); run `python stages/prepare.py {folder.name}` again"
+        ) from error
     truth = folder / f"{name}.truth.npz"
     known: dict[str, NDArray[Any]] = {}
     if truth.is_file():

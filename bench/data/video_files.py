@@ -1,7 +1,7 @@
 """Frames into files that play everywhere: H.264 in MP4, and GIF. The same frames give the same bytes.
 
-MP4: 8-bit 4:2:0 (``yuv420p``), even sides, colours tagged, the index at the beginning, one encoder thread and no clock in the file.
-GIF: one palette for the whole film and an ordered dither, so that what stands still does not crawl.
+MP4: 8-bit 4:2:0 (``yuv420p``), even sides, colours tagged, the index at the beginning, one encoder thread and no clock
+in the file. GIF: one palette for the whole film and an ordered dither, so that what stands still does not crawl.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import BenchError
-from bench.files import atomic
+from bench.base.errors import BenchError
+from bench.base.files import atomic
 
 __all__ = ["contact_sheet", "mp4_bytes", "mp4_data_uri", "write_gif", "write_mp4"]
 
@@ -31,8 +31,12 @@ SMALLEST_DELAY = 2
 def _even(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """RGB with even sides: a last row or column is shown twice."""
     if frame.dtype != np.uint8 or frame.ndim not in (2, 3) or (frame.ndim == 3 and frame.shape[2] not in (1, 3)):
-        raise BenchError(f"a frame of a video must be uint8 (H, W), (H, W, 1) or (H, W, 3), not {frame.dtype} {frame.shape}")
-    colour = np.repeat(frame.reshape(*frame.shape[:2], -1), 3, axis=2) if frame.ndim == 2 or frame.shape[2] == 1 else frame
+        raise BenchError(
+            f"a frame of a video must be uint8 (H, W), (H, W, 1) or (H, W, 3), not {frame.dtype} {frame.shape}"
+        )
+    colour = (
+        np.repeat(frame.reshape(*frame.shape[:2], -1), 3, axis=2) if frame.ndim == 2 or frame.shape[2] == 1 else frame
+    )
     return np.ascontiguousarray(np.pad(colour, ((0, frame.shape[0] % 2), (0, frame.shape[1] % 2), (0, 0)), mode="edge"))
 
 
@@ -43,7 +47,8 @@ def _encoder() -> str:
         if name in av.codecs_available:
             return name
     raise BenchError(
-        f"this build of PyAV has no H.264 encoder ({' or '.join(ENCODERS)}): reinstall it with `pip install av`, or write a .gif"
+        f"this build of PyAV has no H.264 encoder ({' or '.join(ENCODERS)}): reinstall it with `pip install av`, "
+        "or write a .gif"
     )
 
 
@@ -62,7 +67,9 @@ def _rate(fps: float, what: str) -> Fraction:
     return Fraction(fps).limit_denominator(1001)
 
 
-def write_mp4(path: Path, frames: Iterable[NDArray[np.uint8]], fps: float, *, crf: int = 22, preset: str = "medium") -> int:
+def write_mp4(
+    path: Path, frames: Iterable[NDArray[np.uint8]], fps: float, *, crf: int = 22, preset: str = "medium"
+) -> int:
     """Frames ``(H, W, 3)`` (or grey) one after another into an MP4; how many there were.
 
     Args:
@@ -90,16 +97,24 @@ def write_mp4(path: Path, frames: Iterable[NDArray[np.uint8]], fps: float, *, cr
             video.width, video.height, video.pix_fmt = width, height, "yuv420p"
             context = video.codec_context
             context.thread_count = 1  # x264 decides otherwise with another number of threads
-            context.color_range, context.colorspace, context.color_primaries, context.color_trc = 1, 6, 6, 6  # limited, BT.601
+            context.color_range, context.colorspace, context.color_primaries, context.color_trc = (
+                1,
+                6,
+                6,
+                6,
+            )  # limited, BT.601
             if encoder != "libx264":
                 context.bit_rate = int(width * height * fps * 0.12)
             for frame in stream:
                 picture = _even(frame)
                 if picture.shape[:2] != (height, width):
                     raise BenchError(
-                        f"{path}: frame {count} is {frame.shape[1]}x{frame.shape[0]}, the first {first.shape[1]}x{first.shape[0]}"
+                        f"{path}: frame {count} is {frame.shape[1]}x{frame.shape[0]}, the first "
+                        f"{first.shape[1]}x{first.shape[0]}"
                     )
-                shown = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuv420p", dst_colorspace="ITU601")
+                shown = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(
+                    format="yuv420p", dst_colorspace="ITU601"
+                )
                 shown.pts = count
                 shown.time_base = 1 / _rate(fps, str(path))
                 for packet in video.encode(shown):
@@ -145,11 +160,18 @@ def _palette(frames: list[NDArray[np.uint8]], colours: int) -> Any:
 
 
 def write_gif(
-    path: Path, frames: Iterable[NDArray[np.uint8]], fps: float, *, colours: int = 255, loop: bool = True, dither: float = 10.0
+    path: Path,
+    frames: Iterable[NDArray[np.uint8]],
+    fps: float,
+    *,
+    colours: int = 255,
+    loop: bool = True,
+    dither: float = 10.0,
 ) -> int:
     """Frames into an animated GIF; how many were written.
 
-    A GIF counts in hundredths of a second: delays vary by one so that the whole keeps its time. Above 50 frames a second every second
+    A GIF counts in hundredths of a second: delays vary by one so that the whole keeps its time. Above 50 frames a
+        second every second
     (third, ...) frame is left out.
 
     Args:
@@ -183,7 +205,16 @@ def write_gif(
     first, rest = indexed(pictures[0]), (indexed(picture) for picture in pictures[1:])
     again = {"loop": 0} if loop else {}
     with atomic(path) as temporary:
-        first.save(temporary, format="GIF", save_all=True, append_images=rest, duration=delays, optimize=False, disposal=1, **again)
+        first.save(
+            temporary,
+            format="GIF",
+            save_all=True,
+            append_images=rest,
+            duration=delays,
+            optimize=False,
+            disposal=1,
+            **again,
+        )
     return len(pictures)
 
 
@@ -191,7 +222,9 @@ def contact_sheet(frames: list[NDArray[np.uint8]], columns: int = 6, gap: int = 
     """Frames side by side, row by row, on white: what a film looks like without playing it."""
     height, width = frames[0].shape[:2]
     rows = -(-len(frames) // columns)
-    sheet = np.full((rows * (height + gap) - gap, min(columns, len(frames)) * (width + gap) - gap, 3), 255, dtype=np.uint8)
+    sheet = np.full(
+        (rows * (height + gap) - gap, min(columns, len(frames)) * (width + gap) - gap, 3), 255, dtype=np.uint8
+    )
     for k, frame in enumerate(frames):
         y, x = k // columns * (height + gap), k % columns * (width + gap)
         sheet[y : y + height, x : x + width] = frame

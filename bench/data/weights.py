@@ -1,6 +1,7 @@
 """Data sets that are the weights of a published network: one file of tensors, kept as safetensors whatever it came as.
 
-A ``.pth`` or ``.pt`` file is read with ``weights_only=True``: nothing in it is run. Names and values of the tensors stay as published.
+A ``.pth`` or ``.pt`` file is read with ``weights_only=True``: nothing in it is run. Names and values of the tensors
+stay as published.
 """
 
 from __future__ import annotations
@@ -10,10 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from bench.base.errors import BenchError
+from bench.base.files import atomic
 from bench.data.cards import Card
 from bench.data.datasets import load_meta
-from bench.errors import BenchError
-from bench.files import atomic
 
 __all__ = ["FILE", "SUFFIXES", "load", "prepare"]
 
@@ -28,12 +29,22 @@ def _read(path: Path) -> dict[str, Any]:
     from safetensors.torch import load_file
 
     try:
-        state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, map_location="cpu", weights_only=True)
+        state = (
+            load_file(path)
+            if path.suffix == ".safetensors"
+            else torch.load(path, map_location="cpu", weights_only=True)
+        )
     except pickle.UnpicklingError as error:
-        raise BenchError(f"{path.name} holds more than tensors, and loading it would run code: save `model.state_dict()` alone") from error
+        raise BenchError(
+            f"{path.name} holds more than tensors, and loading it would run code: save `model.state_dict()` alone"
+        ) from error
     except (SafetensorError, RuntimeError, OSError, EOFError) as error:
         raise BenchError(f"{path.name} is no file of weights, or is broken: {error}") from error
-    if not isinstance(state, Mapping) or not state or not all(isinstance(value, torch.Tensor) for value in state.values()):
+    if (
+        not isinstance(state, Mapping)
+        or not state
+        or not all(isinstance(value, torch.Tensor) for value in state.values())
+    ):
         raise BenchError(f"{path.name} holds no table of tensors: save `model.state_dict()`")
     return {str(name): value.contiguous().clone() for name, value in state.items()}
 

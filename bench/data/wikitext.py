@@ -1,8 +1,9 @@
 """Articles of a MediaWiki dump (``pages-articles`` XML, plain or bz2) as plain paragraphs.
 
-The markup is parsed by mwparserfromhell and its tree walked once, in linear time (the parser's own ``remove`` searches the whole page
-for each node). What is not prose is left out: templates, tables, notes, pictures, categories, formulas, and the sections that hold
-an article's apparatus ("References", "See also" ...). Links leave their label, lists their items, one a line.
+The markup is parsed by mwparserfromhell and its tree walked once, in linear time (the parser's own ``remove`` searches
+the whole page for each node). What is not prose is left out: templates, tables, notes, pictures, categories, formulas,
+and the sections that hold an article's apparatus ("References", "See also" ...). Links leave their label, lists their
+items, one a line.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any, cast
 
-from bench.errors import BenchError
+from bench.base.errors import BenchError
 
 __all__ = ["plain_paragraphs", "read_wikitext"]
 
@@ -26,8 +27,10 @@ _DROPPED_TAGS = re.compile(
 _MEDIA = re.compile(r"\s*(?:file|image|media|category)\s*:", re.IGNORECASE)
 _INTERWIKI = re.compile(r"\s*(?:[a-z]{2,3}|simple|zh-[a-z-]+)\s*:", re.ASCII)
 _APPARATUS = re.compile(
-    "(notes and |explanatory |general |cited |specific )?references( and (notes|further reading))?|(explanatory |foot)?notes|citations|"
-    "((primary|secondary|cited) )?sources( and further reading)?|bibliography|works cited|further reading|external links|see also|"
+    "(notes and |explanatory |general |cited |specific )?references( and (notes|further reading))?|(explanatory "
+    "|foot)?notes|citations|"
+    "((primary|secondary|cited) )?sources( and further reading)?|bibliography|works cited|further reading|external "
+    "links|see also|"
     "gallery|discography|filmography|awards"
 )
 _MAGIC = re.compile(r"__[A-Z]+__")
@@ -44,7 +47,8 @@ def _text(node: Any, kinds: dict[type, Callable[[Any], str]]) -> str:
 
 
 def _walker() -> Callable[[Any], str]:
-    """A function from parsed wikicode to its text; nodes of other types than these (templates, comments, arguments) leave nothing."""
+    """A function from parsed wikicode to its text; nodes of other types than these (templates, comments, arguments)
+    leave nothing."""
     from mwparserfromhell.nodes import ExternalLink, Heading, HTMLEntity, Tag, Text, Wikilink
 
     def walk(code: Any) -> str:
@@ -93,19 +97,23 @@ def _without_apparatus(lines: list[str]) -> Iterator[str]:
 def plain_paragraphs(markup: str) -> list[str]:
     """The paragraphs (and list items) of an article's markup, without markup.
 
-    >>> plain_paragraphs("'''Tea''' is a [[drink|beverage]].<ref>Smith</ref>{{citation needed}}\\n== See also ==\\n* [[Coffee]]")
+    >>> markup = "'''Tea''' is a [[drink|beverage]].<ref>Smith</ref>{{citation needed}}\\n== See also ==\\n* [[Coffee]]"
+    >>> plain_paragraphs(markup)
     ['Tea is a beverage.']
     """
     import mwparserfromhell
 
     markup = markup.replace("\0", "").replace("\r\n", "\n")
-    # Without style tags, an apostrophe that is left open cannot send the parser into retries; the marks are taken off below.
+    # Without style tags, an apostrophe that is left open cannot send the parser into retries; the marks are taken off
+    # below.
     text = _walker()(mwparserfromhell.parse(markup, skip_style_tags=True))
     text = unicodedata.normalize("NFC", re.sub(r"'{2,}", "", text))
     text = _SPACES.sub(" ", _MAGIC.sub("", text))
     text = _EMPTY_BRACKETS.sub("", _OPENING.sub("(", text))
     text = _SPACE_BEFORE.sub(r"\1", _SPACES.sub(" ", text))
-    lines = [line.lstrip(" *#:;").rstrip() if not line.startswith("\x00") else line for line in _LINES.split(text.strip())]
+    lines = [
+        line.lstrip(" *#:;").rstrip() if not line.startswith("\x00") else line for line in _LINES.split(text.strip())
+    ]
     return [line for line in _without_apparatus(lines) if any(letter.isalnum() for letter in line)]
 
 
@@ -131,7 +139,8 @@ def read_wikitext(path: Path) -> dict[str, str]:
         path: ``*.xml`` or ``*.xml.bz2`` (told by the suffix ``.bz2``).
 
     Raises:
-        BenchError: broken or truncated, not the XML of a MediaWiki dump, two articles of one title, or no article with prose.
+        BenchError: broken or truncated, not the XML of a MediaWiki dump, two articles of one title, or no article with
+            prose.
     """
     articles: dict[str, str] = {}
     try:

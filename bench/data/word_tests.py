@@ -1,7 +1,8 @@
 """Tests of word vectors: analogies by section, and pairs of words with the similarity that people gave them.
 
-A file whose first line of content begins with ``:`` holds analogies (the format of Mikolov et al. 2013); any other holds pairs, two
-words and a score apart by tabs, and is called by its name without digits and suffix: ``wordsim353.tsv`` is ``wordsim``.
+A file whose first line of content begins with ``:`` holds analogies (the format of Mikolov et al. 2013); any other
+holds pairs, two words and a score apart by tabs, and is called by its name without digits and suffix:
+``wordsim353.tsv`` is ``wordsim``.
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from bench.base.errors import BenchError
+from bench.base.files import read_json, write_json
 from bench.data.cards import Card
 from bench.data.readers import read_text
-from bench.errors import BenchError
-from bench.files import read_json, write_json
 
 __all__ = ["load", "parse_analogies", "parse_pairs", "prepare"]
 
@@ -23,7 +24,11 @@ _FILE = "word_tests.json"
 
 def _lines(text: str) -> list[tuple[int, str]]:
     """(number, content) of the lines that are neither empty nor comments."""
-    return [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1) if line.strip() and not line.startswith("#")]
+    return [
+        (number, line.strip())
+        for number, line in enumerate(text.splitlines(), 1)
+        if line.strip() and not line.startswith("#")
+    ]
 
 
 def parse_analogies(text: str, where: str = "analogies") -> dict[str, list[list[str]]]:
@@ -48,7 +53,9 @@ def parse_analogies(text: str, where: str = "analogies") -> dict[str, list[list[
         else:
             sections[name].append(line.split())
     if not sections or not all(sections.values()):
-        raise BenchError(f"{where}: no analogies in {next((repr(s) for s, rows in sections.items() if not rows), 'the file')}")
+        raise BenchError(
+            f"{where}: no analogies in {next((repr(s) for s, rows in sections.items() if not rows), 'the file')}"
+        )
     return sections
 
 
@@ -106,6 +113,12 @@ def load(folder: Path) -> dict[str, Any]:
     """
     path = folder / _FILE
     if not path.is_file():
-        raise BenchError(f"{path} is not there: run `python stages/fetch.py {folder.name}` and `python stages/prepare.py {folder.name}`")
+        raise BenchError(
+            f"{path} is not there: run `python stages/fetch.py {folder.name}` and `python stages/prepare.py "
+            f"{folder.name}`"
+        )
     tests: dict[str, Any] = read_json(path)
-    return {name: test if isinstance(test, dict) else [(a, b, float(score)) for a, b, score in test] for name, test in tests.items()}
+    return {
+        name: test if isinstance(test, dict) else [(a, b, float(score)) for a, b, score in test]
+        for name, test in tests.items()
+    }

@@ -1,8 +1,8 @@
 """Classifier-free guidance and negative prompts (Ho and Salimans 2022, "Classifier-Free Diffusion Guidance").
 
-The guided prediction is ``f_neg + g (f_cond - f_neg)``: eq. 6 of the paper with ``g = 1 + w``. ``f_neg`` is the prediction
-for the empty caption, or for a *negative prompt*, from which the picture is then pushed away. As eps, v and x_0 are linear in each other
-at a given ``x_t``, it does not matter which of them is combined.
+The guided prediction is ``f_neg + g (f_cond - f_neg)``: eq. 6 of the paper with ``g = 1 + w``. ``f_neg`` is the
+prediction for the empty caption, or for a *negative prompt*, from which the picture is then pushed away. As eps, v and
+x_0 are linear in each other at a given ``x_t``, it does not matter which of them is combined.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from bench.errors import BenchError
+from bench.base.errors import BenchError
 
 __all__ = ["Conditional", "guided", "negatives_for"]
 
@@ -30,7 +30,8 @@ def guided(
 ) -> Callable[[Tensor, Tensor], Tensor]:
     """``network`` with its conditioning bound and guidance of ``scale`` applied.
 
-    At scale 1 the negative branch has no weight and is not computed; else both branches run as one batch of twice the size.
+    At scale 1 the negative branch has no weight and is not computed; else both branches run as one batch of twice the
+    size.
 
     Args:
         network: the conditional network.

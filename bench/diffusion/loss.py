@@ -1,7 +1,8 @@
 """Where is the DDPM loss? Here.
 
-Ho et al. 2020, eq. 14: draw a step t and noise eps, make ``x_t``, ask the network what the noise was, take the squared error:
-``L_simple = E || eps - eps_theta(sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps, t) ||^2``. The other targets replace eps.
+Ho et al. 2020, eq. 14: draw a step t and noise eps, make ``x_t``, ask the network what the noise was, take the squared
+error: ``L_simple = E || eps - eps_theta(sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps, t) ||^2``. The other targets replace
+eps.
 """
 
 from __future__ import annotations
@@ -41,8 +42,9 @@ def diffusion_loss(
         eps: ``(B, ...)`` standard normal noise.
         schedule: the noise schedule.
         target: what the squared error is taken on.
-        output: what the network's output stands for, if that is another quantity than ``target``. ``"v"`` with target ``eps``
-            is the *input skip*: ``eps_hat = sqrt(1 - abar) x_t + sqrt(abar) F``. At high noise eps is nearly ``x_t``, and a
+        output: what the network's output stands for, if that is another quantity than ``target``. ``"v"`` with target
+            ``eps`` is the *input skip*: ``eps_hat = sqrt(1 - abar) x_t + sqrt(abar) F``. At high noise eps is nearly
+                ``x_t``, and a
             plain network has to learn to copy its input exactly; with the skip it need not. The loss stays eq. 14.
         fresh: noise for the draw of ``x_{t-1}``, needed for target ``x_prev``.
 
@@ -59,8 +61,9 @@ def diffusion_loss(
 def draw_steps(count: int, total: int, rng: np.random.Generator, kind: str = "uniform") -> NDArray[np.int64]:
     """``(count,)`` training steps in [0, total).
 
-    ``"uniform"`` is Ho 2020; ``"logit_normal"`` puts ``sigmoid(N(0, 1))`` on [0, total): more of the middle, where pictures
-    take shape (Esser et al. 2024, section 3.1). Both are stratified over the batch, which lowers the variance of the loss.
+    ``"uniform"`` is Ho 2020; ``"logit_normal"`` puts ``sigmoid(N(0, 1))`` on [0, total): more of the middle, where
+    pictures take shape (Esser et al. 2024, section 3.1). Both are stratified over the batch, which lowers the variance
+    of the loss.
 
     Raises:
         ValueError: another kind.

@@ -1,8 +1,8 @@
 """Samplers: from noise to a picture. All have one signature, so one word swaps them.
 
-A sampler gets ``denoise(x_t, t) -> x_0 estimate``, the schedule, the start noise, the steps (falling) and, for every transition, noise.
-The estimate of ``x_0`` is clipped before use if ``clip`` is given (Ho 2020, section 3.4; without it errors at high noise are
-divided by ``sqrt(abar)`` and run away).
+A sampler gets ``denoise(x_t, t) -> x_0 estimate``, the schedule, the start noise, the steps (falling) and, for every
+transition, noise. The estimate of ``x_0`` is clipped before use if ``clip`` is given (Ho 2020, section 3.4; without it
+errors at high noise are divided by ``sqrt(abar)`` and run away).
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from bench.base.errors import BenchError, did_you_mean
 from bench.diffusion.schedule import Schedule
-from bench.errors import BenchError, did_you_mean
 
 __all__ = ["SAMPLERS", "Denoise", "ItemNoise", "OnStep", "Sampler", "ancestral", "build_sampler", "ddim"]
 
@@ -45,10 +45,15 @@ class Sampler(Protocol):
     ) -> Tensor: ...
 
 
-def _transitions(steps: Sequence[int] | NDArray[np.int64], count: int, device: torch.device) -> list[tuple[Tensor, Tensor]]:
+def _transitions(
+    steps: Sequence[int] | NDArray[np.int64], count: int, device: torch.device
+) -> list[tuple[Tensor, Tensor]]:
     """Pairs (t, s) of ``(count,)`` steps, the last s being -1, the clean picture."""
     levels = [*(int(step) for step in steps), -1]
-    return [(torch.full((count,), t, device=device), torch.full((count,), s, device=device)) for t, s in itertools.pairwise(levels)]
+    return [
+        (torch.full((count,), t, device=device), torch.full((count,), s, device=device))
+        for t, s in itertools.pairwise(levels)
+    ]
 
 
 def _walk(
@@ -81,7 +86,8 @@ def ancestral(
     eta: float = 0.0,
     on_step: OnStep | None = None,
 ) -> Tensor:
-    """Ho et al. 2020, algorithm 2: each step draws from ``q(x_s | x_t, x_0)`` (eq. 6 and 7) at the estimated ``x_0``; no ``eta``."""
+    """Ho et al. 2020, algorithm 2: each step draws from ``q(x_s | x_t, x_0)`` (eq. 6 and 7) at the estimated ``x_0``;
+    no ``eta``."""
 
     def move(x: Tensor, x0: Tensor, t: Tensor, s: Tensor) -> Tensor:
         of_x0, of_xt, variance = schedule.posterior(t, s, x)
@@ -131,13 +137,17 @@ def build_sampler(name: str) -> Sampler:
 class ItemNoise:
     """Standard normal noise in which item i has a stream of its own, keyed by (seed, i).
 
-    So the picture i of a run depends on (seed, i) alone, whatever batch it is drawn in. Philox takes the pair as its 128-bit key.
+    So the picture i of a run depends on (seed, i) alone, whatever batch it is drawn in. Philox takes the pair as its
+    128-bit key.
     """
 
-    def __init__(self, seed: int, items: Sequence[int] | range, shape: tuple[int, ...], device: str | torch.device = "cpu") -> None:
+    def __init__(
+        self, seed: int, items: Sequence[int] | range, shape: tuple[int, ...], device: str | torch.device = "cpu"
+    ) -> None:
         self.shape, self.device = shape, device
         self._streams = [
-            np.random.Generator(np.random.Philox(key=np.array([seed % 2**64, int(item) % 2**64], dtype=np.uint64))) for item in items
+            np.random.Generator(np.random.Philox(key=np.array([seed % 2**64, int(item) % 2**64], dtype=np.uint64)))
+            for item in items
         ]
 
     def __call__(self) -> Tensor:

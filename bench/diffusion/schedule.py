@@ -1,10 +1,11 @@
 """Noise schedules: how much of the picture is left at step t, and every quantity that follows from it.
 
 Forward process (Ho et al. 2020, "Denoising Diffusion Probabilistic Models", eq. 4):
-``x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps``. Step ``t`` runs from 0 (least noise) to ``T - 1``; the index ``-1`` stands
-for the clean picture (``abar_{-1} = 1``), so the formulas need no special case at the last step.
+``x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps``. Step ``t`` runs from 0 (least noise) to ``T - 1``; the index ``-1``
+stands for the clean picture (``abar_{-1} = 1``), so the formulas need no special case at the last step.
 
-A network may be asked for any of four targets; :meth:`Schedule.x0_from` and :meth:`Schedule.target` convert between them.
+A network may be asked for any of four targets; :meth:`Schedule.x0_from` and :meth:`Schedule.target` convert between
+them.
 """
 
 from __future__ import annotations
@@ -18,13 +19,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.errors import BenchError, did_you_mean
+from bench.base.errors import BenchError, did_you_mean
 
 __all__ = ["TARGETS", "Schedule", "Target", "build_schedule", "cosine_schedule", "linear_schedule", "spaced_steps"]
 
 Target = Literal["eps", "x0", "v", "x_prev"]
 TARGETS: tuple[str, ...] = get_args(Target)
-"""``eps`` the noise, ``x0`` the clean picture, ``v = sqrt(abar) eps - sqrt(1 - abar) x_0``, ``x_prev`` the less noisy picture."""
+"""``eps`` the noise, ``x0`` the clean picture, ``v = sqrt(abar) eps - sqrt(1 - abar) x_0``, ``x_prev`` the less noisy
+picture."""
 
 
 def _expand(values: Tensor, like: Tensor) -> Tensor:

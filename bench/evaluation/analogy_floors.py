@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.by_example.analogy_colour import as_unit, luminance, rgb_to_yiq, to_bytes, yiq_to_rgb
-from bench.drawing.analogy_tasks import OPTIONS, Question, enlarged, grey
-from bench.drawing.image_analogies import in_colour
+from bench.families.by_example.analogies.analogy_colour import as_unit, luminance, rgb_to_yiq, to_bytes, yiq_to_rgb
+from bench.families.by_example.analogies.sampling import in_colour
+from bench.families.by_example.analogies.tasks import OPTIONS, Question, enlarged, grey
 
 __all__ = ["floors", "single_pixel"]
 
@@ -39,14 +39,17 @@ def single_pixel(question: Question, picture: Picture) -> Picture:
 def floors(question: Question) -> dict[str, list[Picture]]:
     """Name of a floor -> its answers.
 
-    ``identity`` is B itself (for super-resolution its repeated pixels), ``single-pixel`` see :func:`single_pixel`, ``bicubic`` the
-    enlarged B of super-resolution, ``nearest-example`` the A' of the pair whose A is most like B (several pairs only).
+    ``identity`` is B itself (for super-resolution its repeated pixels), ``single-pixel`` see :func:`single_pixel`,
+    ``bicubic`` the enlarged B of super-resolution, ``nearest-example`` the A' of the pair whose A is most like B
+    (several pairs only).
     """
     shapes = [picture.shape[:2] for picture in question.pictures]
     found = {"identity": [in_colour(picture) for picture in question.pictures]}
     if question.small:
         found["bicubic"] = found["identity"]
-        found["identity"] = [enlarged(in_colour(small), shape, "NEAREST") for small, shape in zip(question.small, shapes, strict=True)]
+        found["identity"] = [
+            enlarged(in_colour(small), shape, "NEAREST") for small, shape in zip(question.small, shapes, strict=True)
+        ]
     found["single-pixel"] = [single_pixel(question, picture) for picture in question.pictures]
     if len(question.pairs) > 1:
         sources = np.stack([in_colour(a) for a, _ in question.pairs]).astype(np.float64)

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.drawing.analogy_tasks import Question
-from bench.drawing.image_analogies import in_colour
-from bench.files import SampleSet
+from bench.base.files import SampleSet
+from bench.families.by_example.analogies.sampling import in_colour
+from bench.families.by_example.analogies.tasks import Question
 from bench.results.pictures import grid, png_data_uri
 
 __all__ = ["flat", "gallery", "strips"]
@@ -63,7 +63,8 @@ def gallery(samples: SampleSet, listed: Sequence[Question], each: int) -> list[d
                 "title": f"{task.capitalize().replace('-', ' ')}: A, A′{several}, B, B′",
                 "variant": samples.variant,
                 "png": png_data_uri(grid(np.stack(cells), columns=columns), 256),
-                "alt": f"{task}: in each row A, A prime, B and the answer B prime for {', '.join(q.names[i] for q, i, _ in chosen)}",
+                "alt": f"{task}: in each row A, A prime, B and the answer B prime for "
+                f"{', '.join(q.names[i] for q, i, _ in chosen)}",
                 "columns": columns,
                 "captions": captions,
             }

@@ -1,4 +1,5 @@
-"""Attention maps drawn: which tokens look at which (the explicit weights of the network, one panel for each layer and head)."""
+"""Attention maps drawn: which tokens look at which (the explicit weights of the network, one panel for each layer and
+head)."""
 
 from __future__ import annotations
 
@@ -45,5 +46,13 @@ def attention_figure(tokens: Sequence[str], maps: NDArray[np.float32], title: st
         axes.set_yticks(range(length), labels, fontsize=size, family="monospace")
         axes.tick_params(length=0, pad=1)
     png = figure_data_uri(figure)
-    note = "Row: the token that looks; column: what it looks at. Darkness is the square root of the weight; each row sums to one."
-    return {"title": title, "png": png, "alt": f"Attention maps, {layers} layers of {heads} heads, over: {''.join(tokens)}", "note": note}
+    note = (
+        "Row: the token that looks; column: what it looks at. Darkness is the square root of the weight; each "
+        "row sums to one."
+    )
+    return {
+        "title": title,
+        "png": png,
+        "alt": f"Attention maps, {layers} layers of {heads} heads, over: {''.join(tokens)}",
+        "note": note,
+    }

@@ -1,6 +1,7 @@
 """Textures: how near what was drawn comes to its exemplar without copying it, and how well it fills holes.
 
-Records carry the exemplar in ``slice``, and the mean over the exemplars has none; :mod:`bench.drawing.by_example` cuts the pieces.
+Records carry the exemplar in ``slice``, and the mean over the exemplars has none;
+:mod:`bench.families.by_example.textures.sampling` cuts the pieces.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.drawing.by_example import Holes, Piece, draw_config, pieces_of, stacked, tiles
-from bench.evaluation.base import Evaluation, StageContext
+from bench.base.files import SampleSet, read_image_samples
+from bench.context import Evaluation, StageContext
 from bench.evaluation.texture_figures import holes_figure, outward_figure, windows_figure
-from bench.files import SampleSet, read_image_samples
+from bench.families.by_example.textures.sampling import Holes, Piece, pieces_of, sample_config, stacked, tiles
 from bench.metrics.protocols import protocol_id
 from bench.metrics.psnr import psnr
 from bench.metrics.seam_error import seam_error
@@ -24,15 +25,15 @@ from bench.metrics.structure_error import copied_share, structure_error
 from bench.registry import build_config
 from bench.results.pictures import grid, png_data_uri
 from bench.results.records import Record, variant_id
-from bench.results.statistics import stratified_t_ci
+from bench.stats.intervals import stratified_t_ci
 
-__all__ = ["ScoreConfig", "evaluate", "histogram_distance", "mean_run"]
+__all__ = ["EvalConfig", "evaluate", "histogram_distance", "mean_run"]
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class ScoreConfig:
+class EvalConfig:
     """Keys under ``evaluate:``.
 
     Attributes:
@@ -60,12 +61,17 @@ def histogram_distance(output: NDArray[np.uint8], exemplar: NDArray[np.uint8]) -
 
 
 def mean_run(sources: NDArray[np.integer[Any]]) -> float:
-    """Length of the copied run that a pixel lies in, mean over pixels: how many in a row come from a row of the exemplar.
+    """Length of the copied run that a pixel lies in, mean over pixels: how many in a row come from a row of the
+    exemplar.
 
     >>> mean_run(np.stack([np.zeros((1, 4), int), np.array([[5, 6, 7, 2]])], axis=-1))
     2.5
     """
-    goes_on = (np.diff(sources.astype(np.int64), axis=1) == (0, 1)).all(axis=2) & (sources[:, 1:, 0] >= 0) & (sources[:, :-1, 0] >= 0)
+    goes_on = (
+        (np.diff(sources.astype(np.int64), axis=1) == (0, 1)).all(axis=2)
+        & (sources[:, 1:, 0] >= 0)
+        & (sources[:, :-1, 0] >= 0)
+    )
     total = 0
     for row in goes_on:
         breaks = np.flatnonzero(np.concatenate([[True], ~row, [True]]))
@@ -106,10 +112,10 @@ def _rows(context: StageContext, column: _Column, table: Floats, names: list[str
 
 def evaluate(context: StageContext) -> Evaluation:
     """Structure error against copied share, histogram distance, copied runs, filled holes; pictures of all of them."""
-    drawing, holes = draw_config(context)
+    drawing, holes = sample_config(context)
     pieces = pieces_of(context, drawing)
     where = f"{context.family}.{context.name}.evaluate"
-    scoring: ScoreConfig = build_config(ScoreConfig, context.block.get("evaluate") or {}, where)
+    scoring: EvalConfig = build_config(EvalConfig, context.block.get("evaluate") or {}, where)
     assert context.samples is not None
     by_task: dict[str, list[SampleSet]] = {"grow": [], "fill": [], "extrapolate": []}
     for samples in read_image_samples(context.samples):
@@ -119,7 +125,10 @@ def evaluate(context: StageContext) -> Evaluation:
         records += _texture_rows(context, samples, pieces, scoring)
     figures = [windows_figure(by_task["grow"], pieces)] if len(by_task["grow"]) > 1 else []
     if holes is not None:
-        scores = {samples.variant: _hole_scores(samples, pieces, holes, scoring.seam, context.name) for samples in by_task["fill"]}
+        scores = {
+            samples.variant: _hole_scores(samples, pieces, holes, scoring.seam, context.name)
+            for samples in by_task["fill"]
+        }
         for samples in by_task["fill"]:
             records += _hole_rows(context, scores[samples.variant], list(pieces), samples.variant, holes, scoring)
         records += _gain_rows(context, scores, list(pieces), holes, scoring)
@@ -129,14 +138,21 @@ def evaluate(context: StageContext) -> Evaluation:
         "gallery": [_gallery(samples, pieces, beside=number == 0) for number, samples in enumerate(by_task["grow"])],
         "figures": figures,
         "notes": [_NOTE],
-        "curves": [curve for samples in by_task["grow"] if "operations" in samples.info for curve in _curves(samples.info["operations"])],
+        "curves": [
+            curve
+            for samples in by_task["grow"]
+            if "operations" in samples.info
+            for curve in _curves(samples.info["operations"])
+        ],
     }
     return Evaluation(records, extras)
 
 
 _NOTE = (
-    "Textures: structure error alone is won by copying, so read it beside the copied share; the ceiling row is another piece of "
-    "the same photograph, the floor has the exemplar's histogram and nothing else. PSNR of a filled hole prefers a blur to any "
+    "Textures: structure error alone is won by copying, so read it beside the copied share; the ceiling row is "
+    "another piece of "
+    "the same photograph, the floor has the exemplar's histogram and nothing else. PSNR of a filled hole prefers a "
+    "blur to any "
     "texture that differs from what was there: read it beside SSIM and the seam error."
 )
 
@@ -146,7 +162,9 @@ def _own(image: NDArray[np.uint8], exemplar: NDArray[np.uint8]) -> NDArray[np.ui
     return image[:, :, : exemplar.shape[2]]
 
 
-def _texture_rows(context: StageContext, samples: SampleSet, pieces: Mapping[str, Piece], scoring: ScoreConfig) -> list[Record]:
+def _texture_rows(
+    context: StageContext, samples: SampleSet, pieces: Mapping[str, Piece], scoring: EvalConfig
+) -> list[Record]:
     assert samples.images is not None and samples.prompts is not None
     size, patches = "x".join(map(str, samples.images.shape[1:3])), "+".join(map(str, scoring.patches))
     scores: dict[str, list[float]] = {key: [] for key in ("mean", *map(str, scoring.patches), "copied", "histogram")}
@@ -161,7 +179,10 @@ def _texture_rows(context: StageContext, samples: SampleSet, pieces: Mapping[str
         scores["histogram"].append(histogram_distance(image, exemplar))
     columns = {
         "mean": _Column("structure_error", protocol_id("structure_error", patches=patches, size=size)),
-        **{str(p): _Column("structure_error", protocol_id("structure_error", patches=p, size=size)) for p in scoring.patches},
+        **{
+            str(p): _Column("structure_error", protocol_id("structure_error", patches=p, size=size))
+            for p in scoring.patches
+        },
         "copied": _Column("copied_share", protocol_id("copied_share", patch=scoring.copied, size=size), high=1.0),
         "histogram": _Column("histogram_distance", protocol_id("histogram_distance", "wasserstein-1", size=size)),
     }
@@ -171,14 +192,24 @@ def _texture_rows(context: StageContext, samples: SampleSet, pieces: Mapping[str
         scores["run"] = [mean_run(one) for one in samples.extra["sources"]]
         columns["run"] = _Column("copied_run", protocol_id("copied_run", "rows", size=size), None, "px")
     tables = {key: np.array(scores[key]).reshape(len(pieces), -1) for key in columns}
-    records = [row for key, column in columns.items() for row in _rows(context, column, tables[key], list(pieces), samples.variant)]
+    records = [
+        row
+        for key, column in columns.items()
+        for row in _rows(context, column, tables[key], list(pieces), samples.variant)
+    ]
     if "operations_per_item" in samples.info:
         cost = (float(samples.info["operations_per_item"]), "cost/counted-flops/v1")
-        records.append(context.record("sample_flops_per_item", *cost, n=1, higher_is_better=False, variant=samples.variant, unit="FLOP"))
+        records.append(
+            context.record(
+                "sample_flops_per_item", *cost, n=1, higher_is_better=False, variant=samples.variant, unit="FLOP"
+            )
+        )
     return records
 
 
-def _hole_scores(samples: SampleSet, pieces: Mapping[str, Piece], holes: Holes, seam: int, where: str) -> dict[str, Floats]:
+def _hole_scores(
+    samples: SampleSet, pieces: Mapping[str, Piece], holes: Holes, seam: int, where: str
+) -> dict[str, Floats]:
     """PSNR of the hole, SSIM where the window's middle lies in it, seam error: ``(exemplars, holes)`` each."""
     assert samples.images is not None
     inside = slice(holes.margin, holes.margin + holes.side)
@@ -197,7 +228,7 @@ SSIM_RADIUS = 5
 """Of the window of :func:`bench.metrics.ssim.ssim`: so many pixels around a hole make each of its pixels a middle."""
 
 
-def _hole_columns(holes: Holes, scoring: ScoreConfig) -> dict[str, _Column]:
+def _hole_columns(holes: Holes, scoring: EvalConfig) -> dict[str, _Column]:
     return {
         "psnr": _Column("psnr", protocol_id("psnr", "hole", side=holes.side), True, "dB"),
         "ssim": _Column("ssim", protocol_id("ssim", "hole", side=holes.side), True, low=-1.0, high=1.0),
@@ -206,24 +237,29 @@ def _hole_columns(holes: Holes, scoring: ScoreConfig) -> dict[str, _Column]:
 
 
 def _hole_rows(
-    context: StageContext, scores: dict[str, Floats], names: list[str], variant: str, holes: Holes, scoring: ScoreConfig
+    context: StageContext, scores: dict[str, Floats], names: list[str], variant: str, holes: Holes, scoring: EvalConfig
 ) -> list[Record]:
     columns = _hole_columns(holes, scoring)
     return [row for metric, column in columns.items() for row in _rows(context, column, scores[metric], names, variant)]
 
 
 def _gain_rows(
-    context: StageContext, scores: dict[str, dict[str, Floats]], names: list[str], holes: Holes, scoring: ScoreConfig
+    context: StageContext, scores: dict[str, dict[str, Floats]], names: list[str], holes: Holes, scoring: EvalConfig
 ) -> list[Record]:
-    """What onion order gains on raster order, hole by hole: the same holes, so the interval is that of the differences."""
+    """What onion order gains on raster order, hole by hole: the same holes, so the interval is that of the
+    differences."""
     records = []
     for window in holes.windows:
-        pair = [scores.get(variant_id({"task": "fill", "order": order, "window": window})) for order in ("onion", "raster")]
+        pair = [
+            scores.get(variant_id({"task": "fill", "order": order, "window": window})) for order in ("onion", "raster")
+        ]
         if pair[0] is None or pair[1] is None:
             continue
         protocol = protocol_id("seam_gain", patch=scoring.seam, side=holes.side)
         gain = pair[1]["seam_error"] - pair[0]["seam_error"]
-        records += _rows(context, _Column("seam_gain", protocol, True, low=-np.inf), gain, names, f"task=fill,window={window}")
+        records += _rows(
+            context, _Column("seam_gain", protocol, True, low=-np.inf), gain, names, f"task=fill,window={window}"
+        )
     return records
 
 
@@ -255,7 +291,8 @@ def _gallery(samples: SampleSet, pieces: Mapping[str, Piece], beside: bool) -> d
 
 
 def _curves(operations: Mapping[str, list[list[float]]]) -> list[dict[str, Any]]:
-    """Counted operations of an output pixel along each axis, and the line of proportional growth through the first point."""
+    """Counted operations of an output pixel along each axis, and the line of proportional growth through the first
+    point."""
     titles = {
         "output": ("Search of a pixel, by output", "side of the output"),
         "sample": ("Search of a pixel, by sample", "side of the square of candidates"),

@@ -1,8 +1,8 @@
 """Codecs: how true reconstructions of test pictures are, and how much of the codebook they use.
 
-Whatever the code, the question is the same: picture to code to picture. ``feature_net`` (a digit classifier or the scene
-detector) says whether the content survived: in its features (FID of reconstructions against their originals) and in its
-verdict (same class, same objects).
+Whatever the code, the question is the same: picture to code to picture. ``feature_net`` (a digit classifier or the
+scene detector) says whether the content survived: in its features (FID of reconstructions against their originals) and
+in its verdict (same class, same objects).
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.context import Evaluation, StageContext
 from bench.data.datasets import ImageSplit, load_images
-from bench.drawing.codecs import Bytes, roundtrip
-from bench.evaluation.base import Evaluation, StageContext
+from bench.families.codecs.sampling import Bytes, roundtrip
 from bench.metrics.codebook import codebook_counts, codebook_usage
 from bench.metrics.compositional import Asked, compose
 from bench.metrics.fid import MINIMUM_N, feature_statistics, frechet_from_statistics, frechet_leave_group_out
@@ -25,9 +25,9 @@ from bench.metrics.ssim import ssim
 from bench.registry import build_config
 from bench.results.pictures import grid, png_data_uri
 from bench.results.records import Record
-from bench.results.statistics import bootstrap_mean_ci, jackknife_ci, jackknife_subsets_ci, wilson_interval
+from bench.stats.intervals import bootstrap_mean_ci, jackknife_ci, jackknife_subsets_ci, wilson_interval
 
-__all__ = ["ScoreConfig", "evaluate"]
+__all__ = ["EvalConfig", "evaluate"]
 
 _VERDICTS = {
     "digit_accuracy": "digits_right",
@@ -38,11 +38,12 @@ _VERDICTS = {
 
 
 @dataclass(frozen=True)
-class ScoreConfig:
+class EvalConfig:
     """Keys under ``evaluate:``.
 
     Attributes:
-        minimum_n: fewest pictures that a FID is computed on; a number under the standard minimum goes into the protocol id.
+        minimum_n: fewest pictures that a FID is computed on; a number under the standard minimum goes into the protocol
+            id.
         gallery: test pictures shown with their reconstructions.
     """
 
@@ -53,7 +54,7 @@ class ScoreConfig:
 def evaluate(context: StageContext) -> Evaluation:
     """PSNR, SSIM, use of the codebook, FID and verdicts, over the whole test split."""
     where = f"{context.family}.{context.name}.evaluate"
-    config: ScoreConfig = build_config(ScoreConfig, context.block.get("evaluate") or {}, where)
+    config: EvalConfig = build_config(EvalConfig, context.block.get("evaluate") or {}, where)
     test, system = load_images(context.data)["test"], context.load()
     codes, pictures = roundtrip(system, test.images)
     values = {"psnr": psnr(test.images, pictures), "ssim": ssim(test.images, pictures)}
@@ -76,7 +77,8 @@ def evaluate(context: StageContext) -> Evaluation:
 
 
 def _mean(context: StageContext, metric: str, values: NDArray[np.float64]) -> Record:
-    """Mean over test pictures; pictures rebuilt exactly (infinite PSNR) make the mean infinite, which is written as no value."""
+    """Mean over test pictures; pictures rebuilt exactly (infinite PSNR) make the mean infinite, which is written as no
+    value."""
     finite = bool(np.isfinite(values).all())
     return context.record(
         metric,
@@ -90,7 +92,8 @@ def _mean(context: StageContext, metric: str, values: NDArray[np.float64]) -> Re
 
 
 def _codebook(context: StageContext, codes: NDArray[Any], size: int) -> list[Record]:
-    """Usage over the whole test set. Leaving pictures out can only lower usage, so only the perplexity has an interval."""
+    """Usage over the whole test set. Leaving pictures out can only lower usage, so only the perplexity has an
+    interval."""
     use = codebook_usage(codes, size)
     counts = np.stack([codebook_counts(one, size) for one in codes])  # (N, K)
 
@@ -104,7 +107,9 @@ def _codebook(context: StageContext, codes: NDArray[Any], size: int) -> list[Rec
     settings = {"size": size, "n": n}
     place = f"{context.block['dataset']}-test"
     return [
-        context.record("codebook_usage", use["usage"], protocol_id("codebook_usage", place, **settings), n=n, higher_is_better=True),
+        context.record(
+            "codebook_usage", use["usage"], protocol_id("codebook_usage", place, **settings), n=n, higher_is_better=True
+        ),
         context.record(
             "codebook_perplexity",
             use["perplexity"],
@@ -113,12 +118,15 @@ def _codebook(context: StageContext, codes: NDArray[Any], size: int) -> list[Rec
             n=n,
             higher_is_better=True,
         ),
-        context.record("codebook_dead", use["dead"], protocol_id("codebook_dead", place, **settings), n=n, higher_is_better=False),
+        context.record(
+            "codebook_dead", use["dead"], protocol_id("codebook_dead", place, **settings), n=n, higher_is_better=False
+        ),
     ]
 
 
 def _fid(context: StageContext, embed: Any, judge: str, originals: Bytes, pictures: Bytes, minimum_n: int) -> Record:
-    """Reconstructions of the test pictures against those same pictures: zero for a lossless codec, unlike the FID of samples."""
+    """Reconstructions of the test pictures against those same pictures: zero for a lossless codec, unlike the FID of
+    samples."""
     reference, features = feature_statistics(embed(originals), minimum_n), embed(pictures)
     value = frechet_from_statistics(*feature_statistics(features, minimum_n), *reference)
     left_out = frechet_leave_group_out(features, reference, seed=context.derive("fid"), minimum_n=minimum_n)
@@ -138,7 +146,9 @@ def _share(context: StageContext, metric: str, hits: NDArray[Any], judge: str) -
     return context.record(metric, k / n, protocol, ci95=wilson_interval(k, n), n=n, higher_is_better=True)
 
 
-def _classes(context: StageContext, judge: Any, name: str, test: ImageSplit, pictures: Bytes) -> tuple[list[Record], dict[str, Any]]:
+def _classes(
+    context: StageContext, judge: Any, name: str, test: ImageSplit, pictures: Bytes
+) -> tuple[list[Record], dict[str, Any]]:
     """The classifier's verdict on reconstructions against the true class, and on originals for comparison."""
     assert test.labels is not None
     said, before = judge.logits(pictures).argmax(1), judge.logits(test.images).argmax(1)
@@ -147,21 +157,32 @@ def _classes(context: StageContext, judge: Any, name: str, test: ImageSplit, pic
         ["originals are seen as the true class", _percent(before == test.labels)],
         ["reconstructions are seen as their originals are", _percent(said == before)],
     ]
-    table = {"title": "What the classifier sees", "columns": ["", "share, %"], "rows": rows, "note": f"Judged by {name}."}
+    table = {
+        "title": "What the classifier sees",
+        "columns": ["", "share, %"],
+        "rows": rows,
+        "note": f"Judged by {name}.",
+    }
     return [_share(context, "class_accuracy", said == test.labels, name)], table
 
 
-def _objects(context: StageContext, judge: Any, name: str, test: ImageSplit, pictures: Bytes) -> tuple[list[Record], dict[str, Any]]:
+def _objects(
+    context: StageContext, judge: Any, name: str, test: ImageSplit, pictures: Bytes
+) -> tuple[list[Record], dict[str, Any]]:
     """The detector's verdict on reconstructed scenes against the truth, and on originals for comparison."""
     assert test.scene is not None
-    count, digits, colours, relation = (np.asarray(test.scene[key], np.int64) for key in ("count", "digits", "colours", "relation"))
+    count, digits, colours, relation = (
+        np.asarray(test.scene[key], np.int64) for key in ("count", "digits", "colours", "relation")
+    )
     asked = Asked(count, digits, colours, relation)
     after, before = compose(judge.detect(pictures), asked), compose(judge.detect(test.images), asked)
     verdicts = {metric: (getattr(after, field), getattr(before, field)) for metric, field in _VERDICTS.items()}
     table = {
         "title": "What the detector sees",
         "columns": ["right", "reconstructions, %", "originals, %"],
-        "rows": [[metric.removesuffix("_accuracy"), _percent(new), _percent(old)] for metric, (new, old) in verdicts.items()],
+        "rows": [
+            [metric.removesuffix("_accuracy"), _percent(new), _percent(old)] for metric, (new, old) in verdicts.items()
+        ],
         "note": f"Judged by {name}, which is not without error on originals.",
     }
     return [_share(context, metric, new, name) for metric, (new, _) in verdicts.items()], table
@@ -187,9 +208,15 @@ def _size_note(images: Bytes, codes: NDArray[Any], size: int) -> str:
     pixels = int(np.prod(images.shape[1:]))
     numbers = int(np.prod(codes.shape[1:]))
     if not size:
-        return f"A picture of {pixels:,} bytes becomes {numbers:,} continuous numbers ({pixels / numbers:.1f} times fewer)."
+        return (
+            f"A picture of {pixels:,} bytes becomes {numbers:,} continuous numbers ({pixels / numbers:.1f} "
+            "times fewer)."
+        )
     bits = float(np.log2(size))
-    return f"A picture of {8 * pixels:,} bits becomes {numbers} codes of {bits:.3g} bits ({8 * pixels / (numbers * bits):.0f} times fewer)."
+    return (
+        f"A picture of {8 * pixels:,} bits becomes {numbers} codes of {bits:.3g} bits "
+        f"({8 * pixels / (numbers * bits):.0f} times fewer)."
+    )
 
 
 def _use_curve(counts: NDArray[np.int64]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """How near a set of pictures lies to the test set, and to the training set: shared by all families that make pictures.
 
-Every distance is bound to a trained feature network, to N and to the reference, and stands beside its real-versus-real floor at the same N
-(``fid_ratio`` is the multiple of it).
+Every distance is bound to a trained feature network, to N and to the reference, and stands beside its real-versus-real
+floor at the same N (``fid_ratio`` is the multiple of it).
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.base.processes import gather, shard, world_size
+from bench.base.seeds import generator
+from bench.context import StageContext
 from bench.contracts import Images
-from bench.evaluation.base import StageContext
 from bench.metrics.fid import feature_statistics, frechet_from_statistics, frechet_leave_group_out
 from bench.metrics.kid import kernel_distance, kernel_leave_group_out
 from bench.metrics.memorisation import nearest_train_ratio
 from bench.metrics.prdc import manifold_items
 from bench.metrics.protocols import MINIMUM_N, protocol_id
-from bench.processes import gather, shard, world_size
 from bench.results.records import Record
-from bench.results.statistics import bootstrap_mean_ci, jackknife_ci, wilson_interval
-from bench.seeds import generator
+from bench.stats.intervals import bootstrap_mean_ci, jackknife_ci, wilson_interval
 
 __all__ = ["DistanceConfig", "Reference", "copy_records", "features_of"]
 
@@ -36,7 +36,8 @@ class DistanceConfig:
 
     Attributes:
         minimum_n: fewest pictures for FID and KID; another than 1,000 is written into the protocol.
-        small_n: first pictures of every variant that a small kernel distance looks at, for sets too dear for a thousand; 0 for none.
+        small_n: first pictures of every variant that a small kernel distance looks at, for sets too dear for a
+            thousand; 0 for none.
         groups: left out in turn for the jackknife intervals.
         floor_draws: draws of real pictures whose mean distance is the floor.
         manifold_k: neighbours of precision, recall, density and coverage.
@@ -74,7 +75,13 @@ class Reference:
     """
 
     def __init__(
-        self, network: Any, name: str, test: Images, real: Callable[[int, int], Images], config: DistanceConfig, seed: int
+        self,
+        network: Any,
+        name: str,
+        test: Images,
+        real: Callable[[int, int], Images],
+        config: DistanceConfig,
+        seed: int,
     ) -> None:
         self.network, self.name, self.real, self.config, self.seed = network, name, real, config, seed
         self.features: Features = features_of(network, test)
@@ -95,7 +102,8 @@ class Reference:
         return self._floors[n]
 
     def records(self, context: StageContext, images: Images, variant: str) -> list[Record]:
-        """FID, its multiple of the floor, KID, precision, recall, density and coverage; fewer pictures than the minimum give none."""
+        """FID, its multiple of the floor, KID, precision, recall, density and coverage; fewer pictures than the minimum
+        give none."""
         config, n = self.config, len(images)
         if n < min(config.minimum_n, config.small_n or config.minimum_n):
             return []
@@ -104,7 +112,9 @@ class Reference:
 
         def add(metric: str, value: float, ci: tuple[float, float], count: int, higher: bool, **settings: Any) -> None:
             protocol = protocol_id(metric, self.name, ref=f"test{len(self.features)}", n=count, **settings)
-            rows.append(context.record(metric, value, protocol, ci95=ci, n=count, higher_is_better=higher, variant=variant))
+            rows.append(
+                context.record(metric, value, protocol, ci95=ci, n=count, higher_is_better=higher, variant=variant)
+            )
 
         if n >= config.minimum_n:
             least = config.minimum_n
@@ -113,14 +123,26 @@ class Reference:
             low, high = jackknife_ci(fid, left_out, lower=0.0)
             floor = self.floor(n)
             add("fid", fid, (low, high), n, False, minimum_n=least)
-            add("fid_ratio", fid / floor, (low / floor, high / floor), n, False, floor=f"real-x{config.floor_draws}", minimum_n=least)
+            add(
+                "fid_ratio",
+                fid / floor,
+                (low / floor, high / floor),
+                n,
+                False,
+                floor=f"real-x{config.floor_draws}",
+                minimum_n=least,
+            )
             add("kid", *self._kid(features, least), n, False, minimum_n=least)
             size = min(config.manifold_n, n, len(self.features))
             chosen = generator(self.seed, "manifold").permutation(len(self.features))[:size]
             items = manifold_items(self.features[chosen], features[:size], config.manifold_k)
             for metric in ("precision", "recall", "density", "coverage"):
                 values = getattr(items, metric)
-                share = wilson_interval(float(values.sum()), size) if metric != "density" else bootstrap_mean_ci(values, self.seed)
+                share = (
+                    wilson_interval(float(values.sum()), size)
+                    if metric != "density"
+                    else bootstrap_mean_ci(values, self.seed)
+                )
                 add(metric, float(values.mean()), share, size, True, k=config.manifold_k)
         if config.small_n and n >= config.small_n:
             part = features[: config.small_n]
@@ -138,7 +160,8 @@ def copy_records(
 ) -> list[Record]:
     """How near pictures lie to the training set, in pixels, with unseen test pictures as the baseline.
 
-    ``near_copy_share`` is the share that lies nearer than 99 % of the test pictures do: one in a hundred for an honest generator.
+    ``near_copy_share`` is the share that lies nearer than 99 % of the test pictures do: one in a hundred for an honest
+    generator.
     """
     chosen, n = images[: config.neighbours], min(config.neighbours, len(images))
     if not n:
@@ -154,5 +177,7 @@ def copy_records(
     share = protocol_id("near_copy_share", "pixels", quantile=0.01, **where)
     return [
         context.record("nearest_train_ratio", found["value"], ratio, ci95=(low / baseline, high / baseline), **common),
-        context.record("near_copy_share", near, share, ci95=wilson_interval(round(near * n), n), higher_is_better=False, **common),
+        context.record(
+            "near_copy_share", near, share, ci95=wilson_interval(round(near * n), n), higher_is_better=False, **common
+        ),
     ]

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.base.errors import BenchError
+from bench.context import Evaluation, StageContext
 from bench.data.datasets import ImageSplit, load_images
-from bench.errors import BenchError
-from bench.evaluation.base import Evaluation, StageContext
 from bench.metrics.compositional import Asked, Composition, Detections, compose
 from bench.metrics.fid import MINIMUM_N, feature_statistics, frechet_from_statistics
 from bench.metrics.protocols import protocol_id
@@ -25,23 +25,24 @@ from bench.metrics.zero_shot import zero_shot_accuracy
 from bench.registry import build_config
 from bench.results.pictures import grid, png_data_uri
 from bench.results.records import Record
-from bench.results.statistics import jackknife_subsets_ci, wilson_interval
 from bench.scene_language import COLOURS, DIGIT_PLURALS, DIGIT_WORDS
+from bench.stats.intervals import jackknife_subsets_ci, wilson_interval
 
-__all__ = ["ScoreConfig", "asked_of", "degradations", "evaluate"]
+__all__ = ["EvalConfig", "asked_of", "degradations", "evaluate"]
 
 Bools = NDArray[np.bool_]
 _UNSEEN = "unseen-combinations"
 
 
 @dataclass(frozen=True)
-class ScoreConfig:
+class EvalConfig:
     """Keys under ``evaluate:`` of an encoder's block.
 
     Attributes:
         templates: descriptions of a class, with ``{colour}`` and ``{digit}``; the first alone is the single template.
         retrieval_n: test pictures and captions that retrieval searches among.
-        ladder_n: pictures of each rung of the ladder of degradations (for an encoder whose features FID uses), 0 for no ladder.
+        ladder_n: pictures of each rung of the ladder of degradations (for an encoder whose features FID uses), 0 for no
+            ladder.
     """
 
     templates: tuple[str, ...] = ("a {colour} {digit}", "a small {colour} {digit}")
@@ -56,7 +57,7 @@ class ScoreConfig:
 def evaluate(context: StageContext) -> Evaluation:
     """Everything that the encoder at hand can be asked, on the test split."""
     where = f"{context.family}.{context.name}.evaluate"
-    config: ScoreConfig = build_config(ScoreConfig, context.block.get("evaluate") or {}, where)
+    config: EvalConfig = build_config(EvalConfig, context.block.get("evaluate") or {}, where)
     data, system = load_images(context.data), context.load()
     test = data["test"]
     if hasattr(system, "detect"):
@@ -66,7 +67,9 @@ def evaluate(context: StageContext) -> Evaluation:
     elif test.labels is not None:
         result = _classification(context, system, test)
     else:
-        raise BenchError(f"{context.name}: {context.block['dataset']} has neither labels nor captions to measure an encoder by")
+        raise BenchError(
+            f"{context.name}: {context.block['dataset']} has neither labels nor captions to measure an encoder by"
+        )
     if config.ladder_n and hasattr(system, "embed_images"):
         result.extras.setdefault("tables", []).append(_ladder(context, system.embed_images, data, config.ladder_n))
     return result
@@ -88,13 +91,17 @@ def _classification(context: StageContext, system: Any, test: ImageSplit) -> Eva
     right = said == test.labels
     protocol = protocol_id("accuracy", str(context.block["dataset"]), "top-1")
     classes = np.unique(test.labels)
-    rows = [[int(c), int((test.labels == c).sum()), round(100 * float(right[test.labels == c].mean()), 2)] for c in classes]
+    rows = [
+        [int(c), int((test.labels == c).sum()), round(100 * float(right[test.labels == c].mean()), 2)] for c in classes
+    ]
     table = {"title": "Accuracy by class", "columns": ["class", "test pictures", "right, %"], "rows": rows, "note": ""}
     extras: dict[str, Any] = {"tables": [table]}
     wrong = np.flatnonzero(~right)[:20]
     if len(wrong):
         captions = [f"{test.labels[i]}, seen as {said[i]}" for i in wrong]
-        extras["gallery"] = [_gallery("Mistakes on the test set", test.images[wrong], captions, "Test pictures classified wrongly")]
+        extras["gallery"] = [
+            _gallery("Mistakes on the test set", test.images[wrong], captions, "Test pictures classified wrongly")
+        ]
     return Evaluation([_share(context, "accuracy", right, protocol)], extras)
 
 
@@ -113,8 +120,11 @@ def _gallery(title: str, images: NDArray[np.uint8], captions: list[str], alt: st
 
 
 def asked_of(scene: Mapping[str, NDArray[Any]]) -> Asked:
-    """The ground truth of rendered scenes in the form that :func:`compose` judges: every colour counts, named by the caption or not."""
-    count, digits, colours, relation = (np.asarray(scene[key], dtype=np.int64) for key in ("count", "digits", "colours", "relation"))
+    """The ground truth of rendered scenes in the form that :func:`compose` judges: every colour counts, named by the
+    caption or not."""
+    count, digits, colours, relation = (
+        np.asarray(scene[key], dtype=np.int64) for key in ("count", "digits", "colours", "relation")
+    )
     return Asked(count, digits, colours, relation)
 
 
@@ -150,7 +160,9 @@ def _detection(context: StageContext, system: Any, test: ImageSplit) -> Evaluati
     readings = [_read(seen, i) for i in range(min(20, len(test)))]
     extras = {
         "tables": [_by_size(seen, test)],
-        "gallery": [_gallery("What the detector sees", test.images[:20], readings, "Test scenes, read by the detector")],
+        "gallery": [
+            _gallery("What the detector sees", test.images[:20], readings, "Test scenes, read by the detector")
+        ],
         "notes": ["The detector's own error on real test scenes: no generator can be measured more exactly than this."],
     }
     return Evaluation(records, extras)
@@ -158,7 +170,12 @@ def _detection(context: StageContext, system: Any, test: ImageSplit) -> Evaluati
 
 def _read(seen: Detections, i: int) -> str:
     names = list(COLOURS)
-    return ", ".join(f"{names[c]} {DIGIT_WORDS[d]}" for d, c in zip(seen.digits[i], seen.colours[i], strict=True) if d >= 0) or "nothing"
+    return (
+        ", ".join(
+            f"{names[c]} {DIGIT_WORDS[d]}" for d, c in zip(seen.digits[i], seen.colours[i], strict=True) if d >= 0
+        )
+        or "nothing"
+    )
 
 
 def _by_size(seen: Detections, test: ImageSplit) -> dict[str, Any]:
@@ -183,8 +200,9 @@ def _by_size(seen: Detections, test: ImageSplit) -> dict[str, Any]:
 # ---------------------------------------------------------------------------------------------- pictures with captions
 
 
-def _language(context: StageContext, system: Any, test: ImageSplit, config: ScoreConfig) -> Evaluation:
-    """Naming of single digits from descriptions of the 80 colour-digit pairs, and retrieval among captions and scenes."""
+def _language(context: StageContext, system: Any, test: ImageSplit, config: EvalConfig) -> Evaluation:
+    """Naming of single digits from descriptions of the 80 colour-digit pairs, and retrieval among captions and
+    scenes."""
     assert test.scene is not None and test.captions is not None
     scene, dataset = test.scene, str(context.block["dataset"])
     alone = np.flatnonzero(scene["count"] == 1)
@@ -202,7 +220,9 @@ def _language(context: StageContext, system: Any, test: ImageSplit, config: Scor
         ways = {"classes": len(classes), "templates": count}
         protocol = protocol_id("zero_shot_accuracy", f"{dataset}-test", **ways)
         for part, rows in {"": np.ones_like(unseen), "seen": ~unseen, _UNSEEN: unseen}.items():
-            records.append(_share(context, "zero_shot_accuracy", result["correct"][rows], protocol, variant=variant, slice=part))
+            records.append(
+                _share(context, "zero_shot_accuracy", result["correct"][rows], protocol, variant=variant, slice=part)
+            )
         records.append(
             context.record(
                 "zero_shot_mean_per_class",
@@ -214,13 +234,20 @@ def _language(context: StageContext, system: Any, test: ImageSplit, config: Scor
                 variant=variant,
             )
         )
-        chance = context.record("zero_shot_accuracy", result["chance"], protocol, higher_is_better=True, variant=f"{variant},chance")
+        chance = context.record(
+            "zero_shot_accuracy", result["chance"], protocol, higher_is_better=True, variant=f"{variant},chance"
+        )
         records.append(replace(chance, role="floor"))
     records += _retrieval(context, system, test, config.retrieval_n)
-    return Evaluation(records, {"tables": [_naming_table(hits, scene, alone)], "notes": [f"Templates: {', '.join(config.templates)}."]})
+    return Evaluation(
+        records,
+        {"tables": [_naming_table(hits, scene, alone)], "notes": [f"Templates: {', '.join(config.templates)}."]},
+    )
 
 
-def _per_class_interval(context: StageContext, correct: NDArray[Any], labels: NDArray[np.int64]) -> tuple[float, float] | None:
+def _per_class_interval(
+    context: StageContext, correct: NDArray[Any], labels: NDArray[np.int64]
+) -> tuple[float, float] | None:
     def mean(rows: NDArray[np.int64]) -> float:
         found = np.bincount(labels[rows])
         return float((np.bincount(labels[rows], correct[rows]) / np.maximum(found, 1))[found > 0].mean())
@@ -228,7 +255,9 @@ def _per_class_interval(context: StageContext, correct: NDArray[Any], labels: ND
     return jackknife_subsets_ci(mean, len(labels), context.derive("per-class")) if len(labels) >= 40 else None
 
 
-def _naming_table(hits: Mapping[str, NDArray[Any]], scene: Mapping[str, NDArray[Any]], alone: NDArray[np.int64]) -> dict[str, Any]:
+def _naming_table(
+    hits: Mapping[str, NDArray[Any]], scene: Mapping[str, NDArray[Any]], alone: NDArray[np.int64]
+) -> dict[str, Any]:
     sizes, digits = scene["sizes"][alone, 0], scene["digits"][alone, 0]
     groups = {"big": sizes == 0, "small": sizes == 1} | {DIGIT_PLURALS[d]: digits == d for d in range(10)}
     rows = [
@@ -236,7 +265,12 @@ def _naming_table(hits: Mapping[str, NDArray[Any]], scene: Mapping[str, NDArray[
         for name, rows in groups.items()
         if rows.any()
     ]
-    return {"title": "Colour and digit named right, %", "columns": ["scenes", "number", *hits], "rows": rows, "note": ""}
+    return {
+        "title": "Colour and digit named right, %",
+        "columns": ["scenes", "number", *hits],
+        "rows": rows,
+        "note": "",
+    }
 
 
 def _retrieval(context: StageContext, system: Any, test: ImageSplit, n: int) -> list[Record]:
@@ -248,7 +282,13 @@ def _retrieval(context: StageContext, system: Any, test: ImageSplit, n: int) -> 
     protocol = protocol_id("retrieval_at_1", f"{context.block['dataset']}-test", n=n)
     pairs = {"image-to-text": (pictures, texts), "text-to-image": (texts, pictures)}
     return [
-        _share(context, "retrieval_at_1", retrieval_at_k(queries, targets, groups=captions), protocol, variant=f"direction={direction}")
+        _share(
+            context,
+            "retrieval_at_1",
+            retrieval_at_k(queries, targets, groups=captions),
+            protocol,
+            variant=f"direction={direction}",
+        )
         for direction, (queries, targets) in pairs.items()
     ]
 
@@ -263,7 +303,9 @@ def degradations(images: NDArray[np.uint8], seed: int) -> dict[str, NDArray[np.u
     rng = np.random.default_rng(seed)
     made = {}
     for sigma in (0.5, 1.0, 2.0):
-        made[f"blur, sigma {sigma:g} px"] = np.rint(gaussian_filter(images.astype(np.float32), (0, sigma, sigma, 0))).astype(np.uint8)
+        made[f"blur, sigma {sigma:g} px"] = np.rint(
+            gaussian_filter(images.astype(np.float32), (0, sigma, sigma, 0))
+        ).astype(np.uint8)
     for strength in (0.05, 0.1, 0.2):
         noise = rng.normal(0, 255 * strength, images.shape)
         made[f"noise, {strength:g} of the range"] = np.clip(np.rint(images + noise), 0, 255).astype(np.uint8)
@@ -274,7 +316,9 @@ def degradations(images: NDArray[np.uint8], seed: int) -> dict[str, NDArray[np.u
     return made
 
 
-def _ladder(context: StageContext, embed: Callable[..., NDArray[np.float32]], data: Mapping[str, ImageSplit], n: int) -> dict[str, Any]:
+def _ladder(
+    context: StageContext, embed: Callable[..., NDArray[np.float32]], data: Mapping[str, ImageSplit], n: int
+) -> dict[str, Any]:
     """FID to the test set of training pictures, whole and degraded."""
     n = min(n, len(data["train"]))
     seed = context.derive("ladder")
@@ -282,11 +326,16 @@ def _ladder(context: StageContext, embed: Callable[..., NDArray[np.float32]], da
     minimum = min(MINIMUM_N, n, len(data["test"]))
     reference = feature_statistics(embed(data["test"].images), minimum)
     rungs = {"real training pictures (the floor)": real, **degradations(real, seed)}
-    distances = {name: frechet_from_statistics(*feature_statistics(embed(images), minimum), *reference) for name, images in rungs.items()}
+    distances = {
+        name: frechet_from_statistics(*feature_statistics(embed(images), minimum), *reference)
+        for name, images in rungs.items()
+    }
     floor = max(next(iter(distances.values())), 1e-9)
     return {
         "title": "Ladder of known degradations",
         "columns": ["what", "FID", "multiples of the floor"],
-        "rows": [[name, float(f"{distance:.4g}"), float(f"{distance / floor:.3g}")] for name, distance in distances.items()],
+        "rows": [
+            [name, float(f"{distance:.4g}"), float(f"{distance / floor:.3g}")] for name, distance in distances.items()
+        ],
         "note": f"{n:,} training pictures against all test pictures, in this encoder's features.",
     }

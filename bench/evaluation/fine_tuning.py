@@ -1,7 +1,7 @@
 """Labelled texts sorted by a fine-tuned encoder, and the two baselines that it has to beat.
 
-Fine-tuning is that of Devlin et al. 2019, section 3.2: one new layer on the last state of [CLS], and all weights are trained on.
-"From scratch" is the same network, task, schedule and labels with random weights.
+Fine-tuning is that of Devlin et al. 2019, section 3.2: one new layer on the last state of [CLS], and all weights are
+trained on. "From scratch" is the same network, task, schedule and labels with random weights.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from bench.base.errors import BenchError
+from bench.base.processes import seeded
+from bench.base.seeds import derive
 from bench.contracts import RunContext
 from bench.data.labelled_texts import TextSplit
-from bench.errors import BenchError
+from bench.families.text_encoders.masked_lm import MaskedLM
 from bench.metrics.macro_f1 import f1_from_confusion
-from bench.processes import seeded
-from bench.results.statistics import Interval, mean_t_ci
-from bench.seeds import derive
+from bench.nn.encoder import Encoder
+from bench.stats.intervals import Interval, mean_t_ci
 from bench.training import fit
-from bench.words.encoder_blocks import Encoder
-from bench.words.masked_lm import MaskedLM
 
 __all__ = [
     "Recipe",
@@ -100,7 +100,10 @@ def draw_labelled(labels: Ints, n: int, classes: int, seed: int) -> Ints:
     order = np.random.default_rng(seed).permutation(len(labels))
     places = [np.flatnonzero(labels[order] == c) for c in range(classes)]
     if n < classes or not all(len(found) for found in places):
-        raise BenchError(f"{n} labels for {classes} classes, {sum(not len(p) for p in places)} of them without a text: each needs one")
+        raise BenchError(
+            f"{n} labels for {classes} classes, {sum(not len(p) for p in places)} of them without a text: each "
+            "needs one"
+        )
     first = np.array([found[0] for found in places])
     rest = np.setdiff1d(np.arange(len(order)), first)
     return np.sort(order[np.concatenate([first, rest])[:n]])
@@ -115,7 +118,9 @@ def _fresh(system: MaskedLM, scratch: bool, dropout: float, seed: int) -> Encode
     return encoder
 
 
-def fine_tune(system: MaskedLM, data: TextSplit, classes: int, recipe: Recipe, seed: int, *, scratch: bool = False) -> TextClassifier:
+def fine_tune(
+    system: MaskedLM, data: TextSplit, classes: int, recipe: Recipe, seed: int, *, scratch: bool = False
+) -> TextClassifier:
     """A classifier trained on ``data``.
 
     Args:
@@ -130,7 +135,9 @@ def fine_tune(system: MaskedLM, data: TextSplit, classes: int, recipe: Recipe, s
         BenchError: all texts have one label.
     """
     if len(np.unique(data.labels)) < 2:
-        raise BenchError(f"{len(data)} texts of one class: there is nothing to learn to tell apart; check the labels of the data set")
+        raise BenchError(
+            f"{len(data)} texts of one class: there is nothing to learn to tell apart; check the labels of the data set"
+        )
     rows = system.encode(data.texts, recipe.max_tokens)
     encoder = _fresh(system, scratch, recipe.dropout, seed)
     with seeded(derive(seed, "head")):
@@ -159,8 +166,11 @@ def fine_tune(system: MaskedLM, data: TextSplit, classes: int, recipe: Recipe, s
 
 
 @torch.inference_mode()
-def sort_texts(network: TextClassifier, system: MaskedLM, texts: Sequence[str], max_tokens: int, batch_size: int = 64) -> Ints:
-    """``(N,)`` most probable classes; texts are read in the order of their length, so that little of a batch is padding."""
+def sort_texts(
+    network: TextClassifier, system: MaskedLM, texts: Sequence[str], max_tokens: int, batch_size: int = 64
+) -> Ints:
+    """``(N,)`` most probable classes; texts are read in the order of their length, so that little of a batch is
+    padding."""
     rows = system.encode(texts, max_tokens)
     found = np.zeros(len(rows), dtype=np.int64)
     order = np.argsort([len(row) for row in rows], kind="stable")
@@ -192,7 +202,8 @@ def logistic_regression(features: Any, labels: Ints, test: Any, strength: float 
 
 
 def tfidf(data: TextSplit, texts: Sequence[str], strength: float) -> Ints:
-    """TF-IDF of words (logarithmic counts, unit length; Salton and Buckley 1988) with logistic regression: predicted classes."""
+    """TF-IDF of words (logarithmic counts, unit length; Salton and Buckley 1988) with logistic regression: predicted
+    classes."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     vectorizer = TfidfVectorizer(sublinear_tf=True)

@@ -1,6 +1,8 @@
-"""Image analogies: how near B' comes to a known answer, beside floors that look at one pixel or at none; how long its copies are.
+"""Image analogies: how near B' comes to a known answer, beside floors that look at one pixel or at none; how long its
+copies are.
 
-Rows without a slice are those of the main question of a block: planted filters of photographs, or line art. Slices are single tasks.
+Rows without a slice are those of the main question of a block: planted filters of photographs, or line art. Slices are
+single tasks.
 """
 
 from __future__ import annotations
@@ -13,21 +15,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.by_example.planted_filters import FILTERS
-from bench.drawing.analogy_tasks import SCORED, Question
-from bench.drawing.image_analogies import asked, in_colour
+from bench.base.files import SampleSet, read_image_samples
+from bench.context import Evaluation, StageContext
 from bench.evaluation.analogy_floors import floors
 from bench.evaluation.analogy_pictures import flat, gallery, strips
-from bench.evaluation.base import Evaluation, StageContext
-from bench.files import SampleSet, read_image_samples
+from bench.families.by_example.analogies.planted_filters import FILTERS
+from bench.families.by_example.analogies.sampling import asked, in_colour
+from bench.families.by_example.analogies.tasks import SCORED, Question
 from bench.metrics.protocols import protocol_id
 from bench.metrics.psnr import psnr
 from bench.metrics.ssim import ssim
 from bench.registry import build_config
 from bench.results.records import Record
-from bench.results.statistics import bootstrap_mean_ci, paired_difference
+from bench.stats.intervals import bootstrap_mean_ci, paired_difference
 
-__all__ = ["ScoreConfig", "copied_run", "evaluate"]
+__all__ = ["EvalConfig", "copied_run", "evaluate"]
 
 Floats = NDArray[np.float64]
 Picture = NDArray[np.uint8]
@@ -39,7 +41,7 @@ MOST_DECIBELS = 100.0
 
 
 @dataclass(frozen=True)
-class ScoreConfig:
+class EvalConfig:
     """Keys under ``evaluate:``.
 
     Attributes:
@@ -82,7 +84,13 @@ class _Scores:
 
     @classmethod
     def of(
-        cls, variant: str, role: str, tasks: list[str], answers: Sequence[Picture], truths: Sequence[Picture], runs: Floats | None = None
+        cls,
+        variant: str,
+        role: str,
+        tasks: list[str],
+        answers: Sequence[Picture],
+        truths: Sequence[Picture],
+        runs: Floats | None = None,
     ) -> _Scores:
         given, right = np.stack(list(answers)), np.stack([in_colour(truth) for truth in truths])
         decibels = np.minimum(psnr(right, given), MOST_DECIBELS)
@@ -103,7 +111,10 @@ def _rows(context: StageContext, scores: _Scores) -> list[Record]:
     """The mean over the main tasks, then each task as a slice."""
     records = []
     names = list(dict.fromkeys(scores.tasks))
-    slices = {"": np.array([task in MAIN for task in scores.tasks]), **{n: np.array([t == n for t in scores.tasks]) for n in names}}
+    slices = {
+        "": np.array([task in MAIN for task in scores.tasks]),
+        **{n: np.array([t == n for t in scores.tasks]) for n in names},
+    }
     for metric, (values, higher, unit, words) in scores.columns().items():
         protocol = protocol_id(metric, *words, **scores.protocol)
         for part, chosen in slices.items():
@@ -124,12 +135,16 @@ def _rows(context: StageContext, scores: _Scores) -> list[Record]:
     return records
 
 
-def _measured(context: StageContext, samples: SampleSet, listed: Sequence[Question], protocol: Mapping[str, Any]) -> _Scores:
+def _measured(
+    context: StageContext, samples: SampleSet, listed: Sequence[Question], protocol: Mapping[str, Any]
+) -> _Scores:
     assert samples.images is not None
     places = flat(listed)
     truths = [question.truths[i] for question, i in places if question.truths is not None]
     runs = np.array([copied_run(one) for one in samples.extra["sources"]])
-    scores = _Scores.of(samples.variant, "generator", [question.task for question, _ in places], list(samples.images), truths, runs)
+    scores = _Scores.of(
+        samples.variant, "generator", [question.task for question, _ in places], list(samples.images), truths, runs
+    )
     return dataclasses.replace(scores, protocol=protocol)
 
 
@@ -144,14 +159,15 @@ def _floor_scores(listed: Sequence[Question], protocol: Mapping[str, Any]) -> li
             given += answers
             truths += question.truths
     return [
-        dataclasses.replace(_Scores.of(f"floor={name}", "floor", *parts), protocol=protocol) for name, parts in sorted(collected.items())
+        dataclasses.replace(_Scores.of(f"floor={name}", "floor", *parts), protocol=protocol)
+        for name, parts in sorted(collected.items())
     ]
 
 
 def evaluate(context: StageContext) -> Evaluation:
     """PSNR, SSIM and copied runs of every variant and floor; the searches side by side; pictures of every task."""
     where = f"{context.family}.{context.name}.evaluate"
-    scoring: ScoreConfig = build_config(ScoreConfig, context.block.get("evaluate") or {}, where)
+    scoring: EvalConfig = build_config(EvalConfig, context.block.get("evaluate") or {}, where)
     sets, config = asked(context)
     assert context.samples is not None
     samples = {item.variant: item for item in read_image_samples(context.samples)}
@@ -160,7 +176,9 @@ def evaluate(context: StageContext) -> Evaluation:
     everything: list[_Scores] = []
     extras: dict[str, Any] = {"gallery": [], "strips": [], "tables": [], "curves": [], "notes": [_NOTE]}
     for start, listed in sets.items():
-        mine = {v: s for v, s in samples.items() if v.split(",")[0] == start or (not start and not v.startswith("task="))}
+        mine = {
+            v: s for v, s in samples.items() if v.split(",")[0] == start or (not start and not v.startswith("task="))
+        }
         if listed[0].task in SCORED:
             protocol = {"size": size, "example": listed[0].pairs[0][0].shape[0] if start else None}
             scores = [_measured(context, item, listed, protocol) for item in mine.values()]
@@ -179,13 +197,17 @@ def evaluate(context: StageContext) -> Evaluation:
                 extras["gallery"] += gallery(item, listed, len(listed))
     for one in everything:
         records += _rows(context, one)
-    extras["items"] = {"psnr": {one.variant: _blocks(one) for one in everything if any(task in MAIN for task in one.tasks)}}
+    extras["items"] = {
+        "psnr": {one.variant: _blocks(one) for one in everything if any(task in MAIN for task in one.tasks)}
+    }
     return Evaluation(records, {key: value for key, value in extras.items() if value})
 
 
 _NOTE = (
-    "Analogies: rows without a slice are the planted filters of photographs, or line art; identity is B itself (for super-resolution its "
-    "repeated pixels), single-pixel knows the mean of A' for each luminance of A, nearest-example copies the A' whose A is most like B."
+    "Analogies: rows without a slice are the planted filters of photographs, or line art; identity is B itself "
+    "(for super-resolution its "
+    "repeated pixels), single-pixel knows the mean of A' for each luminance of A, nearest-example copies the A' "
+    "whose A is most like B."
 )
 
 
@@ -198,13 +220,17 @@ def _blocks(scores: _Scores) -> list[list[float]]:
 def _run_rows(context: StageContext, samples: SampleSet, task: str) -> list[Record]:
     """Copied runs of a task without a right answer."""
     runs = np.array([copied_run(one) for one in samples.extra["sources"]])
-    protocol = protocol_id("copied_run", "analogy", "rows", size="x".join(map(str, samples.extra["sources"].shape[1:3])))
+    protocol = protocol_id(
+        "copied_run", "analogy", "rows", size="x".join(map(str, samples.extra["sources"].shape[1:3]))
+    )
     interval = bootstrap_mean_ci(runs, context.derive("interval", task)) if len(runs) > 1 else None
     common: dict[str, Any] = {"ci95": interval, "n": len(runs), "variant": samples.variant, "slice": task, "unit": "px"}
     return [context.record("copied_run", float(runs.mean()), protocol, **common)]
 
 
-def _searches(context: StageContext, scores: Sequence[_Scores], samples: Mapping[str, SampleSet]) -> list[dict[str, Any]]:
+def _searches(
+    context: StageContext, scores: Sequence[_Scores], samples: Mapping[str, SampleSet]
+) -> list[dict[str, Any]]:
     """The tree against the exact search on the same pictures."""
     by_search = {name: one for one in scores for name in ("exact", "ann") if f"search={name}" in one.variant.split(",")}
     if len(by_search) < 2:
@@ -212,13 +238,24 @@ def _searches(context: StageContext, scores: Sequence[_Scores], samples: Mapping
     exact, tree = by_search["exact"], by_search["ann"]
     apart = paired_difference(tree.psnr, exact.psnr, context.derive("searches"))
     same = (samples[exact.variant].extra["sources"] == samples[tree.variant].extra["sources"]).all(axis=3).mean()
-    rows = [[name, round(float(one.psnr.mean()), 2), round(float(one.ssim.mean()), 4)] for name, one in by_search.items()]
+    rows = [
+        [name, round(float(one.psnr.mean()), 2), round(float(one.ssim.mean()), 4)] for name, one in by_search.items()
+    ]
     note = (
-        f"The tree's PSNR minus the exact search's: {apart.value:+.2f} dB ({apart.ci95[0]:+.2f} to {apart.ci95[1]:+.2f}) over "
-        f"{len(exact.psnr)} pictures; {100 * same:.0f} % of the pixels were copied from the same place. Times are in the column of "
+        f"The tree's PSNR minus the exact search's: {apart.value:+.2f} dB ({apart.ci95[0]:+.2f} to "
+        f"{apart.ci95[1]:+.2f}) over "
+        f"{len(exact.psnr)} pictures; {100 * same:.0f} % of the pixels were copied from the same place. Times are "
+        "in the column of "
         "sampling time."
     )
-    return [{"title": f"Two searches ({exact.tasks[0]})", "columns": ["search", "PSNR, dB", "SSIM"], "rows": rows, "note": note}]
+    return [
+        {
+            "title": f"Two searches ({exact.tasks[0]})",
+            "columns": ["search", "PSNR, dB", "SSIM"],
+            "rows": rows,
+            "note": note,
+        }
+    ]
 
 
 def _settings(variant: str) -> dict[str, str]:
@@ -238,6 +275,11 @@ def _curves(scores: Sequence[_Scores]) -> list[dict[str, Any]]:
     points.sort()
     kinds = (("Coherence and fidelity", "PSNR, dB", 1), ("Coherence and copying", "copied run, px", 2))
     return [
-        {"title": title, "x": "kappa", "y": label, "series": [{"name": "analogy", "points": [[p[0], round(p[i], 3)] for p in points]}]}
+        {
+            "title": title,
+            "x": "kappa",
+            "y": label,
+            "series": [{"name": "analogy", "points": [[p[0], round(p[i], 3)] for p in points]}],
+        }
         for title, label, i in kinds
     ]

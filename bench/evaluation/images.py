@@ -1,8 +1,9 @@
 """Pictures of asked classes: how near they come to the test set without copying the training set.
 
-Distances to the test set and to the training set are in :mod:`bench.evaluation.distances`. Below N = 1,000 a Frechet distance cannot rank,
-so sets that are too dear for that (the chain of all steps) are scored on the asked class and, like every other variant beside them, by
-the unbiased kernel distance of their first few hundred pictures: a protocol of its own.
+Distances to the test set and to the training set are in :mod:`bench.evaluation.distances`. Below N = 1,000 a Frechet
+distance cannot rank, so sets that are too dear for that (the chain of all steps) are scored on the asked class and,
+like every other variant beside them, by the unbiased kernel distance of their first few hundred pictures: a protocol of
+its own.
 """
 
 from __future__ import annotations
@@ -14,25 +15,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.base.files import SampleSet, read_image_samples
+from bench.base.seeds import derive, generator
+from bench.context import Evaluation, StageContext
 from bench.contracts import Images, Ints
 from bench.data.datasets import ImageSplit, load_images
-from bench.drawing.images import ROWS, proportional_labels
-from bench.evaluation.base import Evaluation, StageContext
 from bench.evaluation.distances import DistanceConfig, Reference, copy_records
-from bench.files import SampleSet, read_image_samples
+from bench.families.images.sampling import ROWS, proportional_labels
 from bench.metrics.neighbours import nearest
 from bench.metrics.protocols import protocol_id
 from bench.registry import build_config
 from bench.results.pictures import grid, png_data_uri
 from bench.results.records import Record
-from bench.results.statistics import wilson_interval
-from bench.seeds import derive, generator
+from bench.stats.intervals import wilson_interval
 
-__all__ = ["ScoreConfig", "degradations", "evaluate"]
+__all__ = ["EvalConfig", "degradations", "evaluate"]
 
 
 @dataclass(frozen=True)
-class ScoreConfig(DistanceConfig):
+class EvalConfig(DistanceConfig):
     """Keys under ``evaluate:``; see :class:`bench.evaluation.distances.DistanceConfig`."""
 
     small_n: int = 250
@@ -41,7 +42,7 @@ class ScoreConfig(DistanceConfig):
 class _Stock:
     """The data, the feature network and the reference: all that the generators of a data set are measured with."""
 
-    def __init__(self, context: StageContext, config: ScoreConfig) -> None:
+    def __init__(self, context: StageContext, config: EvalConfig) -> None:
         self.splits: dict[str, ImageSplit] = load_images(context.data)
         self.test, self.train = self.splits["test"], self.splits["train"]
         self.network, self.network_name = context.load_other("feature_net"), context.models["feature_net"].name
@@ -64,9 +65,10 @@ class _Stock:
 
 
 def evaluate(context: StageContext) -> Evaluation:
-    """FID, KID, precision and recall, density and coverage, asked class, nearest training neighbours; the gallery and the curves."""
+    """FID, KID, precision and recall, density and coverage, asked class, nearest training neighbours; the gallery and
+    the curves."""
     where = f"{context.family}.{context.name}.evaluate"
-    config: ScoreConfig = build_config(ScoreConfig, context.block.get("evaluate") or {}, where)
+    config: EvalConfig = build_config(EvalConfig, context.block.get("evaluate") or {}, where)
     stock = _Stock(context, config)
     assert context.samples is not None
     records: list[Record] = []
@@ -77,9 +79,12 @@ def evaluate(context: StageContext) -> Evaluation:
         assert samples.images is not None
         distances = stock.reference.records(context, samples.images, samples.variant)
         classes = _class_records(context, stock, samples, extras)
-        # The gallery's pictures, all classes alike, come first and would tilt the mean distance: the others are looked up.
+        # The gallery's pictures, all classes alike, come first and would tilt the mean distance: the others are looked
+        # up.
         others = samples.images[10 * ROWS :] if len(samples.images) > 20 * ROWS else samples.images
-        copies = copy_records(context, config, others, stock.train.images, stock.test.images, stock.seed, samples.variant)
+        copies = copy_records(
+            context, config, others, stock.train.images, stock.test.images, stock.seed, samples.variant
+        )
         records += [*distances, *classes, *copies]
         gallery.append(_picture(context, stock, samples))
         fid = next((r.value for r in distances if r.metric == "fid"), None)
@@ -91,7 +96,8 @@ def evaluate(context: StageContext) -> Evaluation:
     if context.block.get("role") == "ceiling" and first is not None and len(first) >= config.minimum_n:
         extras["tables"].append(_ladder(stock, len(first)))
     extras["notes"].append(
-        f"FID and KID use the features of {stock.network_name}, trained on this data: their scale belongs to it. Multiples of the "
+        f"FID and KID use the features of {stock.network_name}, trained on this data: their scale belongs to it. "
+        "Multiples of the "
         f"real-versus-real floor are comparable; {len(stock.test.images):,} test pictures are the reference."
     )
     return Evaluation(records, {"gallery": gallery, **{key: value for key, value in extras.items() if value}})
@@ -103,9 +109,21 @@ def _class_records(context: StageContext, stock: _Stock, samples: SampleSet, ext
     right = stock.network.logits(samples.images).argmax(1) == samples.labels
     protocol = protocol_id("class_accuracy", stock.network_name)
     ci = wilson_interval(int(right.sum()), len(right))
-    rows = [context.record("class_accuracy", right.mean(), protocol, ci95=ci, n=len(right), higher_is_better=True, variant=samples.variant)]
+    rows = [
+        context.record(
+            "class_accuracy",
+            right.mean(),
+            protocol,
+            ci95=ci,
+            n=len(right),
+            higher_is_better=True,
+            variant=samples.variant,
+        )
+    ]
     if not extras["tables"]:
-        by_class = [[str(k), round(100 * float(right[samples.labels == k].mean()), 1)] for k in np.unique(samples.labels)]
+        by_class = [
+            [str(k), round(100 * float(right[samples.labels == k].mean()), 1)] for k in np.unique(samples.labels)
+        ]
         title = f"Asked class, by class{f' ({samples.variant})' if samples.variant else ''}"
         extras["tables"].append({"title": title, "columns": ["class", "right, %"], "rows": by_class, "note": ""})
     return rows
@@ -153,7 +171,13 @@ def _step_curves(scored: Sequence[tuple[SampleSet, float | None, float | None]])
                 lines.setdefault(str(info.get("sampler", "ddim")), []).append([float(info["steps"]), value])
         series = [{"name": name, "points": sorted(points)} for name, points in lines.items() if len(points) > 1]
         if series:
-            chart = {"title": f"{title} against sampling steps", "x": "steps", "y": title, "log_x": True, "log_y": log_y}
+            chart = {
+                "title": f"{title} against sampling steps",
+                "x": "steps",
+                "y": title,
+                "log_x": True,
+                "log_y": log_y,
+            }
             curves.append({**chart, "series": series})
     return curves
 

@@ -1,7 +1,9 @@
-"""What pre-training is worth in labels: one experiment in which every method learns from the same draws of labelled texts.
+"""What pre-training is worth in labels: one experiment in which every method learns from the same draws of labelled
+texts.
 
-The encoder fine-tuned from [CLS], the same network from scratch, TF-IDF with logistic regression, and the majority class (after Howard
-and Ruder 2018, figure 3). The difference of the first two is taken on the same draws and the same resampled test texts.
+The encoder fine-tuned from [CLS], the same network from scratch, TF-IDF with logistic regression, and the majority
+class (after Howard and Ruder 2018, figure 3). The difference of the first two is taken on the same draws and the same
+resampled test texts.
 """
 
 from __future__ import annotations
@@ -14,10 +16,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.base.errors import BenchError
+from bench.base.progress import Progress
+from bench.base.seeds import derive, generator
+from bench.context import StageContext
 from bench.data.datasets import load, load_meta
 from bench.data.labelled_texts import TextSplit
-from bench.errors import BenchError
-from bench.evaluation.base import StageContext
 from bench.evaluation.fine_tuning import (
     Recipe,
     draw_labelled,
@@ -29,12 +33,10 @@ from bench.evaluation.fine_tuning import (
     sort_texts,
     tfidf,
 )
+from bench.families.text_encoders.masked_lm import MaskedLM
 from bench.metrics.macro_f1 import macro_f1
 from bench.metrics.protocols import protocol_id
-from bench.progress import Progress
 from bench.results.records import Record, variant_id
-from bench.seeds import derive, generator
-from bench.words.masked_lm import MaskedLM
 
 __all__ = ["Judged", "LabelConfig", "label_efficiency", "probe"]
 
@@ -84,7 +86,10 @@ class LabelConfig:
 
     def __post_init__(self) -> None:
         if not len(self.labels) == len(self.repeats) == len(self.steps):
-            raise ValueError(f"labels, repeats and steps need as many values each, not {self.labels}, {self.repeats} and {self.steps}")
+            raise ValueError(
+                f"labels, repeats and steps need as many values each, not {self.labels}, {self.repeats} and "
+                f"{self.steps}"
+            )
         if min((*self.repeats, *self.steps, self.batch_size)) < 1 or min((*self.labels, self.probe, self.tests)) < 0:
             raise ValueError("repeats, steps and batch_size must be at least 1, labels, probe and tests not negative")
         if self.precision not in ("fp32", "bf16"):
@@ -107,7 +112,9 @@ class Judged:
         """From the block's ``judged_on``."""
         folder = context.other_data.get("judged_on")
         if folder is None:
-            raise BenchError(f"{context.name}: `judged_on: <data set of labelled texts>` is missing from its block in params.yaml")
+            raise BenchError(
+                f"{context.name}: `judged_on: <data set of labelled texts>` is missing from its block in params.yaml"
+            )
         data, meta = load(folder), load_meta(folder)
         if not isinstance(data.get("test"), TextSplit):
             raise BenchError(f"{context.name}: judged_on: {folder.name} is of kind {meta['kind']}, not labelled_texts")
@@ -118,7 +125,9 @@ class Judged:
 
     def draw(self, context: StageContext, labels: int, repeat: int) -> TextSplit:
         """The same labelled texts for every encoder and method."""
-        return self.train.take(draw_labelled(self.train.labels, labels, self.classes, derive(context.seed, "labels", repeat)))
+        return self.train.take(
+            draw_labelled(self.train.labels, labels, self.classes, derive(context.seed, "labels", repeat))
+        )
 
     def count(self, labels: int) -> int:
         """``labels``, or how many there are."""
@@ -129,13 +138,20 @@ def _score(context: StageContext, judged: Judged, method: str, labels: int, pred
     """Accuracy and macro-F1 of ``(runs, N)`` predictions, means over the runs."""
     truth = judged.test.labels
     seed = derive(context.seed, "judged texts", "resampled")
-    values = [np.mean(predicted == truth, axis=1), np.array([macro_f1(truth, said, judged.classes) for said in predicted])]
+    values = [
+        np.mean(predicted == truth, axis=1),
+        np.array([macro_f1(truth, said, judged.classes) for said in predicted]),
+    ]
     records = []
-    for metric, runs, resampled in zip(("accuracy", "macro_f1"), values, replicates(predicted, truth, judged.classes, seed), strict=True):
+    for metric, runs, resampled in zip(
+        ("accuracy", "macro_f1"), values, replicates(predicted, truth, judged.classes, seed), strict=True
+    ):
         protocol = protocol_id(metric, judged.name, labels=judged.count(labels))
         ends = interval(runs, resampled.mean(1))
         variant = variant_id({"method": method})
-        row = context.record(metric, runs.mean(), protocol, ci95=ends, n=len(truth), higher_is_better=True, variant=variant)
+        row = context.record(
+            metric, runs.mean(), protocol, ci95=ends, n=len(truth), higher_is_better=True, variant=variant
+        )
         records.append(dataclasses.replace(row, dataset=judged.name))
     return records
 
@@ -144,7 +160,9 @@ def _gain(context: StageContext, judged: Judged, labels: int, tuned: Ints, scrat
     """Macro-F1 of fine-tuning minus that of training from scratch, run by run."""
     truth, classes = judged.test.labels, judged.classes
     seed = derive(context.seed, "judged texts", "resampled")
-    runs = np.array([macro_f1(truth, a, classes) - macro_f1(truth, b, classes) for a, b in zip(tuned, scratch, strict=True)])
+    runs = np.array(
+        [macro_f1(truth, a, classes) - macro_f1(truth, b, classes) for a, b in zip(tuned, scratch, strict=True)]
+    )
     resampled = (replicates(tuned, truth, classes, seed)[1] - replicates(scratch, truth, classes, seed)[1]).mean(1)
     row = context.record(
         "macro_f1_gain",
@@ -173,7 +191,9 @@ def _methods(system: MaskedLM, judged: Judged, config: LabelConfig) -> Mapping[s
     def train(data: TextSplit, at: int, seed: int, scratch: bool) -> Ints:
         rate = config.scratch_learning_rate if scratch else config.learning_rate
         recipe = Recipe(config.steps[at], config.batch_size, rate, config.max_tokens, config.dropout, config.precision)
-        return sort_texts(fine_tune(system, data, classes, recipe, seed, scratch=scratch), system, texts, config.max_tokens)
+        return sort_texts(
+            fine_tune(system, data, classes, recipe, seed, scratch=scratch), system, texts, config.max_tokens
+        )
 
     return {
         "fine-tuned": lambda data, at, seed: train(data, at, seed, False),
@@ -190,7 +210,9 @@ def label_efficiency(
     records: list[Record] = []
     lines: dict[str, dict[str, list[list[float]]]] = {"accuracy": {}, "macro_f1": {}}
     methods = _methods(system, judged, config)
-    with Progress(f"fine-tune {context.name}", sum(config.repeats) * len(methods), "runs", quiet=context.quiet) as progress:
+    with Progress(
+        f"fine-tune {context.name}", sum(config.repeats) * len(methods), "runs", quiet=context.quiet
+    ) as progress:
         for at, labels in enumerate(config.labels):
             draws = [judged.draw(context, labels, repeat) for repeat in range(config.repeats[at])]
             said: dict[str, Ints] = {}
@@ -202,10 +224,14 @@ def label_efficiency(
                 said[name] = np.stack(runs)
                 found = _score(context, judged, name, labels, said[name])
                 for row in found:
-                    lines[row.metric].setdefault(_TITLES[name], []).append([float(judged.count(labels)), row.value or 0.0])
+                    lines[row.metric].setdefault(_TITLES[name], []).append(
+                        [float(judged.count(labels)), row.value or 0.0]
+                    )
                 records += found
             records.append(_gain(context, judged, labels, said["fine-tuned"], said["from-scratch"]))
-    return records, [_curve(judged, title, lines[metric]) for metric, title in (("macro_f1", "macro-F1"), ("accuracy", "accuracy"))]
+    return records, [
+        _curve(judged, title, lines[metric]) for metric, title in (("macro_f1", "macro-F1"), ("accuracy", "accuracy"))
+    ]
 
 
 def _curve(judged: Judged, title: str, lines: Mapping[str, list[list[float]]]) -> dict[str, Any]:

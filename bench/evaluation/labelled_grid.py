@@ -13,7 +13,9 @@ INK = (70, 74, 84)
 GAP = 4
 
 
-def labelled_grid(rows: Sequence[Sequence[NDArray[np.uint8]]], columns: Sequence[str], scale: int = 1) -> NDArray[np.uint8]:
+def labelled_grid(
+    rows: Sequence[Sequence[NDArray[np.uint8]]], columns: Sequence[str], scale: int = 1
+) -> NDArray[np.uint8]:
     """Pictures of one size in rows and columns, a title over each column.
 
     Args:
@@ -31,12 +33,17 @@ def labelled_grid(rows: Sequence[Sequence[NDArray[np.uint8]]], columns: Sequence
 
     shapes = {picture.shape for row in rows for picture in row}
     if len(shapes) != 1 or {len(row) for row in rows} != {len(columns)}:
-        raise ValueError(f"expected rows of {len(columns)} pictures of one size, got {sorted(shapes)} in rows of {[len(r) for r in rows]}")
+        raise ValueError(
+            f"expected rows of {len(columns)} pictures of one size, got {sorted(shapes)} in rows of "
+            f"{[len(r) for r in rows]}"
+        )
     height, width = (scale * side for side in next(iter(shapes))[:2])
     size = max(11, min(18, width // 9))
     font = ImageFont.load_default(size=size)
     head = int(size * 1.6)
-    canvas = Image.new("RGB", (len(columns) * (width + GAP) - GAP, head + len(rows) * (height + GAP) - GAP), (255, 255, 255))
+    canvas = Image.new(
+        "RGB", (len(columns) * (width + GAP) - GAP, head + len(rows) * (height + GAP) - GAP), (255, 255, 255)
+    )
     draw = ImageDraw.Draw(canvas)
     for x, title in enumerate(columns):
         draw.text((x * (width + GAP) + width / 2, head / 2), title, fill=INK, font=font, anchor="mm")

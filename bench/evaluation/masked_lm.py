@@ -1,4 +1,5 @@
-"""Masked language models: hidden words found, pseudo-perplexity, cloze examples, and (in ``label_efficiency``) what they save in labels."""
+"""Masked language models: hidden words found, pseudo-perplexity, cloze examples, and (in ``label_efficiency``) what
+they save in labels."""
 
 from __future__ import annotations
 
@@ -10,33 +11,34 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.base.errors import BenchError
+from bench.base.progress import Progress
+from bench.base.seeds import derive, generator
+from bench.context import Evaluation, StageContext
 from bench.data.datasets import load
-from bench.errors import BenchError
-from bench.evaluation.base import Evaluation, StageContext
 from bench.evaluation.label_efficiency import Judged, LabelConfig, label_efficiency, probe
+from bench.families.text_encoders.masked_lm import MaskedLM
+from bench.families.text_encoders.masking import hide
+from bench.families.text_encoders.wordpiece import MASK
 from bench.metrics.perplexity import perplexity
 from bench.metrics.protocols import protocol_id
-from bench.progress import Progress
 from bench.registry import build_config
 from bench.results.records import Record, variant_id
-from bench.results.statistics import bootstrap_ratio_ci
-from bench.seeds import derive, generator
-from bench.words.masked_lm import MaskedLM
-from bench.words.masking import hide
-from bench.words.wordpiece import MASK
+from bench.stats.intervals import bootstrap_ratio_ci
 
-__all__ = ["ScoreConfig", "cloze_examples", "evaluate", "windows"]
+__all__ = ["EvalConfig", "cloze_examples", "evaluate", "windows"]
 
 Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class ScoreConfig(LabelConfig):
+class EvalConfig(LabelConfig):
     """Keys under ``evaluate:`` of a masked language model's block, besides those of :class:`LabelConfig`.
 
     Attributes:
         windows: stretches of held-out text in which words are hidden.
-        pseudo_windows: stretches whose tokens are hidden one at a time (as many passes as tokens); 0 for no pseudo-perplexity.
+        pseudo_windows: stretches whose tokens are hidden one at a time (as many passes as tokens); 0 for no
+            pseudo-perplexity.
         cloze: held-out sentences shown with a word hidden.
         sentences: further sentences with ``[MASK]`` to show.
     """
@@ -57,14 +59,19 @@ class ScoreConfig(LabelConfig):
 def evaluate(context: StageContext) -> Evaluation:
     """Everything on the test split of ``dataset`` and, where a label experiment is asked for, of ``judged_on``."""
     where = f"{context.family}.{context.name}.evaluate"
-    config: ScoreConfig = build_config(ScoreConfig, context.block.get("evaluate") or {}, where)
+    config: EvalConfig = build_config(EvalConfig, context.block.get("evaluate") or {}, where)
     system, corpus = context.load(), load(context.data)
     if not isinstance(corpus["test"], str):
-        raise BenchError(f"{context.name}: {context.block['dataset']} is no text: hidden words need a data set of kind text")
+        raise BenchError(
+            f"{context.name}: {context.block['dataset']} is no text: hidden words need a data set of kind text"
+        )
     records = _hidden_words(context, system, windows(system, corpus["test"], config.windows))
     if config.pseudo_windows:
         records += _pseudo(context, system, windows(system, corpus["test"], config.pseudo_windows))
-    extras: dict[str, Any] = {"notes": _notes(system, corpus["test"]), "tables": _cloze_table(context, system, corpus["test"], config)}
+    extras: dict[str, Any] = {
+        "notes": _notes(system, corpus["test"]),
+        "tables": _cloze_table(context, system, corpus["test"], config),
+    }
     if config.probe or config.labels:
         judged = Judged.read(context, config)
         if config.probe:
@@ -79,14 +86,17 @@ def evaluate(context: StageContext) -> Evaluation:
 
 
 def windows(system: MaskedLM, text: str, count: int) -> Ints:
-    """``count`` stretches of ``context - 2`` tokens evenly spread over ``text``, without overlap: ``(N, T)`` with [CLS] and [SEP].
+    """``count`` stretches of ``context - 2`` tokens evenly spread over ``text``, without overlap: ``(N, T)`` with [CLS]
+    and [SEP].
 
     Fewer where the text has fewer; a text shorter than one stretch is one stretch.
 
     Raises:
         BenchError: fewer than two tokens.
     """
-    ids = np.concatenate([np.zeros(0, dtype=np.int64), *system.wordpiece.encode([line for line in text.split("\n") if line.strip()])])
+    ids = np.concatenate(
+        [np.zeros(0, dtype=np.int64), *system.wordpiece.encode([line for line in text.split("\n") if line.strip()])]
+    )
     if len(ids) < 2:
         raise BenchError(f"the held-out text has {len(ids)} tokens: there is nothing to hide a word in")
     size = min(system.shape.context - 2, len(ids))
@@ -116,7 +126,12 @@ def _hidden_words(context: StageContext, system: MaskedLM, stretches: Ints) -> l
             guesses = system.fill(batch.inputs[rows], batch.positions[rows], left_only=left_only).argmax(-1)
             right[rows] = (guesses == batch.targets[rows]).sum(1)
         interval_ = bootstrap_ratio_ci(right, counts, context.derive("masked_accuracy", variant))
-        common: dict[str, Any] = {"ci95": interval_, "n": int(counts.sum()), "higher_is_better": True, "variant": variant}
+        common: dict[str, Any] = {
+            "ci95": interval_,
+            "n": int(counts.sum()),
+            "higher_is_better": True,
+            "variant": variant,
+        }
         records.append(context.record("masked_accuracy", float(right.sum() / counts.sum()), protocol, **common))
     return records
 
@@ -126,7 +141,9 @@ def _pseudo(context: StageContext, system: MaskedLM, stretches: Ints) -> list[Re
     protocol = protocol_id("pseudo_perplexity", "test", system.vocabulary_name, tokens=tokens)
     counts = np.full(len(stretches), tokens)
     records = []
-    with Progress(f"pseudo-perplexity {context.name}", len(stretches) * len(_sights(system)), "stretches", quiet=context.quiet) as progress:
+    with Progress(
+        f"pseudo-perplexity {context.name}", len(stretches) * len(_sights(system)), "stretches", quiet=context.quiet
+    ) as progress:
         for variant, left_only in _sights(system).items():
             nats = np.zeros(len(stretches))
             for i, row in enumerate(stretches):
@@ -147,7 +164,10 @@ def _notes(system: MaskedLM, text: str) -> list[str]:
     ids = np.concatenate(system.wordpiece.encode(text.split("\n")))
     letters = max(1, len(text)) / max(1, len(ids))
     unknown = float((ids == system.wordpiece.unknown).mean()) if len(ids) else 0.0
-    note = f"Vocabulary {system.vocabulary_name}: {letters:.2f} characters a token on held-out text, {unknown:.2%} of the tokens unknown."
+    note = (
+        f"Vocabulary {system.vocabulary_name}: {letters:.2f} characters a token on held-out text, {unknown:.2%} "
+        "of the tokens unknown."
+    )
     sight = "Causal: every token sees only those before it." if system.shape.causal else "Reads in both directions."
     return [note, sight]
 
@@ -158,7 +178,8 @@ def _notes(system: MaskedLM, text: str) -> list[str]:
 def cloze_examples(system: MaskedLM, text: str, count: int, seed: int) -> list[tuple[str, str]]:
     """(sentence with ``[MASK]``, hidden word) of ``count`` held-out sentences.
 
-    Sentences of 8 to 30 words in which some word of three letters or more is a token of its own; sentence and word are drawn by ``seed``.
+    Sentences of 8 to 30 words in which some word of three letters or more is a token of its own; sentence and word are
+    drawn by ``seed``.
     """
     rng = np.random.default_rng(seed)
     sentences = [s for line in text.split("\n") for s in re.split(r"(?<=[.!?])\s+", line) if 8 <= len(s.split()) <= 30]
@@ -176,8 +197,10 @@ def cloze_examples(system: MaskedLM, text: str, count: int, seed: int) -> list[t
     return found
 
 
-def _cloze_table(context: StageContext, system: MaskedLM, text: str, config: ScoreConfig) -> list[dict[str, Any]]:
-    examples = cloze_examples(system, text, config.cloze, derive(context.seed, "cloze")) + [(s, "") for s in config.sentences]
+def _cloze_table(context: StageContext, system: MaskedLM, text: str, config: EvalConfig) -> list[dict[str, Any]]:
+    examples = cloze_examples(system, text, config.cloze, derive(context.seed, "cloze")) + [
+        (s, "") for s in config.sentences
+    ]
     rows = []
     for sentence, word in examples:
         try:
@@ -188,5 +211,15 @@ def _cloze_table(context: StageContext, system: MaskedLM, text: str, config: Sco
         rows.append([sentence, word, "; ".join(said)])
     if not rows:
         return []
-    note = "The five most probable tokens for the hidden word; the sentences are from held-out text where the hidden word is named."
-    return [{"title": f"Fill in the blank: {context.name}", "columns": ["sentence", "hidden", "first guesses"], "rows": rows, "note": note}]
+    note = (
+        "The five most probable tokens for the hidden word; the sentences are from held-out text where the "
+        "hidden word is named."
+    )
+    return [
+        {
+            "title": f"Fill in the blank: {context.name}",
+            "columns": ["sentence", "hidden", "first guesses"],
+            "rows": rows,
+            "note": note,
+        }
+    ]

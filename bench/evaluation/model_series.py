@@ -1,7 +1,7 @@
 """A series of language models: scored as any language model is, then what the arms are there to show.
 
-Where arms differ in size and in their share of the data, a power law is fitted to the held-out loss (Hestness et al. 2017; Kaplan et al.
-2020, eq. 1.5 without the floor):
+Where arms differ in size and in their share of the data, a power law is fitted to the held-out loss (Hestness et al.
+2017; Kaplan et al. 2020, eq. 1.5 without the floor):
 
     log L = a - alpha_N log N - alpha_D log D + noise
 
@@ -18,20 +18,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.context import Evaluation, StageContext
 from bench.evaluation import words
-from bench.evaluation.base import Evaluation, StageContext
 from bench.metrics.protocols import protocol_id
 from bench.registry import build_config
 from bench.results.records import Record
 
-__all__ = ["ScoreConfig", "evaluate", "power_law"]
+__all__ = ["EvalConfig", "evaluate", "power_law"]
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class ScoreConfig(words.ScoreConfig):
-    """Keys under ``evaluate:``; see :class:`bench.evaluation.words.ScoreConfig`.
+class EvalConfig(words.EvalConfig):
+    """Keys under ``evaluate:``; see :class:`bench.evaluation.words.EvalConfig`.
 
     Attributes:
         power_law: fit the held-out loss over parameters and tokens of the arms.
@@ -69,13 +69,16 @@ def power_law(loss: Floats, scales: Sequence[Floats]) -> list[tuple[float, tuple
 
 
 def evaluate(context: StageContext) -> Evaluation:
-    """Everything of :func:`bench.evaluation.words.evaluate`; the power law; curves over tokens or over the scoring context."""
+    """Everything of :func:`bench.evaluation.words.evaluate`; the power law; curves over tokens or over the scoring
+    context."""
     where = f"{context.family}.{context.name}.evaluate"
-    config: ScoreConfig = build_config(ScoreConfig, context.block.get("evaluate") or {}, where)
+    config: EvalConfig = build_config(EvalConfig, context.block.get("evaluate") or {}, where)
     result = words.evaluate(context, config)
     facts: Mapping[str, Mapping[str, float]] = context.load().facts
     bits = {row.variant: row for row in result.records if row.metric == "bits_per_byte" and row.value is not None}
-    curves = [curve for curve in (_over_context(bits), _over_tokens(bits, facts) if config.power_law else None) if curve]
+    curves = [
+        curve for curve in (_over_context(bits), _over_tokens(bits, facts) if config.power_law else None) if curve
+    ]
     records = list(result.records)
     if config.power_law:
         records += _exponents(context, bits, facts)
@@ -86,8 +89,12 @@ def _options(variant: str) -> dict[str, str]:
     return dict(part.split("=", 1) for part in variant.split(",") if "=" in part)
 
 
-def _exponents(context: StageContext, bits: Mapping[str, Record], facts: Mapping[str, Mapping[str, float]]) -> list[Record]:
-    arms = [(facts[arm], row.value) for variant, row in bits.items() if (arm := _options(variant).get("arm", "")) in facts]
+def _exponents(
+    context: StageContext, bits: Mapping[str, Record], facts: Mapping[str, Mapping[str, float]]
+) -> list[Record]:
+    arms = [
+        (facts[arm], row.value) for variant, row in bits.items() if (arm := _options(variant).get("arm", "")) in facts
+    ]
     loss = np.array([value for _, value in arms], dtype=np.float64)
     parameters, tokens = (np.array([fact[key] for fact, _ in arms]) for key in ("parameters", "train_tokens"))
     fitted = power_law(loss, [parameters, tokens])
@@ -115,7 +122,14 @@ def _over_tokens(bits: Mapping[str, Record], facts: Mapping[str, Mapping[str, fl
         return None
     series = [{"name": f"{size:,.0f} parameters", "points": sorted(points)} for size, points in sorted(lines.items())]
     title = "Scaling: held-out loss against training text and size"
-    return {"title": title, "x": "tokens of training text", "y": "bits per byte", "log_x": True, "log_y": True, "series": series}
+    return {
+        "title": title,
+        "x": "tokens of training text",
+        "y": "bits per byte",
+        "log_x": True,
+        "log_y": True,
+        "series": series,
+    }
 
 
 def _over_context(bits: Mapping[str, Record]) -> dict[str, Any] | None:
@@ -129,4 +143,11 @@ def _over_context(bits: Mapping[str, Record]) -> dict[str, Any] | None:
     if not series:
         return None
     title = "Beyond the training length: held-out loss against the length of the context"
-    return {"title": title, "x": "tokens of context", "y": "bits per byte", "log_x": True, "log_y": False, "series": series}
+    return {
+        "title": title,
+        "x": "tokens of context",
+        "y": "bits per byte",
+        "log_x": True,
+        "log_y": False,
+        "series": series,
+    }

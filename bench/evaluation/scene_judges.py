@@ -1,4 +1,5 @@
-"""Who judges a scene (a detector what is asked, two CLIPs the likeness of picture and caption), and what they say of a sample set."""
+"""Who judges a scene (a detector what is asked, two CLIPs the likeness of picture and caption), and what they say of a
+sample set."""
 
 from __future__ import annotations
 
@@ -8,20 +9,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.base.files import SampleSet
+from bench.base.seeds import derive, generator
+from bench.context import StageContext
 from bench.contracts import Images
 from bench.data.datasets import ImageSplit
-from bench.drawing.scene_prompts import Suite
-from bench.evaluation.base import StageContext
 from bench.evaluation.distances import DistanceConfig, Reference
-from bench.files import SampleSet
+from bench.families.text_to_image.matching import asked_arrays
+from bench.families.text_to_image.prompts import Suite
 from bench.metrics.clip_score import clip_score
 from bench.metrics.compositional import Asked, Composition, Detections, compose
 from bench.metrics.protocols import protocol_id
 from bench.results.records import Record
-from bench.results.statistics import bootstrap_mean_ci, wilson_interval
 from bench.scene_language import COLOURS
-from bench.seeds import derive, generator
-from bench.text_to_image.matching import asked_arrays
+from bench.stats.intervals import bootstrap_mean_ci, wilson_interval
 
 __all__ = ["Judges", "accuracy_records", "bias_table", "clip_records", "negative_records", "ranking_records"]
 
@@ -37,7 +38,9 @@ class Judges:
         roles = ("scorer", "text_encoder") if context.block.get("role", "generator") == "generator" else ("scorer",)
         self.scorers = {role: (context.models[role].name, context.load_other(role)) for role in roles}
         self.seed = derive(context.seed, "text_to_image", str(context.block["dataset"]), "reference")
-        self.reference = Reference(self.detector, self.detector_name, splits["test"].images, self._real, config, self.seed)
+        self.reference = Reference(
+            self.detector, self.detector_name, splits["test"].images, self._real, config, self.seed
+        )
 
     def _real(self, n: int, number: int) -> Images:
         """Random real scenes with all colour-digit pairs: of the judge's split, else of the validation split."""
@@ -62,7 +65,13 @@ def accuracy_records(context: StageContext, judges: Judges, suite: Suite, sample
             right, n = float(values[where].sum()), int(where.sum())
             protocol = protocol_id(metric, judges.detector_name, prompts=part)
             ci = wilson_interval(right, n)
-            common: dict[str, Any] = {"ci95": ci, "n": n, "higher_is_better": True, "variant": samples.variant, "slice": label}
+            common: dict[str, Any] = {
+                "ci95": ci,
+                "n": n,
+                "higher_is_better": True,
+                "variant": samples.variant,
+                "slice": label,
+            }
             rows.append(context.record(metric, right / n, protocol, **common))
 
     single, unseen = suite.part("single"), suite.unseen
@@ -90,7 +99,9 @@ def accuracy_records(context: StageContext, judges: Judges, suite: Suite, sample
     return rows
 
 
-def clip_records(context: StageContext, judges: Judges, suite: Suite, samples: SampleSet, scores: dict[str, list[float]]) -> list[Record]:
+def clip_records(
+    context: StageContext, judges: Judges, suite: Suite, samples: SampleSet, scores: dict[str, list[float]]
+) -> list[Record]:
     """CLIP scores of the suite's pictures, by the independent scorer and, apart, by the CLIP that conditions."""
     assert samples.images is not None and samples.prompts is not None
     images, prompts = samples.images[: suite.size], samples.prompts[: suite.size]
@@ -98,13 +109,17 @@ def clip_records(context: StageContext, judges: Judges, suite: Suite, samples: S
     for role, (name, scorer) in judges.scorers.items():
         values = clip_score(scorer.embed_images(images), scorer.embed_texts(prompts))
         scores.setdefault(role, []).append(float(values.mean()))
-        protocol = protocol_id("clip_score", name, prompts="suite", n=len(values), role=None if role == "scorer" else "conditions")
+        protocol = protocol_id(
+            "clip_score", name, prompts="suite", n=len(values), role=None if role == "scorer" else "conditions"
+        )
         ci = bootstrap_mean_ci(values, judges.seed)
         common: dict[str, Any] = {"ci95": ci, "n": len(values), "variant": samples.variant}
         # The CLIP that conditions is no judge: its number has no direction and so no rank.
         direction = True if role == "scorer" else None
         label = "" if role == "scorer" else "conditioning-clip"
-        rows.append(context.record("clip_score", values.mean(), protocol, higher_is_better=direction, slice=label, **common))
+        rows.append(
+            context.record("clip_score", values.mean(), protocol, higher_is_better=direction, slice=label, **common)
+        )
     return rows
 
 
@@ -121,12 +136,14 @@ def ranking_records(context: StageContext, judges: Judges, scores: Mapping[str, 
 
 
 def bias_table(judges: Judges, variants: Sequence[str], scores: Mapping[str, Sequence[float]]) -> dict[str, Any]:
-    """Both CLIPs on real test scenes and on every variant: a generator's excess with the CLIP that conditions it is bias."""
+    """Both CLIPs on real test scenes and on every variant: a generator's excess with the CLIP that conditions it is
+    bias."""
     test = judges.splits["test"].take(np.arange(min(1000, len(judges.splits["test"]))))
     roles = ("scorer", "text_encoder")
     names = [judges.scorers[role][0] for role in roles]
     real = [
-        float(clip_score(m.embed_images(test.images), m.embed_texts(test.captions)).mean()) for _, m in (judges.scorers[r] for r in roles)
+        float(clip_score(m.embed_images(test.images), m.embed_texts(test.captions)).mean())
+        for _, m in (judges.scorers[r] for r in roles)
     ]
     rows: list[list[Any]] = [["real test scenes, own captions", *(round(value, 1) for value in real)]]
     rows += [[variant, *(round(scores[role][i], 1) for role in roles)] for i, variant in enumerate(variants)]
@@ -138,8 +155,11 @@ def bias_table(judges: Judges, variants: Sequence[str], scores: Mapping[str, Seq
     }
 
 
-def negative_records(context: StageContext, judges: Judges, sets: Sequence[SampleSet]) -> tuple[list[Record], dict[str, Any]]:
-    """How often a colour is seen without and with its name as negative prompt, same prompts and seeds; and what it costs the digit."""
+def negative_records(
+    context: StageContext, judges: Judges, sets: Sequence[SampleSet]
+) -> tuple[list[Record], dict[str, Any]]:
+    """How often a colour is seen without and with its name as negative prompt, same prompts and seeds; and what it
+    costs the digit."""
     colours = list(COLOURS)
     shares: dict[str, NDArray[np.float64]] = {}
     digits: dict[str, float] = {}
@@ -157,7 +177,8 @@ def negative_records(context: StageContext, judges: Judges, sets: Sequence[Sampl
     for variant, values in ((f"{base},negative=none", plain), (f"{base},negative=colour", pushed)):
         parts = [("", values), *((name, values[k : k + 1]) for k, name in enumerate(colours))]
         for label, part in parts:
-            # The eight colours are judged on the same pictures, so N is pictures; Wilson has a width even where no colour is seen.
+            # The eight colours are judged on the same pictures, so N is pictures; Wilson has a width even where no
+            # colour is seen.
             ci = wilson_interval(float(part.mean(0).sum()), part.shape[1])
             common: dict[str, Any] = {"ci95": ci, "n": part.size, "variant": variant, "slice": label}
             rows.append(context.record("attribute_rate", part.mean(), protocol, **common))
@@ -165,9 +186,15 @@ def negative_records(context: StageContext, judges: Judges, sets: Sequence[Sampl
         "title": "Negative prompts",
         "columns": ["negative prompt", "its colour without it, %", "with it, %", "digit right with it, %"],
         "rows": [
-            [name, round(100 * float(plain[k].mean()), 1), round(100 * float(pushed[k].mean()), 1), round(100 * digits[name], 1)]
+            [
+                name,
+                round(100 * float(plain[k].mean()), 1),
+                round(100 * float(pushed[k].mean()), 1),
+                round(100 * digits[name], 1),
+            ]
             for k, name in enumerate(colours)
         ],
-        "note": f"{n} pictures, no colour asked, the same prompts and seeds throughout; digit right without: {100 * digits['']:.1f} %.",
+        "note": f"{n} pictures, no colour asked, the same prompts and seeds throughout; digit right without: "
+        f"{100 * digits['']:.1f} %.",
     }
     return rows, table

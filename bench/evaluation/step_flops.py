@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from bench.drawing.step_cost import step_inputs
+from bench.families.text_to_image.step_cost import step_inputs
 
 __all__ = ["step_flops"]
 
@@ -25,4 +25,7 @@ def step_flops(system: Any, pixels: tuple[int, ...], steps: int) -> dict[str, fl
     latent, picture = step_inputs(system, system.shape, 1), step_inputs(system, pixels, 1)
     twin = system.in_pixels(pixels[0]).to(system.device)
     decoder = count(lambda: system.codec.network.reconstruct(latent[0])) if hasattr(system.codec, "network") else 0.0
-    return {"latents": count(lambda: system.network(*latent)) + decoder / steps, "pixels": count(lambda: twin(*picture))}
+    return {
+        "latents": count(lambda: system.network(*latent)) + decoder / steps,
+        "pixels": count(lambda: twin(*picture)),
+    }

@@ -1,7 +1,7 @@
-"""Scenes from captions: whether the picture shows what :mod:`bench.drawing.text_to_image` asked.
+"""Scenes from captions: whether the picture shows what :mod:`bench.families.text_to_image.sampling` asked.
 
-A detector with its own measured error reads the pictures; a CLIP that took no part in making them scores them. A generator is never
-scored by the CLIP that conditions it, except in a protocol of its own that shows the bias.
+A detector with its own measured error reads the pictures; a CLIP that took no part in making them scores them. A
+generator is never scored by the CLIP that conditions it, except in a protocol of its own that shows the bias.
 """
 
 from __future__ import annotations
@@ -10,28 +10,35 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bench.base.files import SampleSet, read_image_samples
+from bench.context import Evaluation, StageContext
 from bench.contracts import Images
 from bench.data.datasets import load_images
-from bench.drawing.scene_prompts import Suite
-from bench.drawing.text_to_image import draw_config, suite_of
-from bench.evaluation.base import Evaluation, StageContext
 from bench.evaluation.distances import DistanceConfig, copy_records
-from bench.evaluation.scene_judges import Judges, accuracy_records, bias_table, clip_records, negative_records, ranking_records
+from bench.evaluation.scene_judges import (
+    Judges,
+    accuracy_records,
+    bias_table,
+    clip_records,
+    negative_records,
+    ranking_records,
+)
 from bench.evaluation.step_flops import step_flops
-from bench.files import SampleSet, read_image_samples
+from bench.families.text_to_image.prompts import Suite
+from bench.families.text_to_image.sampling import sample_config, suite_of
 from bench.metrics.neighbours import nearest
 from bench.metrics.protocols import protocol_id
 from bench.registry import build_config
 from bench.results.pictures import grid, png_data_uri
 from bench.results.records import Record
 
-__all__ = ["ScoreConfig", "evaluate"]
+__all__ = ["EvalConfig", "evaluate"]
 
 _GALLERY = 10  # pictures of each part of the suite in the gallery
 
 
 @dataclass(frozen=True)
-class ScoreConfig(DistanceConfig):
+class EvalConfig(DistanceConfig):
     """Keys under ``evaluate:``; see :class:`bench.evaluation.distances.DistanceConfig`."""
 
     neighbours: int = 300
@@ -39,9 +46,9 @@ class ScoreConfig(DistanceConfig):
 
 def evaluate(context: StageContext) -> Evaluation:
     """Accuracies, CLIP scores, distances, negative prompts; the gallery and the guidance curves."""
-    drawing = draw_config(context)
+    drawing = sample_config(context)
     where = f"{context.family}.{context.name}.evaluate"
-    config: ScoreConfig = build_config(ScoreConfig, context.block.get("evaluate") or {}, where)
+    config: EvalConfig = build_config(EvalConfig, context.block.get("evaluate") or {}, where)
     splits = load_images(context.data)
     suite = suite_of(context, drawing, splits)
     judges = Judges(context, config, splits)
@@ -61,7 +68,13 @@ def evaluate(context: StageContext) -> Evaluation:
         drawn_as_captions_come = samples.images[suite.size :]
         rows += judges.reference.records(context, drawn_as_captions_come, samples.variant)
         rows += copy_records(
-            context, config, drawn_as_captions_come, splits["train"].images, splits["test"].images, judges.seed, samples.variant
+            context,
+            config,
+            drawn_as_captions_come,
+            splits["train"].images,
+            splits["test"].images,
+            judges.seed,
+            samples.variant,
         )
         records += rows
         curve.append(({**samples.info, "variant": samples.variant}, rows))
@@ -79,7 +92,8 @@ def evaluate(context: StageContext) -> Evaluation:
         records += _step_records(context, splits["train"].images.shape, int(curve[0][0].get("steps", 50)))
     extras["curves"] += _guidance_curves(curve)
     extras["notes"] += [
-        f"{judges.detector_name} reads the pictures; its own error on real test scenes stands in its own table and bounds all accuracies.",
+        f"{judges.detector_name} reads the pictures; its own error on real test scenes stands in its own table and "
+        "bounds all accuracies.",
         "Unseen combinations: colour-digit pairs that no training scene shows. The detector was trained on all pairs.",
     ]
     return Evaluation(records, {key: value for key, value in extras.items() if value})
@@ -90,7 +104,10 @@ def _step_records(context: StageContext, shape: tuple[int, ...], steps: int) -> 
     flops = step_flops(context.load(), (shape[3], *shape[1:3]), steps)
     protocol = protocol_id("cost", "step-flops", decoder_share=steps)
     common: dict[str, Any] = {"n": 1, "higher_is_better": False, "unit": "FLOP", "split": ""}
-    return [context.record("step_flops_per_item", value, protocol, variant=f"space={space}", **common) for space, value in flops.items()]
+    return [
+        context.record("step_flops_per_item", value, protocol, variant=f"space={space}", **common)
+        for space, value in flops.items()
+    ]
 
 
 def _picture(context: StageContext, suite: Suite, samples: SampleSet, train: Images) -> dict[str, Any]:
@@ -127,9 +144,19 @@ def _guidance_curves(scored: Sequence[tuple[dict[str, Any], list[Record]]]) -> l
             continue
         same = [item for item in scored if item[0].get(other) == scored[0][0].get(other) and axis in item[0]]
         for metric in ("both_accuracy", "relation_accuracy", "fid"):
-            points = [[float(info[axis]), r.value] for info, rows in same for r in rows if r.metric == metric and not r.slice]
+            points = [
+                [float(info[axis]), r.value] for info, rows in same for r in rows if r.metric == metric and not r.slice
+            ]
             if len(points) > 1:
-                title = {"both_accuracy": "Single digits right", "relation_accuracy": "Relations right", "fid": "FID"}[metric]
-                chart = {"title": f"{title} against {axis}", "x": axis, "y": title, "log_x": axis == "steps", "log_y": metric == "fid"}
+                title = {"both_accuracy": "Single digits right", "relation_accuracy": "Relations right", "fid": "FID"}[
+                    metric
+                ]
+                chart = {
+                    "title": f"{title} against {axis}",
+                    "x": axis,
+                    "y": title,
+                    "log_x": axis == "steps",
+                    "log_y": metric == "fid",
+                }
                 curves.append({**chart, "series": [{"name": "ddim", "points": sorted(points)}]})
     return curves

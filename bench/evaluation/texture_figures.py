@@ -1,4 +1,5 @@
-"""Textures side by side, with names at the rows and columns: figures for the report, drawn with Pillow and its own font."""
+"""Textures side by side, with names at the rows and columns: figures for the report, drawn with Pillow and its own
+font."""
 
 from __future__ import annotations
 
@@ -8,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.drawing.by_example import Holes, Piece, tiles
-from bench.files import SampleSet
+from bench.base.files import SampleSet
+from bench.families.by_example.textures.sampling import Holes, Piece, tiles
 from bench.results.pictures import png_data_uri
 
 __all__ = ["holes_figure", "labelled_grid", "outward_figure", "windows_figure"]
@@ -19,7 +20,10 @@ FONT, GAP = 15, 6
 
 
 def labelled_grid(
-    rows: Sequence[Sequence[Picture]], names: Sequence[str], titles: Sequence[str] | Sequence[Sequence[str]], scale: int = 2
+    rows: Sequence[Sequence[Picture]],
+    names: Sequence[str],
+    titles: Sequence[str] | Sequence[Sequence[str]],
+    scale: int = 2,
 ) -> str:
     """Rows of pictures as a PNG data URI, enlarged without smoothing, in at most 256 colours.
 
@@ -37,7 +41,10 @@ def labelled_grid(
     left = max((round(font.getlength(name)) for name in names), default=-GAP) + 2 * GAP
     widths = [max(row[i].shape[1] for row in rows) * scale for i in range(len(rows[0]))]
     for line in above:
-        widths = [max(width, round(font.getlength(title))) for width, title in zip(widths, line or [""] * len(widths), strict=True)]
+        widths = [
+            max(width, round(font.getlength(title)))
+            for width, title in zip(widths, line or [""] * len(widths), strict=True)
+        ]
     heights = [max(max(cell.shape[0] for cell in row) * scale, FONT) for row in rows]
     height_of_all = sum(heights) + GAP * (len(rows) + 1) + sum(FONT + GAP for line in above if line)
     sheet = Image.new("RGB", (left + sum(widths) + GAP * len(widths), height_of_all), "white")
@@ -61,12 +68,18 @@ def windows_figure(sets: Sequence[SampleSet], pieces: Mapping[str, Piece]) -> di
     """A row for each exemplar: itself, then one picture of every window."""
     rows = []
     for i, piece in enumerate(pieces.values()):
-        rows.append([piece.exemplar, *(item.images[i * len(item.images) // len(pieces)] for item in sets if item.images is not None)])
+        rows.append(
+            [
+                piece.exemplar,
+                *(item.images[i * len(item.images) // len(pieces)] for item in sets if item.images is not None),
+            ]
+        )
     windows = [item.variant.removeprefix("window=") for item in sets]
     return {
         "title": "Window sizes side by side",
         "png": labelled_grid(rows, list(pieces), ["exemplar", *(f"window {window}" for window in windows)]),
-        "alt": f"Rows: {', '.join(pieces)}. Columns: the exemplar, then pictures grown with windows of {', '.join(windows)} pixels",
+        "alt": f"Rows: {', '.join(pieces)}. Columns: the exemplar, then pictures grown with windows of "
+        f"{', '.join(windows)} pixels",
         "note": "Too small a window loses the structure, a large one keeps it and in the end copies.",
     }
 
@@ -85,8 +98,10 @@ def holes_figure(sets: Sequence[SampleSet], pieces: Mapping[str, Piece], holes: 
     return {
         "title": "Holes in unseen pieces, filled from the exemplar",
         "png": labelled_grid(rows, list(pieces), ["truth", "hole", *ways]),
-        "alt": f"Rows: {', '.join(pieces)}. Columns: what was there, the hole, and how it was filled: {'; '.join(ways)}",
-        "note": "Each hole lies in a piece of the photograph that the exemplar does not overlap; the margin around it is real.",
+        "alt": f"Rows: {', '.join(pieces)}. Columns: what was there, the hole, and how it was filled: "
+        f"{'; '.join(ways)}",
+        "note": "Each hole lies in a piece of the photograph that the exemplar does not overlap; the margin around "
+        "it is real.",
     }
 
 
@@ -101,5 +116,6 @@ def outward_figure(samples: SampleSet, pieces: Mapping[str, Piece], columns: int
         "title": "Grown outwards",
         "png": labelled_grid([padded[i : i + columns] for i in starts], [], [titles[i : i + columns] for i in starts]),
         "alt": f"Extrapolated exemplars: {', '.join(names)}",
-        "note": f"The middle of each is the exemplar; everything around it grew, window {samples.variant.rpartition('=')[2]}.",
+        "note": "The middle of each is the exemplar; everything around it grew, window "
+        f"{samples.variant.rpartition('=')[2]}.",
     }

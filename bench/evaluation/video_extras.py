@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.by_example.video_textures import Texture, VideoTextures
+from bench.base.files import SampleSet
 from bench.data.video import Clip
 from bench.data.video_files import mp4_data_uri
-from bench.drawing.video_textures import DrawConfig
-from bench.files import SampleSet
+from bench.families.by_example.video.sampling import SampleConfig
+from bench.families.by_example.video.video_textures import Texture, VideoTextures
 from bench.results.pictures import figure_data_uri, png_data_uri
 
 __all__ = ["extras", "matrix_figure"]
@@ -46,7 +46,8 @@ def matrix_figure(panels: Sequence[Panel], colours: str, label: str, x: str, y: 
 
 
 def _figures(system: VideoTextures, name: str) -> list[dict[str, Any]]:
-    """Distances, costs before and after the filter, with and without future cost, and the probabilities that follow from each."""
+    """Distances, costs before and after the filter, with and without future cost, and the probabilities that follow
+    from each."""
     table = system.tables[name]
     plain, filtered = system.texture(name, taps=1, alpha=0.0), system.texture(name, alpha=0.0)
     ahead = system.texture(name)
@@ -78,27 +79,37 @@ def _figures(system: VideoTextures, name: str) -> list[dict[str, Any]]:
         {
             "title": f"Distances and costs: {title}",
             "png": matrix_figure(costs, "magma", "mean distances", to, from_),
-            "alt": f"Three matrices of {title}: distances of all pairs of frames; costs of jumps, whose stripes cross for single frames; "
+            "alt": f"Three matrices of {title}: distances of all pairs of frames; costs of jumps, whose stripes "
+            "cross for single frames; "
             "filtered costs, whose stripes against the direction of time are dear",
-            "note": "A swing has stripes in both directions: frames are alike on the way back as well. The filter makes those dear.",
+            "note": "A swing has stripes in both directions: frames are alike on the way back as well. The filter "
+            "makes those dear.",
         },
         {
             "title": f"Future costs: {title}",
             "png": matrix_figure(future, "magma", f"mean distances (right: to the power {p:g})", to, from_),
-            "alt": f"Two matrices of {title}: the costs of the jumps that are kept, and their costs with all that follows",
-            "note": "Grey: no jump. With the future cost, jumps near the end that lead on are cheap, and playing into the end is closed.",
+            "alt": f"Two matrices of {title}: the costs of the jumps that are kept, and their costs with all that "
+            "follows",
+            "note": "Grey: no jump. With the future cost, jumps near the end that lead on are cheap, and playing "
+            "into the end is closed.",
         },
         {
             "title": f"Probabilities: {title}",
             "png": matrix_figure(chances, "viridis", "square root of P", to, from_),
-            "alt": f"Three transition matrices of {title}: for single frames, with the filter, and with the filter and the future cost",
-            "note": "Playing on lies just above the diagonal. Only with future cost do the last rows send the play back.",
+            "alt": f"Three transition matrices of {title}: for single frames, with the filter, and with the filter "
+            "and the future cost",
+            "note": "Playing on lies just above the diagonal. Only with future cost do the last rows send the play "
+            "back.",
         },
     ]
 
 
 def extras(
-    system: VideoTextures, sets: Sequence[SampleSet], clips: Mapping[str, Clip], config: DrawConfig, curves: Mapping[float, list[float]]
+    system: VideoTextures,
+    sets: Sequence[SampleSet],
+    clips: Mapping[str, Clip],
+    config: SampleConfig,
+    curves: Mapping[float, list[float]],
 ) -> dict[str, Any]:
     """``videos``, ``figures``, ``curves``, ``tables`` and ``notes`` of an evaluation."""
     found: dict[str, Any] = {}
@@ -122,14 +133,17 @@ def extras(
         names = [name for name in config.clips if name in ("pendulum", "carphone_pristine")] or list(config.clips[:1])
         found["figures"] = [figure for name in names for figure in _figures(system, name)]
         found["notes"] = [
-            "Video textures: costs are in mean distances between two frames of the clip; the pendulum's swing is sampled so that each "
+            "Video textures: costs are in mean distances between two frames of the clip; the pendulum's swing is "
+            "sampled so that each "
             "frame has one alike on the way back."
         ]
     if curves:
         series = [
             {
                 "name": f"alpha = {alpha}",
-                "points": [[i + 1, change] for i, change in enumerate(changes) if change > 0][:: max(1, len(changes) // 60)],
+                "points": [[i + 1, change] for i, change in enumerate(changes) if change > 0][
+                    :: max(1, len(changes) // 60)
+                ],
             }
             for alpha, changes in curves.items()
         ]
@@ -146,7 +160,7 @@ def extras(
     return found
 
 
-def _loop_table(samples: SampleSet, config: DrawConfig, clips: Mapping[str, Clip]) -> dict[str, Any]:
+def _loop_table(samples: SampleSet, config: SampleConfig, clips: Mapping[str, Clip]) -> dict[str, Any]:
     rows = []
     for name in config.clips:
         costs = samples.extra[f"costs_{name}"]

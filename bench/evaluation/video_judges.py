@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.by_example.video_distances import filter_diagonal, mean_distance, motion_agreement
-from bench.by_example.video_playback import jumps_of
 from bench.data.video import Clip
+from bench.families.by_example.video.video_distances import filter_diagonal, mean_distance, motion_agreement
+from bench.families.by_example.video.video_playback import jumps_of
 
 __all__ = ["PlayJudge", "convergence_rate", "effective_number", "ends_in_one_loop"]
 
@@ -70,7 +70,8 @@ class PlayJudge:
         return np.minimum(before + 1, len(self.table) - 1)
 
     def jump_cost(self, before: Ints, after: Ints) -> Floats:
-        """D'(i + 1, j) in mean distances; frames too near the clip's ends for the filter take the nearest that are not."""
+        """D'(i + 1, j) in mean distances; frames too near the clip's ends for the filter take the nearest that are
+        not."""
         i, j = (np.clip(frames - self.first, 0, len(self.costs) - 1) for frames in (self.due(before), after))
         return self.costs[i, j]
 
@@ -85,7 +86,8 @@ class PlayJudge:
         return np.asarray(np.abs((self.phase[after] - self.phase[before] - advance + 0.5) % 1.0 - 0.5))
 
     def reversed_(self, before: Ints, after: Ints) -> NDArray[np.bool_]:
-        """Whether the swing goes the other way than was due; near the turning points, below a tenth of the top speed, nothing does."""
+        """Whether the swing goes the other way than was due; near the turning points, below a tenth of the top speed,
+        nothing does."""
         assert self.phase is not None
         due, shown = (np.cos(2 * np.pi * self.phase[frames]) for frames in (self.due(before), after))
         return np.asarray((due * shown < 0) & (np.minimum(np.abs(due), np.abs(shown)) > 0.1))

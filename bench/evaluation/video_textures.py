@@ -1,7 +1,9 @@
-"""Video textures scored: what jumps cost, whether they keep the motion, whether plays end, how loops compare, how well control is obeyed.
+"""Video textures scored: what jumps cost, whether they keep the motion, whether plays end, how loops compare, how well
+control is obeyed.
 
-Numbers are means over clips; their intervals come from the spread over plays within each clip. All distances are counted in the clip's
-own mean distance between two frames. Jumps are judged by one filter, whatever the play was planned with.
+Numbers are means over clips; their intervals come from the spread over plays within each clip. All distances are
+counted in the clip's own mean distance between two frames. Jumps are judged by one filter, whatever the play was
+planned with.
 """
 
 from __future__ import annotations
@@ -13,27 +15,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.by_example.video_playback import blend_weights, jumps_of, seam_changes
-from bench.by_example.video_textures import VideoTextures, future_costs
+from bench.base.files import SampleSet, read_image_samples
+from bench.context import Evaluation, StageContext
 from bench.data.video import Clip
-from bench.drawing.video_textures import DrawConfig, clips_of, draw_config, thirds
-from bench.evaluation.base import Evaluation, StageContext
 from bench.evaluation.video_extras import extras
 from bench.evaluation.video_judges import PlayJudge, convergence_rate, effective_number, ends_in_one_loop
-from bench.files import SampleSet, read_image_samples
+from bench.families.by_example.video.sampling import SampleConfig, clips_of, sample_config, thirds
+from bench.families.by_example.video.video_playback import blend_weights, jumps_of, seam_changes
+from bench.families.by_example.video.video_textures import VideoTextures, future_costs
 from bench.metrics.protocols import protocol_id
 from bench.registry import build_config
 from bench.results.records import Record
-from bench.results.statistics import mean_t_ci, stratified_t_ci, wilson_interval
+from bench.stats.intervals import mean_t_ci, stratified_t_ci, wilson_interval
 
-__all__ = ["ScoreConfig", "evaluate"]
+__all__ = ["EvalConfig", "evaluate"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class ScoreConfig:
+class EvalConfig:
     """Keys under ``evaluate:``.
 
     Attributes:
@@ -74,26 +76,43 @@ class _Rows:
         if not kept:
             return
         means = np.array([values.mean() for values in kept.values()])
-        parts = [("", float(means.mean()), stratified_t_ci(list(kept.values()), low, high), sum(map(len, kept.values())))]
+        parts = [
+            ("", float(means.mean()), stratified_t_ci(list(kept.values()), low, high), sum(map(len, kept.values())))
+        ]
         if len(table) > 1:
             each = kept.items()
-            parts += [(name, float(values.mean()), stratified_t_ci([values], low, high), len(values)) for name, values in each]
+            parts += [
+                (name, float(values.mean()), stratified_t_ci([values], low, high), len(values)) for name, values in each
+            ]
         for name, value, ci95, n in parts:
-            self.records.append(self.context.record(metric, value, protocol, ci95=ci95, n=n, higher_is_better=better, slice=name, **more))
+            self.records.append(
+                self.context.record(
+                    metric, value, protocol, ci95=ci95, n=n, higher_is_better=better, slice=name, **more
+                )
+            )
 
-    def share(self, metric: str, table: Mapping[str, NDArray[np.bool_]], protocol: str, better: bool | None, **more: Any) -> None:
+    def share(
+        self, metric: str, table: Mapping[str, NDArray[np.bool_]], protocol: str, better: bool | None, **more: Any
+    ) -> None:
         """Wilson's interval of a share of plays, pooled over the clips and, where there are several, for each."""
         whole = np.concatenate(list(table.values()))
         for name, values in (("", whole), *(table.items() if len(table) > 1 else ())):
             count, n = int(values.sum()), len(values)
             self.records.append(
                 self.context.record(
-                    metric, count / n, protocol, ci95=wilson_interval(count, n), n=n, higher_is_better=better, slice=name, **more
+                    metric,
+                    count / n,
+                    protocol,
+                    ci95=wilson_interval(count, n),
+                    n=n,
+                    higher_is_better=better,
+                    slice=name,
+                    **more,
                 )
             )
 
 
-def _plays(rows: _Rows, samples: SampleSet, judges: Mapping[str, PlayJudge], config: DrawConfig, order: str) -> None:
+def _plays(rows: _Rows, samples: SampleSet, judges: Mapping[str, PlayJudge], config: SampleConfig, order: str) -> None:
     """The rows of one variant."""
     shown = {name: samples.extra[f"play_{name}"].astype(np.int64) for name in config.clips}
     every = order == "real"
@@ -104,16 +123,27 @@ def _plays(rows: _Rows, samples: SampleSet, judges: Mapping[str, PlayJudge], con
         return {name: np.array([_mean(measure(judges[name], *join)) for join in joins[name]]) for name in names}
 
     names, moving = list(config.clips), [name for name in config.clips if judges[name].phase is not None]
-    taps = rows.context.block.get("evaluate", {}).get("taps", ScoreConfig.taps)
+    taps = rows.context.block.get("evaluate", {}).get("taps", EvalConfig.taps)
     common: dict[str, Any] = {"variant": samples.variant}
-    rows.add("jump_cost", over(PlayJudge.jump_cost, names), protocol_id("jump_cost", taps=taps, **settings), False, **common)
+    rows.add(
+        "jump_cost", over(PlayJudge.jump_cost, names), protocol_id("jump_cost", taps=taps, **settings), False, **common
+    )
     seams = over(lambda judge, before, after: judge.table[before, after] / judge.natural, names)
     rows.add("seam_ratio", seams, protocol_id("seam_ratio", "cut", **settings), False, **common)
     agreement = over(PlayJudge.motion, names)
-    rows.add("motion_agreement", agreement, protocol_id("motion_agreement", **settings), True, low=-1.0, high=1.0, **common)
+    rows.add(
+        "motion_agreement", agreement, protocol_id("motion_agreement", **settings), True, low=-1.0, high=1.0, **common
+    )
     if moving:
         missed = over(PlayJudge.phase_missed, moving)
-        rows.add("periodicity_error", missed, protocol_id("periodicity_error", "jumps", **settings), False, high=0.5, **common)
+        rows.add(
+            "periodicity_error",
+            missed,
+            protocol_id("periodicity_error", "jumps", **settings),
+            False,
+            high=0.5,
+            **common,
+        )
     if "pendulum" in moving:
         # One jump of each play, the first: later ones of a play depend on it.
         first = [join for join in joins["pendulum"] if len(join[0])]
@@ -127,7 +157,8 @@ def _plays(rows: _Rows, samples: SampleSet, judges: Mapping[str, PlayJudge], con
                 **common,
             )
     rate = {
-        name: np.array([len(jumps_of(play)) / ((len(play) - 1) / judges[name].clip.fps) for play in plays]) for name, plays in shown.items()
+        name: np.array([len(jumps_of(play)) / ((len(play) - 1) / judges[name].clip.fps) for play in plays])
+        for name, plays in shown.items()
     }
     rows.add("jumps_per_second", rate, protocol_id("jumps_per_second", **settings), None, unit="1/s", **common)
     if order == "markov":
@@ -139,8 +170,9 @@ def _plays(rows: _Rows, samples: SampleSet, judges: Mapping[str, PlayJudge], con
         rows.share("dead_end_probability", dead, protocol_id("dead_end_probability", **settings), False, **common)
 
 
-def _loops(rows: _Rows, samples: SampleSet, judges: Mapping[str, PlayJudge], config: DrawConfig) -> None:
-    """Loop costs of the table, of the greedy search and of a single jump; and the beat that loops of known motion lose."""
+def _loops(rows: _Rows, samples: SampleSet, judges: Mapping[str, PlayJudge], config: SampleConfig) -> None:
+    """Loop costs of the table, of the greedy search and of a single jump; and the beat that loops of known motion
+    lose."""
     for k, length in enumerate(config.loops):
         protocol = protocol_id("loop_cost", length=length)
         for column, method in enumerate(("dp", "greedy", "single")):
@@ -150,12 +182,19 @@ def _loops(rows: _Rows, samples: SampleSet, judges: Mapping[str, PlayJudge], con
             if len(finite) == len(costs):
                 rows.records.append(
                     rows.context.record(
-                        "loop_cost", float(np.mean(list(costs.values()))), protocol, n=len(costs), higher_is_better=False, variant=variant
+                        "loop_cost",
+                        float(np.mean(list(costs.values()))),
+                        protocol,
+                        n=len(costs),
+                        higher_is_better=False,
+                        variant=variant,
                     )
                 )
             for name, cost in finite.items():
                 rows.records.append(
-                    rows.context.record("loop_cost", cost, protocol, n=1, higher_is_better=False, variant=variant, slice=name)
+                    rows.context.record(
+                        "loop_cost", cost, protocol, n=1, higher_is_better=False, variant=variant, slice=name
+                    )
                 )
         missed = {}
         for name in config.clips:
@@ -175,7 +214,7 @@ def _loops(rows: _Rows, samples: SampleSet, judges: Mapping[str, PlayJudge], con
         )
 
 
-def _control(rows: _Rows, samples: SampleSet, judges: Mapping[str, PlayJudge], config: DrawConfig) -> None:
+def _control(rows: _Rows, samples: SampleSet, judges: Mapping[str, PlayJudge], config: SampleConfig) -> None:
     """Share of the frames inside the range asked for, after the first 60, which the play may need to get there."""
     table = {}
     for name in config.clips:
@@ -184,10 +223,17 @@ def _control(rows: _Rows, samples: SampleSet, judges: Mapping[str, PlayJudge], c
             shown = samples.extra[f"range{k}_{name}"].astype(np.int64)[:, 60:]
             shares.append(((shown >= low) & (shown <= high)).mean(axis=1))
         table[name] = np.concatenate(shares)
-    rows.add("in_range_share", table, protocol_id("in_range_share", "thirds", after=60), True, high=1.0, variant=samples.variant)
+    rows.add(
+        "in_range_share",
+        table,
+        protocol_id("in_range_share", "thirds", after=60),
+        True,
+        high=1.0,
+        variant=samples.variant,
+    )
 
 
-def _regions(rows: _Rows, samples: SampleSet, config: DrawConfig) -> None:
+def _regions(rows: _Rows, samples: SampleSet, config: SampleConfig) -> None:
     """Mean cost of a jump of the whole picture against that of its two parts."""
     for count, parts in ((1, ("whole",)), (2, ("left", "right"))):
         table = {}
@@ -202,8 +248,9 @@ def _regions(rows: _Rows, samples: SampleSet, config: DrawConfig) -> None:
         rows.add("jump_cost", table, protocol, False, variant=f"regions={count}")
 
 
-def _sprites(rows: _Rows, samples: SampleSet, config: DrawConfig, clip: Clip) -> None:
-    """Angles to the target while it is more than 30 pixels away, the distance from it, and how well the motion was tracked."""
+def _sprites(rows: _Rows, samples: SampleSet, config: SampleConfig, clip: Clip) -> None:
+    """Angles to the target while it is more than 30 pixels away, the distance from it, and how well the motion was
+    tracked."""
     n, far = samples.extra["future-errors"].shape[1], 30.0
     for name in ("future", "myopic", "none"):
         apart = np.hypot(*(samples.extra[f"{name}-places"] - samples.extra["targets"]).transpose(2, 0, 1))  # (plays, n)
@@ -213,7 +260,9 @@ def _sprites(rows: _Rows, samples: SampleSet, config: DrawConfig, clip: Clip) ->
         protocol = protocol_id("heading_error", "target", beyond=far, frames=n)
         rows.add("heading_error", {config.sprite: errors}, protocol, False, high=180.0, variant=variant, unit="deg")
         distance = {config.sprite: apart[:, n // 4 :].mean(axis=1)}
-        rows.add("target_distance", distance, protocol_id("target_distance", frames=n), False, variant=variant, unit="px")
+        rows.add(
+            "target_distance", distance, protocol_id("target_distance", frames=n), False, variant=variant, unit="px"
+        )
         costs = samples.extra[f"{name}-costs"]
         rows.add(
             "jump_cost",
@@ -240,7 +289,8 @@ def _sprites(rows: _Rows, samples: SampleSet, config: DrawConfig, clip: Clip) ->
 def _convergence(
     rows: _Rows, system: VideoTextures, judges: Mapping[str, PlayJudge], alphas: tuple[float, ...]
 ) -> dict[float, list[float]]:
-    """The rate of the iteration that updates all frames at once, over alpha; changes of the first clip, for the figure."""
+    """The rate of the iteration that updates all frames at once, over alpha; changes of the first clip, for the
+    figure."""
     curves: dict[float, list[float]] = {}
     for alpha in alphas:
         rates = []
@@ -254,12 +304,19 @@ def _convergence(
         ci95 = mean_t_ci(values) if len(values) > 1 else None
         protocol = protocol_id("value_iteration_rate", "jacobi")
         rows.records.append(
-            rows.context.record("value_iteration_rate", float(values.mean()), protocol, ci95=ci95, n=len(values), variant=f"alpha={alpha}")
+            rows.context.record(
+                "value_iteration_rate",
+                float(values.mean()),
+                protocol,
+                ci95=ci95,
+                n=len(values),
+                variant=f"alpha={alpha}",
+            )
         )
     return curves
 
 
-def _seams(rows: _Rows, samples: SampleSet, judges: Mapping[str, PlayJudge], config: DrawConfig, count: int) -> None:
+def _seams(rows: _Rows, samples: SampleSet, judges: Mapping[str, PlayJudge], config: SampleConfig, count: int) -> None:
     """How far the picture changes at a jump as it is shown, with a hard cut and with a cross-fade."""
     for fade in (0, config.fade):
         table = {}
@@ -269,17 +326,19 @@ def _seams(rows: _Rows, samples: SampleSet, judges: Mapping[str, PlayJudge], con
             places = places[(places > config.fade) & (places < len(shown) - config.fade - 2)][:count]
             if len(places):
                 until = int(places.max()) + config.fade + 2
-                changes = seam_changes(clip.frames, blend_weights(shown[:until], len(clip), fade), places, fade // 2 + 1)
+                changes = seam_changes(
+                    clip.frames, blend_weights(shown[:until], len(clip), fade), places, fade // 2 + 1
+                )
                 table[name] = changes / (judges[name].natural / np.sqrt(clip.frames[0].size))
         rows.add("seam_ratio", table, protocol_id("seam_ratio", "shown", jumps=count), False, variant=f"fade={fade}")
 
 
 def evaluate(context: StageContext) -> Evaluation:
     """All rows, and the films and figures of the report."""
-    config = draw_config(context)
-    score = build_config(ScoreConfig, context.block.get("evaluate") or {}, f"{context.family}.{context.name}.evaluate")
+    config = sample_config(context)
+    score = build_config(EvalConfig, context.block.get("evaluate") or {}, f"{context.family}.{context.name}.evaluate")
     clips, system = clips_of(context, config), context.load()
-    assert isinstance(system, VideoTextures) and isinstance(score, ScoreConfig) and context.samples is not None
+    assert isinstance(system, VideoTextures) and isinstance(score, EvalConfig) and context.samples is not None
     judges = {name: PlayJudge(clips[name], system.tables[name], score.taps) for name in config.clips}
     rows = _Rows(context)
     order, sets = system.config.order, read_image_samples(context.samples)

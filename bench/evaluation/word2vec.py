@@ -1,7 +1,9 @@
-"""Word vectors: WordSim-353 and SimLex-999, analogies by section, and how near the scores of skip-gram are to shifted PMI.
+"""Word vectors: WordSim-353 and SimLex-999, analogies by section, and how near the scores of skip-gram are to shifted
+PMI.
 
-Settings were chosen on WordSim; SimLex is reported and chose nothing. A test's items with an unknown word cannot be answered: the share
-that can stands beside each score, and each score has a second form (variant ``unknown=...``) that counts them all.
+Settings were chosen on WordSim; SimLex is reported and chose nothing. A test's items with an unknown word cannot be
+answered: the share that can stands beside each score, and each score has a second form (variant ``unknown=...``) that
+counts them all.
 """
 
 from __future__ import annotations
@@ -13,19 +15,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.base.errors import BenchError
+from bench.context import Evaluation, StageContext
 from bench.data.datasets import load, load_text
-from bench.errors import BenchError
-from bench.evaluation.base import Evaluation, StageContext
 from bench.evaluation.word_figures import pmi_figure, word_map
+from bench.families.text_encoders.word_pairs import Corpus, keep_probabilities, noise_distribution
 from bench.metrics.analogy import analogy_hits, solve_analogies
 from bench.metrics.protocols import protocol_id
 from bench.metrics.word_similarity import pair_cosines, spearman, spearman_interval, spearman_pseudo_values
 from bench.registry import build_config
 from bench.results.records import Record
-from bench.results.statistics import jackknife_subsets_ci, wilson_interval
-from bench.words.word_pairs import Corpus, keep_probabilities, noise_distribution
+from bench.stats.intervals import jackknife_subsets_ci, wilson_interval
 
-__all__ = ["Pairs", "ScoreConfig", "evaluate", "pairs_of", "shifted_pmi"]
+__all__ = ["EvalConfig", "Pairs", "evaluate", "pairs_of", "shifted_pmi"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -33,7 +35,7 @@ _TITLES = {"wordsim": "WordSim-353", "simlex": "SimLex-999"}
 
 
 @dataclass(frozen=True)
-class ScoreConfig:
+class EvalConfig:
     """Keys under ``evaluate:``.
 
     Attributes:
@@ -42,7 +44,18 @@ class ScoreConfig:
         at_least: PMI is compared on pairs that meet at least so often in one pass over the text, in expectation.
     """
 
-    neighbours: tuple[str, ...] = ("king", "physics", "war", "france", "water", "language", "three", "green", "said", "democratic")
+    neighbours: tuple[str, ...] = (
+        "king",
+        "physics",
+        "war",
+        "france",
+        "water",
+        "language",
+        "three",
+        "green",
+        "said",
+        "democratic",
+    )
     nearest: int = 6
     at_least: float = 3.0
 
@@ -76,7 +89,9 @@ class Pairs:
 
 def pairs_of(test: Sequence[tuple[str, str, float]], index: Mapping[str, int]) -> Pairs:
     """The pairs of a test, in lower case, that a vocabulary knows."""
-    rows = np.array([(index.get(a.lower(), -1), index.get(b.lower(), -1)) for a, b, _ in test], dtype=np.int64).reshape(-1, 2)
+    rows = np.array([(index.get(a.lower(), -1), index.get(b.lower(), -1)) for a, b, _ in test], dtype=np.int64).reshape(
+        -1, 2
+    )
     known = np.asarray((rows >= 0).all(axis=1), dtype=np.bool_)
     return Pairs(rows[known], known, np.array([score for _, _, score in test], dtype=np.float64))
 
@@ -84,11 +99,13 @@ def pairs_of(test: Sequence[tuple[str, str, float]], index: Mapping[str, int]) -
 def evaluate(context: StageContext) -> Evaluation:
     """All tests of the prepared word tests, the floor of random vectors beside each, PMI, neighbours, maps."""
     where = f"{context.family}.{context.name}.evaluate"
-    config: ScoreConfig = build_config(ScoreConfig, context.block.get("evaluate") or {}, where)
+    config: EvalConfig = build_config(EvalConfig, context.block.get("evaluate") or {}, where)
     tests = load(context.other_data["judged_on"])
     for name in ("wordsim", "simlex", "analogies"):
         if name not in tests:
-            raise BenchError(f"{context.other_data['judged_on']}: no {name!r} among the word tests ({', '.join(tests)})")
+            raise BenchError(
+                f"{context.other_data['judged_on']}: no {name!r} among the word tests ({', '.join(tests)})"
+            )
     system = context.load()
     table = system.vectors
     floor = np.random.default_rng(context.derive("floor")).standard_normal(table.vectors.shape)
@@ -104,11 +121,17 @@ def evaluate(context: StageContext) -> Evaluation:
     records += answers
     summary.append(row)
     columns = ["test", "items", "known", "known, %", "score", "random vectors"]
-    note = "Spearman's correlation with people over the pairs known, and the share of known questions answered right. SimLex chose nothing."
+    note = (
+        "Spearman's correlation with people over the pairs known, and the share of known questions answered "
+        "right. SimLex chose nothing."
+    )
     tables = [{"title": "Scores and coverage", "columns": columns, "rows": summary, "note": note}, sections]
     tables.append(_neighbours(table, config))
     figures = [figure for figure in (word_map(table.index, table.vectors),) if figure is not None]
-    notes = [f"{len(table):,} words seen at least {system.config.min_count} times in {int(system.counts.sum()):,} words of text."]
+    notes = [
+        f"{len(table):,} words seen at least {system.config.min_count} times in {int(system.counts.sum()):,} words "
+        "of text."
+    ]
     if system.config.architecture == "skip_gram":
         rows, figure, fit = _pmi(context, system, config)
         records += rows
@@ -121,7 +144,12 @@ def evaluate(context: StageContext) -> Evaluation:
 
 
 def _similarity(
-    context: StageContext, name: str, test: Sequence[tuple[str, str, float]], index: Mapping[str, int], vectors: Any, floor: Floats
+    context: StageContext,
+    name: str,
+    test: Sequence[tuple[str, str, float]],
+    index: Mapping[str, int],
+    vectors: Any,
+    floor: Floats,
 ) -> tuple[list[Record], dict[str, Any], list[Any]]:
     """Records of one test, the blocks behind them for paired claims, and its line of the summary."""
     metric, pairs = f"{name}_spearman", pairs_of(test, index)
@@ -147,12 +175,21 @@ def _similarity(
             seed = context.derive("intervals", name, variant, role)
             label = variant if role == "generator" else ",".join(filter(None, [variant, "vectors=random"]))
             interval = spearman_interval(ours, people, seed)
-            record = context.record(metric, value, protocol, ci95=interval, n=len(ours), higher_is_better=True, variant=label)
+            record = context.record(
+                metric, value, protocol, ci95=interval, n=len(ours), higher_is_better=True, variant=label
+            )
             records.append(record if role == "generator" else replace(record, role="floor"))
             shown[role, variant] = value
             if role == "generator":
                 blocks[variant] = [spearman_pseudo_values(ours, people).round(6).tolist(), [1.0] * len(ours)]
-    row = [_TITLES[name], total, known, _percent(known, total), round(shown["generator", ""], 3), round(shown["floor", ""], 3)]
+    row = [
+        _TITLES[name],
+        total,
+        known,
+        _percent(known, total),
+        round(shown["generator", ""], 3),
+        round(shown["floor", ""], 3),
+    ]
     return records, {metric: blocks}, row
 
 
@@ -161,7 +198,9 @@ def _percent(part: int, whole: int) -> float:
 
 
 def _coverage(context: StageContext, name: str, known: int, total: int) -> Record:
-    return context.record("word_coverage", known / total, protocol_id("word_coverage", name), n=total, higher_is_better=True)
+    return context.record(
+        "word_coverage", known / total, protocol_id("word_coverage", name), n=total, higher_is_better=True
+    )
 
 
 # ----------------------------------------------------------------------------------------------------------- analogies
@@ -186,7 +225,9 @@ def _analogies(
     records.append(_share(context, hits, len(asked), protocol))
     records.append(_share(context, hits, total, everything, variant="unknown=wrong"))
     records.append(replace(_share(context, chance, len(asked), protocol, variant="vectors=random"), role="floor"))
-    guess = context.record("analogy_accuracy", 1 / (len(table) - 3), protocol, n=len(asked), higher_is_better=True, variant="chance")
+    guess = context.record(
+        "analogy_accuracy", 1 / (len(table) - 3), protocol, n=len(asked), higher_is_better=True, variant="chance"
+    )
     records.append(replace(guess, role="floor"))
     rows: list[list[Any]] = []
     for section, listed in sections.items():
@@ -205,16 +246,28 @@ def _analogies(
                 _example(table, asked[part], hits[part]),
             ]
         )
-    note = "3CosAdd among all known words but the three of the question; an example of each section, with the answer given."
+    note = (
+        "3CosAdd among all known words but the three of the question; an example of each section, with the "
+        "answer given."
+    )
     columns = ["section", "questions", "known", "right, %", "an answer"]
     shown = {"title": "Analogies by section", "columns": columns, "rows": rows, "note": note}
-    line = ["Analogies", total, len(asked), _percent(len(asked), total), round(float(hits.mean()), 4), round(float(chance.mean()), 4)]
+    line = [
+        "Analogies",
+        total,
+        len(asked),
+        _percent(len(asked), total),
+        round(float(hits.mean()), 4),
+        round(float(chance.mean()), 4),
+    ]
     return records, shown, line
 
 
 def _share(context: StageContext, hits: Floats, n: int, protocol: str, **fields: Any) -> Record:
     right = float(hits.sum())
-    return context.record("analogy_accuracy", right / n, protocol, ci95=wilson_interval(right, n), n=n, higher_is_better=True, **fields)
+    return context.record(
+        "analogy_accuracy", right / n, protocol, ci95=wilson_interval(right, n), n=n, higher_is_better=True, **fields
+    )
 
 
 def _example(table: Any, asked: Ints, hits: Floats) -> str:
@@ -225,12 +278,24 @@ def _example(table: Any, asked: Ints, hits: Floats) -> str:
     return f"{words[a]} : {words[b]} = {words[c]} : {words[said]}" + ("" if said == d else f" (asked: {words[d]})")
 
 
-def _neighbours(table: Any, config: ScoreConfig) -> dict[str, Any]:
+def _neighbours(table: Any, config: EvalConfig) -> dict[str, Any]:
     rows = []
     for word in config.neighbours:
         near = table.neighbours(word, config.nearest) if word in table else None
-        rows.append([word, ", ".join(f"{other} {cosine:.2f}" for other, cosine in near) if near is not None else "not in the vocabulary"])
-    return {"title": "Nearest neighbours", "columns": ["word", "neighbours and their cosines"], "rows": rows, "note": ""}
+        rows.append(
+            [
+                word,
+                ", ".join(f"{other} {cosine:.2f}" for other, cosine in near)
+                if near is not None
+                else "not in the vocabulary",
+            ]
+        )
+    return {
+        "title": "Nearest neighbours",
+        "columns": ["word", "neighbours and their cosines"],
+        "rows": rows,
+        "note": "",
+    }
 
 
 # ----------------------------------------------------------------------------------------------------------------- PMI
@@ -246,8 +311,8 @@ def shifted_pmi(system: Any, text: str, at_least: float, seed: int) -> tuple[Int
         seed: of the passes that are counted.
 
     Returns:
-        ``(P, 2)`` word and neighbour; ``(P,)`` PMI - log k, where the neighbour's probability is that of the noise it was told from
-        (``P_n``, counts to the power 3/4); the same with its plain frequency; and ``(P,)`` v.c.
+        ``(P, 2)`` word and neighbour; ``(P,)`` PMI - log k, where the neighbour's probability is that of the noise it
+        was told from (``P_n``, counts to the power 3/4); the same with its plain frequency; and ``(P,)`` v.c.
     """
     config = system.config
     corpus = Corpus.read(system.training_text(text), words=system.vectors.words)
@@ -258,11 +323,19 @@ def shifted_pmi(system: Any, text: str, at_least: float, seed: int) -> tuple[Int
     w, c, n = pairs.row[often].astype(np.int64), pairs.col[often].astype(np.int64), pairs.data[often]
     given = np.log(n / rows[w]) - np.log(config.negatives)
     scores = (system.vectors.vectors[w].astype(np.float64) * system.outputs[c]).sum(1)
-    return np.stack([w, c], 1), given - np.log(noise_distribution(corpus.counts)[c]), given - np.log(columns[c] / columns.sum()), scores
+    return (
+        np.stack([w, c], 1),
+        given - np.log(noise_distribution(corpus.counts)[c]),
+        given - np.log(columns[c] / columns.sum()),
+        scores,
+    )
 
 
-def _pmi(context: StageContext, system: Any, config: ScoreConfig) -> tuple[list[Record], list[dict[str, Any]], list[str]]:
-    """Rank correlation of scores and shifted PMI with either distribution of neighbours; intervals leave out groups of words."""
+def _pmi(
+    context: StageContext, system: Any, config: EvalConfig
+) -> tuple[list[Record], list[dict[str, Any]], list[str]]:
+    """Rank correlation of scores and shifted PMI with either distribution of neighbours; intervals leave out groups of
+    words."""
     text = load_text(context.data)["train"]
     pairs, smoothed, plain, scores = shifted_pmi(system, text, config.at_least, context.derive("pmi"))
     if len(pairs) < 10:
@@ -281,12 +354,21 @@ def _pmi(context: StageContext, system: Any, config: ScoreConfig) -> tuple[list[
         value = spearman(pmi, scores)
         records.append(
             context.record(
-                "pmi_spearman", value, protocol, ci95=interval, n=len(pairs), higher_is_better=True, variant=variant, split="train"
+                "pmi_spearman",
+                value,
+                protocol,
+                ci95=interval,
+                n=len(pairs),
+                higher_is_better=True,
+                variant=variant,
+                split="train",
             )
         )
     slope, offset = np.polyfit(smoothed, scores, 1)
     note = (
-        f"Over {len(pairs):,} pairs that meet at least {config.at_least:g} times in a pass, v.c = {slope:.2f} (PMI - log k) "
-        f"{'+' if offset >= 0 else '-'} {abs(offset):.2f} by least squares; with vectors of unlimited size it would be PMI - log k itself."
+        f"Over {len(pairs):,} pairs that meet at least {config.at_least:g} times in a pass, v.c = {slope:.2f} (PMI "
+        "- log k) "
+        f"{'+' if offset >= 0 else '-'} {abs(offset):.2f} by least squares; with vectors of unlimited size it "
+        "would be PMI - log k itself."
     )
     return records, [pmi_figure(smoothed, scores)], [note]

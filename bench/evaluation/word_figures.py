@@ -24,7 +24,8 @@ MAP_WORDS: Mapping[str, str] = {
 
 
 def principal_plane(vectors: NDArray[np.floating]) -> tuple[NDArray[np.float64], float]:
-    """Coordinates ``(N, 2)`` of the rows on their first two principal components, and the share of the variance that these hold.
+    """Coordinates ``(N, 2)`` of the rows on their first two principal components, and the share of the variance that
+    these hold.
 
     Signs are fixed (the largest loading of each component is positive), so that the same vectors give the same picture.
     """
@@ -38,7 +39,8 @@ def principal_plane(vectors: NDArray[np.floating]) -> tuple[NDArray[np.float64],
 
 
 def label_heights(places: NDArray[np.float64], words: Sequence[str]) -> NDArray[np.float64]:
-    """Where to write each word so that none covers another: at its point, or as little above it as there is room, lowest word first.
+    """Where to write each word so that none covers another: at its point, or as little above it as there is room,
+    lowest word first.
 
     A letter is taken to be 1 % of the map's width, a line 3 % of its height.
     """
@@ -50,7 +52,8 @@ def label_heights(places: NDArray[np.float64], words: Sequence[str]) -> NDArray[
         beside = [
             j
             for j in written
-            if places[i, 0] < places[j, 0] + letter * len(words[j]) and places[j, 0] < places[i, 0] + letter * len(words[i])
+            if places[i, 0] < places[j, 0] + letter * len(words[j])
+            and places[j, 0] < places[i, 0] + letter * len(words[i])
         ]
         for taken in sorted(heights[beside]):
             if abs(heights[i] - taken) < line:
@@ -59,7 +62,9 @@ def label_heights(places: NDArray[np.float64], words: Sequence[str]) -> NDArray[
     return heights
 
 
-def word_map(index: Mapping[str, int], vectors: NDArray[np.floating], groups: Mapping[str, str] = MAP_WORDS) -> dict[str, Any] | None:
+def word_map(
+    index: Mapping[str, int], vectors: NDArray[np.floating], groups: Mapping[str, str] = MAP_WORDS
+) -> dict[str, Any] | None:
     """The map as an item of ``figures``, or None if fewer than four of the words are known.
 
     Args:
@@ -97,7 +102,8 @@ def word_map(index: Mapping[str, int], vectors: NDArray[np.floating], groups: Ma
         "title": "Map of words",
         "png": figure_data_uri(figure),
         "alt": f"{len(words)} words on the plane of their first two principal components, by group. {groups_named}.",
-        "note": f"The plane holds {100 * share:.0f} % of the variance of these words' vectors: what lies close in it need not be close.",
+        "note": f"The plane holds {100 * share:.0f} % of the variance of these words' vectors: what lies close in "
+        "it need not be close.",
     }
 
 

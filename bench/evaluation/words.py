@@ -1,7 +1,7 @@
 """Language models: what they write, how well they predict held-out text, and how much of what they write is copied.
 
-Every model is scored on the same bytes of the test split, whatever its tokens are; a sample set is one setting of the sweep.
-Settings that change only the sampling (temperature) share the score of the setting that they belong to.
+Every model is scored on the same bytes of the test split, whatever its tokens are; a sample set is one setting of the
+sweep. Settings that change only the sampling (temperature) share the score of the setting that they belong to.
 """
 
 from __future__ import annotations
@@ -14,37 +14,39 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.base.errors import BenchError
+from bench.base.files import SampleSet, read_text_samples
+from bench.base.progress import Progress
+from bench.context import Evaluation, StageContext
 from bench.data.datasets import load_text
-from bench.drawing.words import draw_config
-from bench.errors import BenchError
 from bench.evaluation.attention_figures import LINE, attention_figure
-from bench.evaluation.base import Evaluation, StageContext
 from bench.evaluation.shannon import copy_curves, entropy_rows, splices
-from bench.files import SampleSet, read_text_samples
+from bench.families.words.sampling import sample_config
 from bench.metrics.bits_per_byte import bits_per_byte, count_bytes
 from bench.metrics.memorisation import TrainingText, verbatim_copy_counts
 from bench.metrics.perplexity import perplexity
 from bench.metrics.protocols import protocol_id
-from bench.progress import Progress
 from bench.registry import build_config
 from bench.results.records import Record, variant_id
-from bench.results.statistics import bootstrap_ratio_ci
+from bench.stats.intervals import bootstrap_ratio_ci
 
-__all__ = ["Score", "ScoreConfig", "evaluate", "flagged", "score", "texts_to_read"]
+__all__ = ["EvalConfig", "Score", "evaluate", "flagged", "score", "texts_to_read"]
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class ScoreConfig:
+class EvalConfig:
     """Keys under ``evaluate:``.
 
     Attributes:
-        characters: score only the first so many characters of the test split; 0 for all (a limit becomes part of the protocol).
+        characters: score only the first so many characters of the test split; 0 for all (a limit becomes part of the
+            protocol).
         block: bytes of the blocks that the intervals resample.
         copied: length of the windows of the copy rate, in characters.
         passage: length of the windows that tell a copier, longer, so that common phrases are none.
-        train_characters: also score so many characters from the start of the training text (rows of the split ``train``); 0 for none.
+        train_characters: also score so many characters from the start of the training text (rows of the split
+            ``train``); 0 for none.
         letter_entropies: highest n of Shannon's letter entropies of the training text, up to 3; 0 for none.
         splices: list sampled lines that join pieces of several lines of the training text.
     """
@@ -95,7 +97,8 @@ def score(model: Any, text: str, block: int, options: Mapping[str, Any]) -> Scor
     sizes = np.asarray(model.token_bytes(text), dtype=np.int64)
     if len(nats) != len(sizes) or sizes.sum() != count_bytes(text):
         raise BenchError(
-            f"{type(model).__name__}: {len(nats)} log-probabilities over {int(sizes.sum())} bytes for a text of {count_bytes(text)} bytes: "
+            f"{type(model).__name__}: {len(nats)} log-probabilities over {int(sizes.sum())} bytes for a text of "
+            f"{count_bytes(text)} bytes: "
             "log_prob and token_bytes must cover every byte"
         )
     blocks = (np.cumsum(sizes) - sizes) // block
@@ -107,7 +110,8 @@ def score(model: Any, text: str, block: int, options: Mapping[str, Any]) -> Scor
 
 
 def flagged(rate: float, interval: tuple[float, float], heldout: float, heldout_interval: tuple[float, float]) -> bool:
-    """Whether copying is beyond doubt: at least one window in ten, and five times as many as in text that nobody copied.
+    """Whether copying is beyond doubt: at least one window in ten, and five times as many as in text that nobody
+    copied.
 
     >>> flagged(0.9, (0.8, 1.0), 0.01, (0.005, 0.02)), flagged(0.02, (0.01, 0.03), 0.01, (0.005, 0.02))
     (True, False)
@@ -115,16 +119,19 @@ def flagged(rate: float, interval: tuple[float, float], heldout: float, heldout_
     return bool(rate >= interval[0] > max(0.1, 5 * max(heldout, heldout_interval[1])))
 
 
-def evaluate(context: StageContext, scoring: ScoreConfig | None = None) -> Evaluation:
-    """Bits per byte and perplexity of the test split, verbatim copying of the samples, texts to read, curves over the order.
+def evaluate(context: StageContext, scoring: EvalConfig | None = None) -> Evaluation:
+    """Bits per byte and perplexity of the test split, verbatim copying of the samples, texts to read, curves over the
+    order.
 
     Args:
         context: the generator.
         scoring: the keys under ``evaluate:``, where the caller has keys of its own and read them already.
     """
-    drawing = draw_config(context)
+    drawing = sample_config(context)
     if scoring is None:
-        scoring = build_config(ScoreConfig, context.block.get("evaluate") or {}, f"{context.family}.{context.name}.evaluate")
+        scoring = build_config(
+            EvalConfig, context.block.get("evaluate") or {}, f"{context.family}.{context.name}.evaluate"
+        )
     assert context.samples is not None
     system = context.load()
     corpus = load_text(context.data)
@@ -165,7 +172,9 @@ def evaluate(context: StageContext, scoring: ScoreConfig | None = None) -> Evalu
     if impossible := [[variant, round(value.impossible, 6)] for variant, value in found.items() if value.impossible]:
         columns = ["setting", "share of held-out tokens without probability"]
         note = "One such token makes the bits per byte infinite."
-        extras["tables"].append({"title": "Held-out text that cannot happen", "columns": columns, "rows": impossible, "note": note})
+        extras["tables"].append(
+            {"title": "Held-out text that cannot happen", "columns": columns, "rows": impossible, "note": note}
+        )
     if scoring.letter_entropies:
         entropies, beside = entropy_rows(context, corpus["train"], scoring.letter_entropies)
         records += entropies
@@ -237,7 +246,11 @@ def _score_rows(context: StageContext, found: Score, variant: str, part: str, vo
 def _train_row(context: StageContext, known: Score, variant: str, size: int) -> Record:
     """Bits per byte of the start of the training text: how far the model has learnt it."""
     value = known.bits_per_byte
-    interval = bootstrap_ratio_ci(known.nats / math.log(2), known.sizes, context.derive("train", variant)) if math.isfinite(value) else None
+    interval = (
+        bootstrap_ratio_ci(known.nats / math.log(2), known.sizes, context.derive("train", variant))
+        if math.isfinite(value)
+        else None
+    )
     protocol = protocol_id("bits_per_byte", "train", f"first-{size}-bytes")
     common: dict[str, Any] = {"higher_is_better": False, "variant": variant, "split": "train", "slice": "training-text"}
     return context.record("bits_per_byte", value, protocol, ci95=interval, n=size, **common)
@@ -248,7 +261,7 @@ def _exp(value: float) -> float:
 
 
 def _copying(
-    context: StageContext, sets: Sequence[SampleSet], train: TrainingText, pieces: Sequence[str], scoring: ScoreConfig
+    context: StageContext, sets: Sequence[SampleSet], train: TrainingText, pieces: Sequence[str], scoring: EvalConfig
 ) -> tuple[list[Record], dict[str, Any]]:
     """Copy rates of all variants, and a table that sets them beside text that nobody copied, in ``pieces``."""
     lengths = scoring.copied, scoring.passage
@@ -256,7 +269,9 @@ def _copying(
     records, rows = [], []
     for item in sets:
         assert item.texts is not None
-        (rate, interval, windows), passages = (_rate(item.texts, train, n, context.derive("copies", n, item.variant)) for n in lengths)
+        (rate, interval, windows), passages = (
+            _rate(item.texts, train, n, context.derive("copies", n, item.variant)) for n in lengths
+        )
         protocol = protocol_id("verbatim_copy_rate", characters=scoring.copied)
         common: dict[str, Any] = {"higher_is_better": False, "variant": item.variant}
         records.append(context.record("verbatim_copy_rate", rate, protocol, ci95=interval, n=windows, **common))
@@ -265,7 +280,8 @@ def _copying(
     rows.append(["held-out text itself", round(baseline[0][0], 4), round(baseline[1][0], 4), "-"])
     columns = ["setting", *(f"{length} characters" for length in lengths), "copier?"]
     note = (
-        f"Share of windows that stand verbatim in the training text. A copier has a tenth of its {scoring.passage}-character windows "
+        "Share of windows that stand verbatim in the training text. A copier has a tenth of its "
+        f"{scoring.passage}-character windows "
         "from there, and five times the held-out text's share."
     )
     return records, {"title": "Copied from the training text", "columns": columns, "rows": rows, "note": note}
@@ -292,15 +308,23 @@ def texts_to_read(sets: Sequence[SampleSet], shown: int = 2, characters: int = 3
 
 
 def _notes(system: Any, found: Mapping[str, Score]) -> list[str]:
-    notes = [f"Perplexity is per token of the vocabulary {system.vocabulary_name}; bits per byte alone compares across vocabularies."]
+    notes = [
+        f"Perplexity is per token of the vocabulary {system.vocabulary_name}; bits per byte alone compares across "
+        "vocabularies."
+    ]
     if hasattr(system, "window_note"):
         notes.append(system.window_note)
     if any(value.impossible for value in found.values()):
-        notes.append("Infinite bits per byte are shown as a dash: the model gives no probability to something in the held-out text.")
+        notes.append(
+            "Infinite bits per byte are shown as a dash: the model gives no probability to something in the "
+            "held-out text."
+        )
     return notes
 
 
-def _curve(settings: Mapping[str, Mapping[str, Any]], found: Mapping[str, Score], seen: Mapping[str, float]) -> dict[str, Any] | None:
+def _curve(
+    settings: Mapping[str, Mapping[str, Any]], found: Mapping[str, Score], seen: Mapping[str, float]
+) -> dict[str, Any] | None:
     """Bits per byte over the order n, a line for each smoothing, finite values only; None for systems without n."""
     series: dict[str, list[list[float]]] = {}
     for variant, options in settings.items():

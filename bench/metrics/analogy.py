@@ -1,11 +1,12 @@
-"""Analogies of words by 3CosAdd: a is to b as c is to the word nearest to b - a + c (Mikolov et al. 2013; Levy and Goldberg 2014)."""
+"""Analogies of words by 3CosAdd: a is to b as c is to the word nearest to b - a + c (Mikolov et al. 2013; Levy and
+Goldberg 2014)."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bench.errors import BenchError
+from bench.base.errors import BenchError
 from bench.metrics.arrays import unit_rows
 
 __all__ = ["analogy_hits", "solve_analogies"]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bench.errors import BenchError
+from bench.base.errors import BenchError
 
 __all__ = ["features_2d", "image_pair", "unit_rows"]
 
@@ -25,7 +25,9 @@ def features_2d(features: ArrayLike, what: str) -> Floats:
         raise BenchError(f"{what}: features must be (items, dimensions), got shape {array.shape}")
     if not np.isfinite(array).all():
         rows = np.flatnonzero(~np.isfinite(array).all(axis=1))
-        raise BenchError(f"{what}: features of {len(rows)} of {len(array)} items are not finite (first: item {rows[0]})")
+        raise BenchError(
+            f"{what}: features of {len(rows)} of {len(array)} items are not finite (first: item {rows[0]})"
+        )
     return array
 
 

@@ -1,10 +1,11 @@
-"""Bits per byte: what ranks language models, whatever their tokeniser (Shannon 1948; compare Gao et al. 2020, "The Pile", sec. 3.1)."""
+"""Bits per byte: what ranks language models, whatever their tokeniser (Shannon 1948; compare Gao et al. 2020, "The
+Pile", sec. 3.1)."""
 
 from __future__ import annotations
 
 import math
 
-from bench.errors import BenchError
+from bench.base.errors import BenchError
 
 __all__ = ["bits_per_byte", "count_bytes"]
 
@@ -34,5 +35,7 @@ def bits_per_byte(nats_total: float, n_bytes: int) -> float:
     if n_bytes <= 0:
         raise BenchError(f"bits_per_byte: the text has {n_bytes} bytes")
     if math.isnan(nats_total) or nats_total < 0:
-        raise BenchError(f"bits_per_byte: {nats_total} nats; pass minus the sum of log-probabilities, which is never negative")
+        raise BenchError(
+            f"bits_per_byte: {nats_total} nats; pass minus the sum of log-probabilities, which is never negative"
+        )
     return nats_total / (n_bytes * math.log(2))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bench.errors import BenchError
+from bench.base.errors import BenchError
 from bench.metrics.arrays import unit_rows
 
 __all__ = ["clip_score"]
@@ -25,5 +25,7 @@ def clip_score(image_emb: ArrayLike, text_emb: ArrayLike) -> NDArray[np.float64]
     """
     images, texts = unit_rows(image_emb), unit_rows(text_emb)
     if images.shape != texts.shape or images.ndim != 2:
-        raise BenchError(f"clip_score: image embeddings {images.shape} and text embeddings {texts.shape} must both be (N, D)")
+        raise BenchError(
+            f"clip_score: image embeddings {images.shape} and text embeddings {texts.shape} must both be (N, D)"
+        )
     return np.asarray(100.0 * np.maximum(np.einsum("nd,nd->n", images, texts), 0.0))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import BenchError
+from bench.base.errors import BenchError
 
 __all__ = ["codebook_counts", "codebook_usage", "usage_from_counts"]
 

@@ -1,7 +1,7 @@
 """Compositional accuracy: does a generated scene hold what the caption asked for, as a detector sees it?
 
-In the manner of Cho et al. 2023 (DALL-Eval) and Ghosh et al. 2023 (GenEval): the judge is a detector with its own measured error, and
-every figure stands beside the judge's on real scenes.
+In the manner of Cho et al. 2023 (DALL-Eval) and Ghosh et al. 2023 (GenEval): the judge is a detector with its own
+measured error, and every figure stands beside the judge's on real scenes.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from itertools import permutations
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import BenchError
+from bench.base.errors import BenchError
 
 __all__ = ["RELATIONS", "Asked", "Composition", "Detections", "compose", "relation_holds"]
 
@@ -45,10 +45,18 @@ class Detections:
 
     def __post_init__(self) -> None:
         n, slots = self.digits.shape
-        shapes = {"count": (n,), "digits": (n, slots), "colours": (n, slots), "centres": (n, slots, 2), "confidences": (n, slots)}
+        shapes = {
+            "count": (n,),
+            "digits": (n, slots),
+            "colours": (n, slots),
+            "centres": (n, slots, 2),
+            "confidences": (n, slots),
+        }
         for item in fields(self):
             if getattr(self, item.name).shape != shapes[item.name]:
-                raise BenchError(f"Detections.{item.name}: shape {getattr(self, item.name).shape}, expected {shapes[item.name]}")
+                raise BenchError(
+                    f"Detections.{item.name}: shape {getattr(self, item.name).shape}, expected {shapes[item.name]}"
+                )
 
 
 @dataclass(frozen=True)
@@ -108,12 +116,14 @@ def relation_holds(name: str, first: NDArray[np.floating], second: NDArray[np.fl
 def compose(detections: Detections, asked: Asked) -> Composition:
     """Match asked objects to detected ones by the best assignment and judge.
 
-    All assignments of asked slots to detected slots are tried (24 for four). Digits and colours are judged by the assignment that is best
-    for each alone; ``both_right``, ``objects_right`` and the relation by the one with most objects fully right, and among those
-    ("a red three above a red three") by one in which the relation holds.
+    All assignments of asked slots to detected slots are tried (24 for four). Digits and colours are judged by the
+    assignment that is best for each alone; ``both_right``, ``objects_right`` and the relation by the one with most
+    objects fully right, and among those ("a red three above a red three") by one in which the relation holds.
 
-    >>> seen = Detections(np.array([2]), np.array([[7, 3]]), np.array([[4, 0]]), np.array([[[24.0, 16], [8, 16]]]), np.ones((1, 2)))
-    >>> wanted = Asked(np.array([2]), np.array([[3, 7]]), np.array([[0, 4]]), np.array([2]))  # a red three above a blue seven
+    >>> centres = np.array([[[24.0, 16], [8, 16]]])
+    >>> seen = Detections(np.array([2]), np.array([[7, 3]]), np.array([[4, 0]]), centres, np.ones((1, 2)))
+    >>> # a red three above a blue seven
+    >>> wanted = Asked(np.array([2]), np.array([[3, 7]]), np.array([[0, 4]]), np.array([2]))
     >>> verdict = compose(seen, wanted)
     >>> verdict.both_right.tolist(), verdict.relation_right.tolist()
     ([1.0], [1.0])
@@ -145,7 +155,9 @@ def compose(detections: Detections, asked: Asked) -> Composition:
         for code, name in enumerate(asked.relations):
             rows = asked.relation == code
             if rows.any():
-                holds[rows] = there[rows, :2].all(axis=1) & relation_holds(name, centres[rows, index[0]], centres[rows, index[1]])
+                holds[rows] = there[rows, :2].all(axis=1) & relation_holds(
+                    name, centres[rows, index[0]], centres[rows, index[1]]
+                )
         best_digits = np.maximum(best_digits, digit.sum(axis=1))
         best_colours = np.maximum(best_colours, colour.sum(axis=1))
         score = both + 0.5 * (holds & related)

@@ -1,7 +1,8 @@
-"""Frechet distance between two sets of features (Heusel et al. 2017, "GANs trained by a two time-scale update rule", eq. 6).
+"""Frechet distance between two sets of features (Heusel et al. 2017, "GANs trained by a two time-scale update rule",
+eq. 6).
 
-The number belongs to its feature network and its N: the estimate is biased upwards by about (a constant of the data) / N, so equal N
-on both sides of every comparison, with the real-versus-real floor at the same N beside it.
+The number belongs to its feature network and its N: the estimate is biased upwards by about (a constant of the data) /
+N, so equal N on both sides of every comparison, with the real-versus-real floor at the same N beside it.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bench.errors import BenchError
+from bench.base.errors import BenchError
 from bench.metrics.arrays import features_2d
 from bench.metrics.protocols import MINIMUM_N, require_minimum
 
@@ -59,15 +60,18 @@ def _symmetric_sqrt(matrix: Floats) -> Floats:
 def frechet_from_statistics(mu1: Floats, sigma1: Floats, mu2: Floats, sigma2: Floats) -> float:
     """``|mu1 - mu2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2))``.
 
-    The trace of ``(S1 S2)^(1/2)`` is taken as that of the symmetric ``(S1^(1/2) S2 S1^(1/2))^(1/2)``, by ``eigh``: real, and defined
-    for singular covariances too. Rounding below zero is clamped.
+    The trace of ``(S1 S2)^(1/2)`` is taken as that of the symmetric ``(S1^(1/2) S2 S1^(1/2))^(1/2)``, by ``eigh``:
+    real, and defined for singular covariances too. Rounding below zero is clamped.
 
     >>> one = np.eye(2)
     >>> frechet_from_statistics(np.zeros(2), one, np.array([3.0, 0.0]), 4 * one)  # 9 + 2 * (2 - 1)^2
     11.0
     """
     if mu1.shape != mu2.shape:
-        raise BenchError(f"fid: {mu1.shape[0]} features cannot be compared with {mu2.shape[0]}; both sets need the same feature network")
+        raise BenchError(
+            f"fid: {mu1.shape[0]} features cannot be compared with {mu2.shape[0]}; both sets need the same feature "
+            "network"
+        )
     root = _symmetric_sqrt(sigma1)
     product = root @ sigma2 @ root
     eigenvalues = np.linalg.eigvalsh((product + product.T) / 2)
@@ -87,7 +91,9 @@ def frechet_distance(a_features: ArrayLike, b_features: ArrayLike, *, minimum_n:
     Raises:
         BenchError: fewer than ``minimum_n`` items in either set, values that are not finite, or different dimensions.
     """
-    return frechet_from_statistics(*feature_statistics(a_features, minimum_n), *feature_statistics(b_features, minimum_n))
+    return frechet_from_statistics(
+        *feature_statistics(a_features, minimum_n), *feature_statistics(b_features, minimum_n)
+    )
 
 
 def frechet_leave_group_out(
@@ -95,8 +101,8 @@ def frechet_leave_group_out(
 ) -> Floats:
     """FID to ``reference`` with each of ``groups`` random groups of ``features`` left out, ``(groups,)``.
 
-    Input of :func:`bench.results.statistics.jackknife_ci`. Sums and outer products are taken once, so that the cost is ``groups``
-    eigenvalue problems rather than ``groups`` passes over the features.
+    Input of :func:`bench.stats.intervals.jackknife_ci`. Sums and outer products are taken once, so that the cost is
+    ``groups`` eigenvalue problems rather than ``groups`` passes over the features.
     """
     array = features_2d(features, "fid")
     n, dimensions = array.shape

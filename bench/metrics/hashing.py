@@ -33,8 +33,9 @@ def _join(left: Hashes, right: Hashes) -> Hashes:
 def hash_windows(symbols: NDArray[Any], n: int, axis: int = 0) -> Hashes:
     """Hashes of all length-``n`` windows along ``axis``, as an array shorter by ``n - 1`` there.
 
-    Windows of 1, 2, 4, ... are joined pairwise, so the cost is ``2 log2(n)`` passes. Equal windows always have equal hashes; different
-    ones collide with a chance of about ``2^-64`` a pair. Along two axes in turn it hashes all patches of a picture.
+    Windows of 1, 2, 4, ... are joined pairwise, so the cost is ``2 log2(n)`` passes. Equal windows always have equal
+    hashes; different ones collide with a chance of about ``2^-64`` a pair. Along two axes in turn it hashes all patches
+    of a picture.
 
     >>> hashes = hash_windows(np.array([1, 2, 3, 1, 2]), 2)
     >>> bool(hashes[0] == hashes[3]), bool(hashes[0] == hashes[1])

@@ -1,4 +1,5 @@
-"""Kernel distance: unbiased squared MMD of features (Binkowski et al. 2018, "Demystifying MMD GANs"; Gretton et al. 2012, eq. 3)."""
+"""Kernel distance: unbiased squared MMD of features (Binkowski et al. 2018, "Demystifying MMD GANs"; Gretton et al.
+2012, eq. 3)."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bench.errors import BenchError
+from bench.base.errors import BenchError
 from bench.metrics.arrays import features_2d
 from bench.metrics.protocols import MINIMUM_N, require_minimum
 
@@ -24,7 +25,9 @@ def _kernel(a: Floats, b: Floats, degree: int, gamma: float, coef0: float) -> Fl
 def _pair(a_features: ArrayLike, b_features: ArrayLike, gamma: float | None) -> tuple[Floats, Floats, float]:
     a, b = features_2d(a_features, "kid"), features_2d(b_features, "kid")
     if a.shape[1] != b.shape[1]:
-        raise BenchError(f"kid: {a.shape[1]} features cannot be compared with {b.shape[1]}; both sets need the same feature network")
+        raise BenchError(
+            f"kid: {a.shape[1]} features cannot be compared with {b.shape[1]}; both sets need the same feature network"
+        )
     return a, b, 1.0 / a.shape[1] if gamma is None else gamma
 
 
@@ -55,7 +58,8 @@ def kernel_distance(
     coef0: float = 1.0,
     minimum_n: int = MINIMUM_N,
 ) -> float:
-    """KID over all pairs, kernel ``(gamma x.y + coef0)^degree`` with ``gamma = 1 / D``; unbiased, so it may fall below zero.
+    """KID over all pairs, kernel ``(gamma x.y + coef0)^degree`` with ``gamma = 1 / D``; unbiased, so it may fall below
+    zero.
 
     Unlike FID its expectation does not depend on N: two sets of one distribution give zero on average.
 
@@ -91,7 +95,7 @@ def kernel_distance_subsets(
     """KID of ``subsets`` random subsets, ``(subsets,)``: the published way (mean and standard deviation over subsets).
 
     The spread describes subsets of ``subset_size``, not the error of the full estimate: for that use
-    :func:`kernel_leave_group_out` with :func:`bench.results.statistics.jackknife_ci`.
+    :func:`kernel_leave_group_out` with :func:`bench.stats.intervals.jackknife_ci`.
     """
     a, b, gamma = _pair(a_features, b_features, gamma)
     require_minimum(min(len(a), len(b)), subset_size, "kid over subsets")
@@ -115,7 +119,8 @@ def kernel_leave_group_out(
     coef0: float = 1.0,
     minimum_n: int = MINIMUM_N,
 ) -> Floats:
-    """KID to ``reference`` with each of ``groups`` random groups of ``features`` left out, ``(groups,)``, from one pass over the pairs."""
+    """KID to ``reference`` with each of ``groups`` random groups of ``features`` left out, ``(groups,)``, from one pass
+    over the pairs."""
     a, b, gamma = _pair(features, reference, gamma)
     n, m = len(a), len(b)
     require_minimum(min(n, m), max(2 * groups, minimum_n), "kid")

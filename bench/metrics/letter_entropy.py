@@ -1,4 +1,5 @@
-"""Entropy of printed English by letters and by words (Shannon 1951, "Prediction and entropy of printed English", section 2)."""
+"""Entropy of printed English by letters and by words (Shannon 1951, "Prediction and entropy of printed English",
+section 2)."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from collections import Counter
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import BenchError
+from bench.base.errors import BenchError
 
 __all__ = ["SHANNON", "fold_letters", "letter_entropies", "word_entropy"]
 
@@ -20,14 +21,16 @@ SHANNON = {
     26: {"F0": 4.70, "F1": 4.14, "F2": 3.56, "F3": 3.3, "word": 2.62},
     27: {"F0": 4.76, "F1": 4.03, "F2": 3.32, "F3": 3.1, "word": 2.14},
 }
-"""Shannon's published values in bits a letter, without and with the space as a 27th letter (1951, the table of section 2)."""
+"""Shannon's published values in bits a letter, without and with the space as a 27th letter (1951, the table of section
+2)."""
 
 
 _FOLD = bytes(c if chr(c) in "abcdefghijklmnopqrstuvwxyz" else ord(" ") for c in range(256))
 
 
 def fold_letters(text: str, space: bool = False) -> str:
-    """Lower-case letters a to z only, accents and apostrophes dropped; with ``space``, each run of anything else is one space.
+    """Lower-case letters a to z only, accents and apostrophes dropped; with ``space``, each run of anything else is one
+    space.
 
     >>> fold_letters("Na\u00efve, 2 bees!"), fold_letters("Na\u00efve, 2 bees!", space=True)
     ('naivebees', 'naive bees')
@@ -43,13 +46,15 @@ def _entropy(counts: NDArray[np.int64]) -> float:
 
 
 def letter_entropies(text: str, letters: int = 26, highest: int = 3, groups: int = 20) -> list[tuple[float, Floats]]:
-    """F_0 .. F_n (Shannon 1951, eq. 1): bits of a letter given the n - 1 before it, the entropy of n-grams minus that of (n - 1)-grams.
+    """F_0 .. F_n (Shannon 1951, eq. 1): bits of a letter given the n - 1 before it, the entropy of n-grams minus that
+    of (n - 1)-grams.
 
     Args:
         text: any English text; it is folded first.
         letters: 26, or 27 to count the space as a letter.
-        highest: n, up to 3, beyond which the counts of a few million letters are too thin; F_0 is the logarithm of the alphabet's size.
-        groups: contiguous parts for :func:`bench.results.statistics.jackknife_ci`.
+        highest: n, up to 3, beyond which the counts of a few million letters are too thin; F_0 is the logarithm of the
+            alphabet's size.
+        groups: contiguous parts for :func:`bench.stats.intervals.jackknife_ci`.
 
     Returns:
         For each n, F_n, and ``(groups,)`` the values with each part left out.
@@ -62,7 +67,8 @@ def letter_entropies(text: str, letters: int = 26, highest: int = 3, groups: int
     """
     if letters not in (26, 27) or not 0 <= highest <= 3:
         raise BenchError(
-            f"letter_entropies: n = {highest} of {letters} letters; n is 0 to 3 and the alphabet has 26 letters, 27 with the space"
+            f"letter_entropies: n = {highest} of {letters} letters; n is 0 to 3 and the alphabet has 26 letters, "
+            "27 with the space"
         )
     codes = np.frombuffer(fold_letters(text, space=letters == 27).encode("ascii"), dtype=np.uint8)
     if len(codes) < groups * (highest + 1):
@@ -88,7 +94,8 @@ def _windows(symbols: NDArray[np.int64], n: int) -> NDArray[np.int64]:
 
 
 def word_entropy(text: str, letters: int = 26) -> float:
-    """Bits a letter of independently drawn words: entropy of the word frequencies over the mean length of a word (plus one for 27).
+    """Bits a letter of independently drawn words: entropy of the word frequencies over the mean length of a word (plus
+    one for 27).
 
     Relative frequencies underestimate it by about (different words) / (2 ln 2 words of the text) bits a word.
 

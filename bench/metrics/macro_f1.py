@@ -1,11 +1,12 @@
-"""Macro-averaged F1: every class counts alike, however rare (Yang and Liu 1999, "A re-examination of text categorization methods")."""
+"""Macro-averaged F1: every class counts alike, however rare (Yang and Liu 1999, "A re-examination of text
+categorization methods")."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bench.errors import BenchError
+from bench.base.errors import BenchError
 
 __all__ = ["confusion_matrix", "f1_from_confusion", "macro_f1"]
 
@@ -31,7 +32,8 @@ def confusion_matrix(truth: ArrayLike, predicted: ArrayLike, classes: int) -> In
 
 
 def f1_from_confusion(confusion: ArrayLike) -> Floats:
-    """F1 of each class, ``2 tp / (2 tp + fp + fn)``: ``(..., K, K)`` counts to ``(..., K)``; 0 for a class that neither occurs nor is said.
+    """F1 of each class, ``2 tp / (2 tp + fp + fn)``: ``(..., K, K)`` counts to ``(..., K)``; 0 for a class that neither
+    occurs nor is said.
 
     >>> f1_from_confusion([[1, 1], [0, 1]]).round(3).tolist()
     [0.667, 0.667]

@@ -1,7 +1,9 @@
-"""Memorisation: are the samples nearer to the training set than unseen data is, and which stretches of text are copied verbatim?
+"""Memorisation: are the samples nearer to the training set than unseen data is, and which stretches of text are copied
+verbatim?
 
-The baseline is held-out data: real pictures have near neighbours in the training set too (compare Meehan et al. 2020, "A
-non-parametric test to detect data-copying in generative models"). The ratio is 0 for a copier and near 1 for an honest generator.
+The baseline is held-out data: real pictures have near neighbours in the training set too (compare Meehan et al. 2020,
+"A non-parametric test to detect data-copying in generative models"). The ratio is 0 for a copier and near 1 for an
+honest generator.
 """
 
 from __future__ import annotations
@@ -14,11 +16,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import BenchError
+from bench.base.errors import BenchError
 from bench.metrics.hashing import hash_windows
 from bench.metrics.neighbours import nearest
 
-__all__ = ["NearestTrain", "TrainingText", "nearest_train", "nearest_train_ratio", "verbatim_copy_counts", "verbatim_copy_rate"]
+__all__ = [
+    "NearestTrain",
+    "TrainingText",
+    "nearest_train",
+    "nearest_train_ratio",
+    "verbatim_copy_counts",
+    "verbatim_copy_rate",
+]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -46,33 +55,46 @@ class NearestTrain:
 
     @property
     def flagged(self) -> bool:
-        """Whether copying is beyond doubt: near copies are ten times as common as among unseen items, by three standard errors."""
+        """Whether copying is beyond doubt: near copies are ten times as common as among unseen items, by three standard
+        errors."""
         excess = self.near_copy_share - min(10 * self.quantile, 0.5)
-        return excess > 3 * math.sqrt(max(self.near_copy_share * (1 - self.near_copy_share), 1e-12) / len(self.distances))
+        return excess > 3 * math.sqrt(
+            max(self.near_copy_share * (1 - self.near_copy_share), 1e-12) / len(self.distances)
+        )
 
 
-def nearest_train(samples: NDArray[Any], train: NDArray[Any], heldout: NDArray[Any], *, quantile: float = 0.01) -> NearestTrain:
+def nearest_train(
+    samples: NDArray[Any], train: NDArray[Any], heldout: NDArray[Any], *, quantile: float = 0.01
+) -> NearestTrain:
     """Nearest training neighbours of samples, with held-out items as the baseline.
 
-    Pass pictures ``(N, H, W, C)`` uint8 (pixel space) or features ``(N, D)``. Ask for samples in the held-out set's class
-    proportions: simple classes (ones) have near neighbours by nature. ``heldout`` may be a random part of the test set.
+    Pass pictures ``(N, H, W, C)`` uint8 (pixel space) or features ``(N, D)``. Ask for samples in the held-out set's
+    class proportions: simple classes (ones) have near neighbours by nature. ``heldout`` may be a random part of the
+        test set.
     """
     distances, indices = nearest(samples, train)
     baseline = nearest(heldout, train)[0][:, 0]
     if baseline.mean() == 0.0:
-        raise BenchError("nearest_train_ratio: every held-out item lies in the training set, so there is no baseline; check the splits")
+        raise BenchError(
+            "nearest_train_ratio: every held-out item lies in the training set, so there is no baseline; check the "
+            "splits"
+        )
     threshold = np.quantile(baseline, quantile, method="lower")
     return NearestTrain(
         value=float(distances.mean() / baseline.mean()),
         distances=distances[:, 0],
         indices=indices[:, 0],
         heldout_distances=baseline,
-        near_copy_share=float((distances[:, 0] < threshold).mean()) if threshold > 0 else float((distances[:, 0] == 0).mean()),
+        near_copy_share=float((distances[:, 0] < threshold).mean())
+        if threshold > 0
+        else float((distances[:, 0] == 0).mean()),
         quantile=quantile,
     )
 
 
-def nearest_train_ratio(samples: NDArray[Any], train: NDArray[Any], heldout: NDArray[Any], *, quantile: float = 0.01) -> dict[str, Any]:
+def nearest_train_ratio(
+    samples: NDArray[Any], train: NDArray[Any], heldout: NDArray[Any], *, quantile: float = 0.01
+) -> dict[str, Any]:
     """:func:`nearest_train` as a dict: value, distances, indices, heldout_distances, near_copy_share, flagged.
 
     >>> rng = np.random.default_rng(0)
@@ -100,7 +122,8 @@ def _symbols(text: str) -> NDArray[np.uint32]:
 
 
 class TrainingText:
-    """A training text prepared for look-ups of verbatim windows; keeps the sorted hashes of each window length asked for."""
+    """A training text prepared for look-ups of verbatim windows; keeps the sorted hashes of each window length asked
+    for."""
 
     def __init__(self, text: str) -> None:
         """``text``: the whole training text; 5 M characters take about 60 MB for each window length."""
@@ -115,7 +138,8 @@ class TrainingText:
         return self._indices[n]
 
     def copied(self, text: str, n: int) -> NDArray[np.bool_]:
-        """For each length-``n`` window of ``text``, whether it stands verbatim in the training text (hash look-up, then compared).
+        """For each length-``n`` window of ``text``, whether it stands verbatim in the training text (hash look-up, then
+        compared).
 
         >>> TrainingText("to be or not to be").copied("not two be", 3).tolist()
         [True, True, True, False, False, False, True, True]
@@ -146,11 +170,14 @@ class TrainingText:
 def verbatim_copy_counts(texts: Sequence[str], train_text: str | TrainingText, n: int) -> tuple[Ints, Ints]:
     """For each text the number of its length-``n`` windows found in the training text, and its number of windows.
 
-    Feed both to :func:`bench.results.statistics.bootstrap_ratio_ci`: windows of one text overlap, texts are the independent items.
+    Feed both to :func:`bench.stats.intervals.bootstrap_ratio_ci`: windows of one text overlap, texts are the
+    independent items.
     """
     index = train_text if isinstance(train_text, TrainingText) else TrainingText(train_text)
     copied = [index.copied(text, n) for text in texts]
-    return np.array([int(hits.sum()) for hits in copied], dtype=np.int64), np.array([len(hits) for hits in copied], dtype=np.int64)
+    return np.array([int(hits.sum()) for hits in copied], dtype=np.int64), np.array(
+        [len(hits) for hits in copied], dtype=np.int64
+    )
 
 
 def verbatim_copy_rate(texts: Sequence[str], train_text: str | TrainingText, n: int) -> float:
@@ -166,5 +193,7 @@ def verbatim_copy_rate(texts: Sequence[str], train_text: str | TrainingText, n: 
     """
     copied, windows = verbatim_copy_counts(texts, train_text, n)
     if not windows.sum():
-        raise BenchError(f"verbatim_copy_rate: no sample holds {n} characters; sample longer texts or use a shorter window")
+        raise BenchError(
+            f"verbatim_copy_rate: no sample holds {n} characters; sample longer texts or use a shorter window"
+        )
     return float(copied.sum() / windows.sum())

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import BenchError
+from bench.base.errors import BenchError
 
 __all__ = ["flatten_items", "nearest", "squared_distances"]
 
@@ -21,7 +21,8 @@ def flatten_items(items: NDArray[Any]) -> NDArray[Any]:
 
 
 def squared_distances(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
-    """``|a_i - b_j|^2`` as ``(N, M)`` by one matrix product, clamped at zero; precision is that of the inputs' dtype."""
+    """``|a_i - b_j|^2`` as ``(N, M)`` by one matrix product, clamped at zero; precision is that of the inputs'
+    dtype."""
     squares = np.einsum("nd,nd->n", a, a)[:, None] + np.einsum("md,md->m", b, b)[None, :]
     squares -= 2 * (a @ b.T)
     return np.asarray(np.maximum(squares, 0, out=squares))
@@ -39,9 +40,10 @@ def nearest(
 ) -> tuple[Floats, Ints]:
     """Euclidean distances and indices of the ``k`` nearest rows of ``base``, each ``(N, k)`` and ascending.
 
-    Candidates (``k + spare``) come from float32 matrix products on centred data; their distances are then taken again from the
-    differences in float64, because the product form loses exactly the digits that tell a copy from a near copy. Memory is bounded
-    by ``query_chunk * base_chunk``, whatever the sizes: 2,000 against 60,000 pictures of 784 pixels needs some 50 MB beside the data.
+    Candidates (``k + spare``) come from float32 matrix products on centred data; their distances are then taken again
+    from the differences in float64, because the product form loses exactly the digits that tell a copy from a near
+    copy. Memory is bounded by ``query_chunk * base_chunk``, whatever the sizes: 2,000 against 60,000 pictures of 784
+    pixels needs some 50 MB beside the data.
 
     Args:
         queries: ``(N, ...)``, flattened.
@@ -62,7 +64,9 @@ def nearest(
     """
     queries, base = flatten_items(queries), flatten_items(base)
     if queries.shape[1] != base.shape[1]:
-        raise BenchError(f"nearest neighbours: items of {queries.shape[1]} values cannot be compared with items of {base.shape[1]}")
+        raise BenchError(
+            f"nearest neighbours: items of {queries.shape[1]} values cannot be compared with items of {base.shape[1]}"
+        )
     available = len(base) - int(exclude_self)
     if k < 1 or available < k:
         raise BenchError(f"nearest neighbours: asked for {k} neighbours among {available} items")
@@ -81,7 +85,9 @@ def nearest(
     return distances, indices
 
 
-def _candidates(block: NDArray[Any], base: NDArray[Any], centre: NDArray[Any], keep: int, own: int | None, base_chunk: int) -> Ints:
+def _candidates(
+    block: NDArray[Any], base: NDArray[Any], centre: NDArray[Any], keep: int, own: int | None, base_chunk: int
+) -> Ints:
     """Indices ``(n, keep)`` of the nearest rows of ``base`` as float32 sees them."""
     best = np.full((len(block), keep), np.inf, dtype=np.float32)
     where = np.zeros((len(block), keep), dtype=np.int64)

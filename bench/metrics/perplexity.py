@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from bench.errors import BenchError
+from bench.base.errors import BenchError
 
 __all__ = ["perplexity"]
 

@@ -1,4 +1,5 @@
-"""Precision and recall (Kynkaanniemi et al. 2019, eqs. 1-2), density and coverage (Naeem et al. 2020, eqs. 4 and 11)."""
+"""Precision and recall (Kynkaanniemi et al. 2019, eqs. 1-2), density and coverage (Naeem et al. 2020, eqs. 4 and
+11)."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bench.errors import BenchError
+from bench.base.errors import BenchError
 from bench.metrics.arrays import features_2d
 from bench.metrics.neighbours import nearest, squared_distances
 
@@ -34,7 +35,8 @@ class ManifoldItems:
 
 
 def manifold_items(real: ArrayLike, fake: ArrayLike, k: int = 5, *, chunk: int = 1024) -> ManifoldItems:
-    """The per-item arrays behind the four numbers; the ball of an item reaches to its k-th nearest neighbour in its own set.
+    """The per-item arrays behind the four numbers; the ball of an item reaches to its k-th nearest neighbour in its own
+    set.
 
     Args:
         real: ``(N, D)`` features.
@@ -47,7 +49,9 @@ def manifold_items(real: ArrayLike, fake: ArrayLike, k: int = 5, *, chunk: int =
     """
     a, b = features_2d(real, "prdc"), features_2d(fake, "prdc")
     if a.shape[1] != b.shape[1]:
-        raise BenchError(f"prdc: {a.shape[1]} features cannot be compared with {b.shape[1]}; both sets need the same feature network")
+        raise BenchError(
+            f"prdc: {a.shape[1]} features cannot be compared with {b.shape[1]}; both sets need the same feature network"
+        )
     if min(len(a), len(b)) <= k:
         raise BenchError(f"prdc with k={k} needs more than {k} items in each set, got {len(a)} real and {len(b)} fake")
     real_radius = nearest(a, a, k, exclude_self=True)[0][:, -1]

@@ -34,8 +34,8 @@ def psnr(images: NDArray[Any], reconstructions: NDArray[Any], data_range: float 
         reconstructions: the same shape.
         data_range: largest possible difference: 255 for bytes, 1 for floats in [0, 1].
 
-    The leaderboard's ``psnr`` is the mean of these (the mean in dB of single pictures); :func:`psnr_of_mean_error` is the other
-    convention, which is never larger. The protocol id says which.
+    The leaderboard's ``psnr`` is the mean of these (the mean in dB of single pictures); :func:`psnr_of_mean_error` is
+    the other convention, which is never larger. The protocol id says which.
 
     >>> black = np.zeros((1, 8, 8, 1), dtype=np.uint8)
     >>> psnr(black, black + np.uint8(255)).tolist(), round(float(psnr(black, black + np.uint8(1))[0]), 2)

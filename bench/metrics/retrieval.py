@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bench.errors import BenchError
+from bench.base.errors import BenchError
 from bench.metrics.arrays import unit_rows
 
 __all__ = ["retrieval_at_k"]
@@ -16,7 +16,8 @@ Floats = NDArray[np.float64]
 def retrieval_at_k(query_emb: ArrayLike, target_emb: ArrayLike, k: int = 1, groups: ArrayLike | None = None) -> Floats:
     """1 where a right target is among the ``k`` nearest of its query, else 0, ``(N,)``.
 
-    Picture to caption: ``retrieval_at_k(images, texts)``; caption to picture: the arguments swapped. The number depends on N,
+    Picture to caption: ``retrieval_at_k(images, texts)``; caption to picture: the arguments swapped. The number depends
+        on N,
     which therefore stands in the protocol id.
 
     Args:
@@ -33,7 +34,9 @@ def retrieval_at_k(query_emb: ArrayLike, target_emb: ArrayLike, k: int = 1, grou
     queries, targets = unit_rows(query_emb), unit_rows(target_emb)
     if queries.shape != targets.shape or queries.ndim != 2:
         raise BenchError(f"retrieval: queries {queries.shape} and targets {targets.shape} must both be (N, D)")
-    ids = np.arange(len(queries)) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1].reshape(-1)
+    ids = (
+        np.arange(len(queries)) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1].reshape(-1)
+    )
     hits = np.empty(len(queries))
     for start in range(0, len(queries), 1024):
         rows = slice(start, min(start + 1024, len(queries)))

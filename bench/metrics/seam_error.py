@@ -1,4 +1,5 @@
-"""Seam error of a filled hole: does what straddles its border look like texture? (the coherence of Simakov et al. 2008, at the seam)."""
+"""Seam error of a filled hole: does what straddles its border look like texture? (the coherence of Simakov et al. 2008,
+at the seam)."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from bench.errors import BenchError
+from bench.base.errors import BenchError
 from bench.metrics.neighbours import nearest
 
 __all__ = ["seam_error", "seam_errors"]
@@ -17,7 +18,8 @@ Floats = NDArray[np.float64]
 
 
 def seam_errors(filled: NDArray[Any], known: NDArray[np.bool_], exemplar: NDArray[Any], size: int = 7) -> Floats:
-    """Mean squared difference a pixel of each patch across the border to its nearest exemplar patch, in a 0-1 range, ``(P,)``.
+    """Mean squared difference a pixel of each patch across the border to its nearest exemplar patch, in a 0-1 range,
+    ``(P,)``.
 
     A patch counts if it holds known and filled pixels, at least a quarter of it each: a hole may be filled with perfect
     texture that does not fit its surroundings, and only there would it show.
@@ -32,12 +34,20 @@ def seam_errors(filled: NDArray[Any], known: NDArray[np.bool_], exemplar: NDArra
         BenchError: pictures of different kinds, a mask of another size, patches that do not fit, or no border.
     """
     filled, exemplar = (image[..., None] if image.ndim == 2 else image for image in (filled, exemplar))
-    if filled.ndim != 3 or exemplar.ndim != 3 or filled.shape[2] != exemplar.shape[2] or known.shape != filled.shape[:2]:
+    if (
+        filled.ndim != 3
+        or exemplar.ndim != 3
+        or filled.shape[2] != exemplar.shape[2]
+        or known.shape != filled.shape[:2]
+    ):
         raise BenchError(
-            f"seam_error: a picture {filled.shape}, its mask {known.shape} and an exemplar {exemplar.shape} do not fit together"
+            f"seam_error: a picture {filled.shape}, its mask {known.shape} and an exemplar {exemplar.shape} do not "
+            "fit together"
         )
     if min(*filled.shape[:2], *exemplar.shape[:2]) < size:
-        raise BenchError(f"seam_error: patches of {size} pixels do not fit pictures of {filled.shape[:2]} and {exemplar.shape[:2]}")
+        raise BenchError(
+            f"seam_error: patches of {size} pixels do not fit pictures of {filled.shape[:2]} and {exemplar.shape[:2]}"
+        )
     share = sliding_window_view(known, (size, size)).mean(axis=(2, 3))
     across = (share >= 0.25) & (share <= 0.75)
     if not across.any():

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import BenchError
+from bench.base.errors import BenchError
 from bench.metrics.arrays import image_pair
 
 __all__ = ["ssim"]
@@ -19,7 +19,8 @@ _CHUNK = 256
 
 
 def _valid_filter(length: int) -> Floats:
-    """``(length, length - 10)`` matrix of the normalised Gaussian where the window fits: one product replaces a convolution."""
+    """``(length, length - 10)`` matrix of the normalised Gaussian where the window fits: one product replaces a
+    convolution."""
     offsets = np.arange(-_RADIUS, _RADIUS + 1)
     weights = np.exp(-0.5 * (offsets / _SIGMA) ** 2)
     weights /= weights.sum()

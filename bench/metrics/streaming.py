@@ -1,7 +1,9 @@
-"""Streaming classes over the functional cores, one for each metric (hence above 350 lines), for batches and several processes.
+"""Streaming classes over the functional cores, one for each metric (hence above 350 lines), for batches and several
+processes.
 
-Apart from the cores because importing torchmetrics costs seconds. Each class states its direction, the template of its protocol id and
-its minimum N, keeps states that add up or concatenate across processes, and lets the core in the metric's own file compute the number.
+Apart from the cores because importing torchmetrics costs seconds. Each class states its direction, the template of its
+protocol id and its minimum N, keeps states that add up or concatenate across processes, and lets the core in the
+metric's own file compute the number.
 """
 
 from __future__ import annotations
@@ -72,7 +74,7 @@ class _Streaming(Metric):
     """What the classes share.
 
     Attributes:
-        metric: canonical name, key of :data:`bench.metrics.catalogue.CATALOGUE`.
+        metric: canonical name, key of :data:`bench.catalogue.metrics.CATALOGUE`.
         protocol: template of the protocol id.
         minimum_n: fewest items that ``compute`` accepts.
     """
@@ -147,7 +149,9 @@ class FrechetDistance(_Streaming):
 
     def compute(self) -> Tensor:
         """The distance, float64."""
-        return torch.tensor(frechet_from_statistics(*self._statistics("real"), *self._statistics("fake")), dtype=torch.float64)
+        return torch.tensor(
+            frechet_from_statistics(*self._statistics("real"), *self._statistics("fake")), dtype=torch.float64
+        )
 
 
 class _Pooled(_Streaming):
@@ -165,7 +169,9 @@ class _Pooled(_Streaming):
     def _pooled(self) -> tuple[NDArray[Any], NDArray[Any]]:
         pooled = []
         for state in (self.first, self.second):
-            pooled.append(_array(state if isinstance(state, Tensor) else torch.cat(state) if state else torch.zeros(0, 1)))
+            pooled.append(
+                _array(state if isinstance(state, Tensor) else torch.cat(state) if state else torch.zeros(0, 1))
+            )
         return pooled[0], pooled[1]
 
 
@@ -224,7 +230,10 @@ class PrecisionRecallDensityCoverage(_Pooled):
         """``precision``, ``recall``, ``density`` and ``coverage``, float64."""
         real, fake = self._pooled()
         require_minimum(min(len(real), len(fake)), self.minimum_n, "precision and recall")
-        return {k: torch.tensor(v, dtype=torch.float64) for k, v in precision_recall_density_coverage(real, fake, self.k).items()}
+        return {
+            k: torch.tensor(v, dtype=torch.float64)
+            for k, v in precision_recall_density_coverage(real, fake, self.k).items()
+        }
 
 
 class RetrievalAtK(_Pooled):
@@ -327,7 +336,10 @@ class CodebookUsage(_Streaming):
 
     def compute(self) -> dict[str, Tensor]:
         """``usage``, ``perplexity`` and ``dead``, float64."""
-        return {name: torch.tensor(value, dtype=torch.float64) for name, value in usage_from_counts(_array(self.counts)).items()}
+        return {
+            name: torch.tensor(value, dtype=torch.float64)
+            for name, value in usage_from_counts(_array(self.counts)).items()
+        }
 
 
 class PeakSignalToNoise(_Ratio):
@@ -443,7 +455,9 @@ class ZeroShotAccuracy(_Streaming):
         """``image_emb``: ``(N, D)``; ``labels``: ``(N,)`` true classes."""
         truth = _array(labels)
         correct = zero_shot_accuracy(_array(image_emb), self.class_text_emb, truth)["correct"]
-        self.right += torch.from_numpy(np.bincount(truth, weights=correct, minlength=len(self.right))).to(self.right.device)
+        self.right += torch.from_numpy(np.bincount(truth, weights=correct, minlength=len(self.right))).to(
+            self.right.device
+        )
         self.seen += torch.from_numpy(np.bincount(truth, minlength=len(self.seen))).to(self.seen.device)
 
     def compute(self) -> dict[str, Tensor]:
@@ -458,7 +472,8 @@ class CompositionalAccuracy(_Streaming):
 
     >>> seen = Detections(np.array([1]), np.array([[3]]), np.array([[0]]), np.zeros((1, 1, 2)), np.ones((1, 1)))
     >>> metric = CompositionalAccuracy()
-    >>> metric.update(seen, Asked(np.array([1]), np.array([[3]]), np.array([[5]]), np.array([-1])))  # right digit, wrong colour
+    >>> # right digit, wrong colour
+    >>> metric.update(seen, Asked(np.array([1]), np.array([[3]]), np.array([[5]]), np.array([-1])))
     >>> result = metric.compute()
     >>> float(result["digits_right"]), float(result["colours_right"]), float(result["both_right"])
     (1.0, 0.0, 0.0)
@@ -485,7 +500,8 @@ class CompositionalAccuracy(_Streaming):
         self.count += torch.from_numpy((~np.isnan(values)).sum(axis=1)).to(self.count.device)
 
     def compute(self) -> dict[str, Tensor]:
-        """Mean of each field of :class:`bench.metrics.compositional.Composition`; nan for relations if none was asked."""
+        """Mean of each field of :class:`bench.metrics.compositional.Composition`; nan for relations if none was
+        asked."""
         return dict(zip(self.names, self.total / self.count, strict=True))
 
 

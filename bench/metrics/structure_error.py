@@ -1,7 +1,9 @@
-"""Texture structure error and copied share: garbage on one side, verbatim copying on the other (the trade of Efros and Leung 1999).
+"""Texture structure error and copied share: garbage on one side, verbatim copying on the other (the trade of Efros and
+Leung 1999).
 
-A synthesised texture should consist of neighbourhoods that occur in the exemplar (small structure error, as in the bidirectional
-similarity of Simakov et al. 2008, coherence term) without being one large copy of it (small copied share).
+A synthesised texture should consist of neighbourhoods that occur in the exemplar (small structure error, as in the
+bidirectional similarity of Simakov et al. 2008, coherence term) without being one large copy of it (small copied
+share).
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from bench.errors import BenchError
+from bench.base.errors import BenchError
 from bench.metrics.hashing import hash_windows
 from bench.metrics.neighbours import nearest
 
@@ -32,9 +34,15 @@ def _canvas(image: NDArray[Any]) -> NDArray[Any]:
 def _pair(output: NDArray[Any], exemplar: NDArray[Any], size: int) -> tuple[NDArray[Any], NDArray[Any]]:
     output, exemplar = _canvas(output), _canvas(exemplar)
     if output.shape[2] != exemplar.shape[2]:
-        raise BenchError(f"structure_error: a texture of {output.shape[2]} channels cannot be compared with one of {exemplar.shape[2]}")
+        raise BenchError(
+            f"structure_error: a texture of {output.shape[2]} channels cannot be compared with one of "
+            f"{exemplar.shape[2]}"
+        )
     if min(*output.shape[:2], *exemplar.shape[:2]) < size:
-        raise BenchError(f"structure_error: patches of {size} pixels do not fit textures of {output.shape[:2]} and {exemplar.shape[:2]}")
+        raise BenchError(
+            f"structure_error: patches of {size} pixels do not fit textures of {output.shape[:2]} and "
+            f"{exemplar.shape[:2]}"
+        )
     return output, exemplar
 
 
@@ -44,8 +52,11 @@ def _patches(image: NDArray[Any], size: int, stride: int) -> NDArray[Any]:
     return windows.reshape(-1, size * size * image.shape[2])
 
 
-def patch_errors(output: NDArray[Any], exemplar: NDArray[Any], size: int, *, stride: int = 2, limit: int = 40_000, seed: int = 0) -> Floats:
-    """Mean squared difference a pixel of each output patch to its nearest exemplar patch, in squared units of a 0-1 range, ``(P,)``.
+def patch_errors(
+    output: NDArray[Any], exemplar: NDArray[Any], size: int, *, stride: int = 2, limit: int = 40_000, seed: int = 0
+) -> Floats:
+    """Mean squared difference a pixel of each output patch to its nearest exemplar patch, in squared units of a 0-1
+    range, ``(P,)``.
 
     Args:
         output: synthesised texture, uint8 ``(H, W)`` or ``(H, W, C)``.
@@ -81,7 +92,10 @@ def structure_error(
     >>> structure_error(stripes[:20, 1:21], stripes)["value"], structure_error(stripes.T, stripes)["value"] > 0.4
     (0.0, True)
     """
-    values = {f"size={size}": float(patch_errors(output, exemplar, size, stride=stride, limit=limit, seed=seed).mean()) for size in sizes}
+    values = {
+        f"size={size}": float(patch_errors(output, exemplar, size, stride=stride, limit=limit, seed=seed).mean())
+        for size in sizes
+    }
     return {"value": float(np.mean(list(values.values()))), **values}
 
 

@@ -1,11 +1,12 @@
-"""Total variation: how far two distributions over the same states are apart (Levin, Peres and Wilmer 2009, proposition 4.2)."""
+"""Total variation: how far two distributions over the same states are apart (Levin, Peres and Wilmer 2009, proposition
+4.2)."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bench.errors import BenchError
+from bench.base.errors import BenchError
 
 __all__ = ["total_variation"]
 
@@ -26,6 +27,8 @@ def total_variation(p: ArrayLike, q: ArrayLike) -> float:
     a, b = np.asarray(p, dtype=np.float64), np.asarray(q, dtype=np.float64)
     if a.ndim != 1 or a.shape != b.shape:
         raise BenchError(f"total_variation: distributions of shapes {a.shape} and {b.shape}")
-    if min(a.min(initial=0.0), b.min(initial=0.0)) < 0 or not (np.isfinite(a.sum() + b.sum()) and a.sum() > 0 and b.sum() > 0):
+    if min(a.min(initial=0.0), b.min(initial=0.0)) < 0 or not (
+        np.isfinite(a.sum() + b.sum()) and a.sum() > 0 and b.sum() > 0
+    ):
         raise BenchError("total_variation: needs finite values that are not negative and not all zero")
     return float(np.abs(a / a.sum() - b / b.sum()).sum() / 2)

@@ -1,11 +1,12 @@
-"""Do vectors find those words similar that people do? Spearman's rank correlation over pairs of words (Finkelstein et al. 2002)."""
+"""Do vectors find those words similar that people do? Spearman's rank correlation over pairs of words (Finkelstein et
+al. 2002)."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bench.errors import BenchError
+from bench.base.errors import BenchError
 from bench.metrics.arrays import unit_rows
 
 __all__ = ["pair_cosines", "spearman", "spearman_interval", "spearman_pseudo_values"]
@@ -66,7 +67,9 @@ def spearman(x: ArrayLike, y: ArrayLike) -> float:
     return float(_correlation(_ranks(a), _ranks(b)))
 
 
-def spearman_interval(x: ArrayLike, y: ArrayLike, seed: int, *, confidence: float = 0.95, repeats: int = 2000) -> tuple[float, float]:
+def spearman_interval(
+    x: ArrayLike, y: ArrayLike, seed: int, *, confidence: float = 0.95, repeats: int = 2000
+) -> tuple[float, float]:
     """Percentile bootstrap over items, ranks taken anew in every resample.
 
     >>> low, high = spearman_interval(range(20), [*range(10), *range(19, 9, -1)], seed=0)
@@ -84,9 +87,11 @@ def spearman_interval(x: ArrayLike, y: ArrayLike, seed: int, *, confidence: floa
 
 
 def spearman_pseudo_values(x: ArrayLike, y: ArrayLike) -> Floats:
-    """Jackknife pseudo-values ``n r - (n - 1) r_without_i``, one an item: ``(N,)``. Their mean is the correlation less its bias.
+    """Jackknife pseudo-values ``n r - (n - 1) r_without_i``, one an item: ``(N,)``. Their mean is the correlation less
+    its bias.
 
-    Two models judged on the same items are compared by the differences of theirs (Efron and Tibshirani 1993, section 11.5).
+    Two models judged on the same items are compared by the differences of theirs (Efron and Tibshirani 1993, section
+    11.5).
 
     >>> spearman_pseudo_values([1, 2, 3, 4, 5], [1, 2, 3, 4, 5]).tolist()
     [1.0, 1.0, 1.0, 1.0, 1.0]
@@ -94,5 +99,7 @@ def spearman_pseudo_values(x: ArrayLike, y: ArrayLike) -> Floats:
     a, b = _checked(x, y)
     n = len(a)
     others = np.arange(n - 1) + (np.arange(n - 1) >= np.arange(n)[:, None])  # (N, N - 1)
-    left_out = np.concatenate([_correlation(_ranks(a[rows]), _ranks(b[rows])) for rows in np.array_split(others, max(1, n // 100))])
+    left_out = np.concatenate(
+        [_correlation(_ranks(a[rows]), _ranks(b[rows])) for rows in np.array_split(others, max(1, n // 100))]
+    )
     return np.asarray(n * spearman(a, b) - (n - 1) * left_out)

@@ -1,4 +1,5 @@
-"""Zero-shot classification by class descriptions (Radford et al. 2021, "CLIP", sec. 3.1): prompt templates, alone and as an ensemble."""
+"""Zero-shot classification by class descriptions (Radford et al. 2021, "CLIP", sec. 3.1): prompt templates, alone and
+as an ensemble."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bench.errors import BenchError
+from bench.base.errors import BenchError
 from bench.metrics.arrays import unit_rows
 
 __all__ = ["class_weights", "zero_shot_accuracy", "zero_shot_predictions"]
@@ -17,7 +18,8 @@ Ints = NDArray[np.int64]
 
 
 def class_weights(class_text_emb: ArrayLike) -> Floats:
-    """``(K, D)`` unit vectors from ``(K, D)``, or from ``(K, T, D)``: each template normalised, averaged, normalised again."""
+    """``(K, D)`` unit vectors from ``(K, D)``, or from ``(K, T, D)``: each template normalised, averaged, normalised
+    again."""
     weights = unit_rows(class_text_emb)
     if weights.ndim == 3:
         weights = unit_rows(weights.mean(axis=1))
@@ -30,7 +32,9 @@ def zero_shot_predictions(image_emb: ArrayLike, class_text_emb: ArrayLike) -> In
     """The class of the nearest description for each picture, ``(N,)``."""
     images, weights = unit_rows(image_emb), class_weights(class_text_emb)
     if images.ndim != 2 or images.shape[1] != weights.shape[1]:
-        raise BenchError(f"zero_shot_accuracy: image embeddings {images.shape} do not fit class embeddings {weights.shape}")
+        raise BenchError(
+            f"zero_shot_accuracy: image embeddings {images.shape} do not fit class embeddings {weights.shape}"
+        )
     return np.asarray((images @ weights.T).argmax(axis=1), dtype=np.int64)
 
 
@@ -43,8 +47,8 @@ def zero_shot_accuracy(image_emb: ArrayLike, class_text_emb: ArrayLike, labels: 
         labels: ``(N,)`` true classes in ``[0, K)``.
 
     Returns:
-        ``accuracy``, ``mean_per_class`` (over the classes that occur), ``chance`` (1 / K), ``correct`` ``(N,)`` float 0/1,
-        ``predictions`` ``(N,)`` and ``per_class`` ``(K,)`` (nan where a class does not occur).
+        ``accuracy``, ``mean_per_class`` (over the classes that occur), ``chance`` (1 / K), ``correct`` ``(N,)`` float
+        0/1, ``predictions`` ``(N,)`` and ``per_class`` ``(K,)`` (nan where a class does not occur).
 
     >>> result = zero_shot_accuracy([[1, 0], [1, 0], [0, 1]], [[1.0, 0.1], [0.1, 1.0]], [0, 1, 1])
     >>> round(result["accuracy"], 3), result["mean_per_class"], result["chance"]
@@ -54,7 +58,10 @@ def zero_shot_accuracy(image_emb: ArrayLike, class_text_emb: ArrayLike, labels: 
     truth = np.asarray(labels, dtype=np.int64)
     classes = np.asarray(class_text_emb).shape[0]
     if truth.shape != predictions.shape or len(truth) == 0 or truth.min() < 0 or truth.max() >= classes:
-        raise BenchError(f"zero_shot_accuracy: labels must be {predictions.shape} integers in [0, {classes}), got shape {truth.shape}")
+        raise BenchError(
+            f"zero_shot_accuracy: labels must be {predictions.shape} integers in [0, {classes}), got shape "
+            f"{truth.shape}"
+        )
     correct = (predictions == truth).astype(np.float64)
     counts = np.bincount(truth, minlength=classes)
     with np.errstate(invalid="ignore"):

@@ -83,7 +83,8 @@ def rotary_matrix(position: int, dim: int, base: float = 10_000.0) -> Tensor:
 
 
 def apply_rotary(x: Tensor, angles: Tensor) -> Tensor:
-    """Rotate each pair of features (2i, 2i+1) by its angle: ``R x`` of eq. 16 as a complex product, in float32 or better.
+    """Rotate each pair of features (2i, 2i+1) by its angle: ``R x`` of eq. 16 as a complex product, in float32 or
+    better.
 
     Args:
         x: ``(..., T, D)``.
@@ -102,11 +103,13 @@ def apply_rotary(x: Tensor, angles: Tensor) -> Tensor:
 class Positions(nn.Module):
     """Positions added to the embeddings; ``none`` and ``rotary`` (which turns queries and keys instead) add nothing.
 
-    ``sinusoidal`` also scales the embeddings by the root of their width, without which they grow or vanish beside the fixed sines.
+    ``sinusoidal`` also scales the embeddings by the root of their width, without which they grow or vanish beside the
+    fixed sines.
 
     Args:
         kind: one of ``POSITIONS``.
-        max_len: rows of the learned table; a position beyond it takes the last row, for there is nothing better to take.
+        max_len: rows of the learned table; a position beyond it takes the last row, for there is nothing better to
+            take.
         dim: features.
 
     Raises:
@@ -121,7 +124,9 @@ class Positions(nn.Module):
             raise ValueError(f"positions must be one of {', '.join(POSITIONS)}, not {kind!r}")
         self.kind, self.dim = kind, dim
         self.learned = nn.Parameter(torch.empty(max_len, dim).normal_(std=0.02)) if kind == "learned" else None
-        self.register_buffer("table", sinusoidal_positions(max_len, dim) if kind == "sinusoidal" else torch.empty(0), persistent=False)
+        self.register_buffer(
+            "table", sinusoidal_positions(max_len, dim) if kind == "sinusoidal" else torch.empty(0), persistent=False
+        )
 
     def forward(self, x: Tensor, start: int = 0) -> Tensor:
         """``(B, T, D)`` embeddings of the tokens at positions ``start, start + 1, ...``, with their positions added."""
@@ -158,7 +163,9 @@ class KVCache:
         batch, heads, count, dim = keys.shape
         end = self.length + count
         if end > self.max_len:
-            raise ValueError(f"the cache holds {self.max_len} tokens, not {end}: call reset() and feed the last ones again")
+            raise ValueError(
+                f"the cache holds {self.max_len} tokens, not {end}: call reset() and feed the last ones again"
+            )
         if self._keys is None or self._values is None:
             self._keys = keys.new_empty(batch, heads, self.max_len, dim)
             self._values = values.new_empty(batch, heads, self.max_len, dim)
@@ -258,7 +265,9 @@ class Attention(nn.Module):
         batch, queries, dim = x.shape
         source = x if context is None else context
         q = self.query(x).view(batch, queries, self.heads, self.head_dim).transpose(1, 2)  # (B, H, T, d)
-        k, v = self.key_value(source).view(batch, source.shape[1], 2, self.heads, self.head_dim).permute(2, 0, 3, 1, 4)  # (B, H, S, d)
+        k, v = (
+            self.key_value(source).view(batch, source.shape[1], 2, self.heads, self.head_dim).permute(2, 0, 3, 1, 4)
+        )  # (B, H, S, d)
         if self.rotary:
             start = cache.length if cache is not None else 0
             q, k = self._rotate(q, start), self._rotate(k, start)
@@ -269,7 +278,9 @@ class Attention(nn.Module):
             if self.causal and mask is None and queries == k.shape[2]:
                 mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True)
             else:
-                mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=self._allowed(queries, k.shape[2], mask, x.device))
+                mixed = F.scaled_dot_product_attention(
+                    q, k, v, attn_mask=self._allowed(queries, k.shape[2], mask, x.device)
+                )
         else:
             scores = (q * (1 / math.sqrt(self.head_dim))) @ k.transpose(-2, -1)  # (B, H, T, S)
             allowed = self._allowed(queries, k.shape[2], mask, x.device)
@@ -315,7 +326,9 @@ class TransformerBlock(nn.Module):
         self.attention_norm = nn.LayerNorm(dim)
         self.attention = Attention(dim, heads, rotary=rotary, causal=causal, form=form, max_len=max_len, bias=bias)
         self.cross_norm = nn.LayerNorm(dim) if context_dim is not None else None
-        self.cross = Attention(dim, heads, context_dim=context_dim, form=form, bias=bias) if context_dim is not None else None
+        self.cross = (
+            Attention(dim, heads, context_dim=context_dim, form=form, bias=bias) if context_dim is not None else None
+        )
         self.mlp_norm = nn.LayerNorm(dim) if hidden else None
         self.mlp = nn.Sequential(nn.Linear(dim, hidden), nn.GELU(), nn.Linear(hidden, dim)) if hidden else None
 
@@ -327,7 +340,8 @@ class TransformerBlock(nn.Module):
         cache: KVCache | None = None,
         context_mask: Tensor | None = None,
     ) -> Tensor:
-        """``(B, T, D)`` to ``(B, T, D)``; ``mask`` is for self-attention, ``context_mask`` ``(B, 1 or T, S)`` for the context."""
+        """``(B, T, D)`` to ``(B, T, D)``; ``mask`` is for self-attention, ``context_mask`` ``(B, 1 or T, S)`` for the
+        context."""
         x = x + self.attention(self.attention_norm(x), mask=mask, cache=cache)
         if self.cross is not None and self.cross_norm is not None:
             x = x + self.cross(self.cross_norm(x), context=context, mask=context_mask)

@@ -1,8 +1,9 @@
 """Building blocks of the convolutional networks, and the two ends of every one of them: bytes in, bytes out.
 
-Two facts of CPU kernels shaped this file. ``GroupNorm`` with several groups is several times slower than with one, so one
-group is the default. And a network's output for one picture can depend, in its last bits, on how many pictures stand in
-the batch, so :func:`in_chunks` always feeds batches of one size: the result for a picture is then the same in any company.
+Two facts of CPU kernels shaped this file. ``GroupNorm`` with several groups is several times slower than with one, so
+one group is the default. And a network's output for one picture can depend, in its last bits, on how many pictures
+stand in the batch, so :func:`in_chunks` always feeds batches of one size: the result for a picture is then the same in
+any company.
 """
 
 from __future__ import annotations
@@ -57,7 +58,8 @@ class ConvNormAct(nn.Sequential):
 
 
 class ResBlock(nn.Module):
-    """Pre-activation residual block (He et al. 2016, "Identity mappings", figure 4e): x + F(x), F = (norm, act, conv) twice.
+    """Pre-activation residual block (He et al. 2016, "Identity mappings", figure 4e): x + F(x), F = (norm, act, conv)
+    twice.
 
     With ``stride`` 2 or another number of output channels the shortcut is a 1x1 convolution of the activated input (the
     same paper's rule for blocks that change shape).
@@ -79,7 +81,9 @@ class ResBlock(nn.Module):
         self.norm2 = norm2d(channels_out, kind)
         self.conv2 = nn.Conv2d(channels_out, channels_out, 3, 1, 1)
         self.act = activation()
-        self.shortcut = nn.Conv2d(channels_in, channels_out, 1, stride) if stride != 1 or channels_in != channels_out else None
+        self.shortcut = (
+            nn.Conv2d(channels_in, channels_out, 1, stride) if stride != 1 or channels_in != channels_out else None
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """``(N, in, H, W) -> (N, out, H / stride, W / stride)``."""
@@ -98,7 +102,8 @@ class Downsample(nn.Conv2d):
 
 
 class Upsample(nn.Sequential):
-    """Convolution to four times the channels, then pixel shuffle: ``(N, in, H, W) -> (N, out, 2H, 2W)``, no chequerboard of overlaps."""
+    """Convolution to four times the channels, then pixel shuffle: ``(N, in, H, W) -> (N, out, 2H, 2W)``, no
+    chequerboard of overlaps."""
 
     def __init__(self, channels_in: int, channels_out: int, kernel: int = 1) -> None:
         super().__init__(nn.Conv2d(channels_in, 4 * channels_out, kernel, 1, kernel // 2), nn.PixelShuffle(2))
@@ -130,7 +135,8 @@ def ready(module: nn.Module, device: str) -> None:
 
 @torch.no_grad()
 def in_chunks(function: Callable[[Tensor], Tensor], items: Tensor, size: int = 64) -> Tensor:
-    """``function`` over the first axis of ``items`` in batches of exactly ``size``; copies of its first item fill up the last one.
+    """``function`` over the first axis of ``items`` in batches of exactly ``size``; copies of its first item fill up
+    the last one.
 
     Args:
         function: ``(size, ...) -> (size, ...)``, each output item a function of its own input item.

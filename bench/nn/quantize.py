@@ -41,7 +41,8 @@ def nearest_codes(vectors: Tensor, codebook: Tensor) -> Tensor:
 
 
 def straight_through(z: Tensor, quantized: Tensor) -> Tensor:
-    """The value of ``quantized`` with the gradient of ``z`` (section 3.2: the gradient is copied past the quantiser)."""
+    """The value of ``quantized`` with the gradient of ``z`` (section 3.2: the gradient is copied past the
+    quantiser)."""
     return z + (quantized - z).detach()
 
 
@@ -71,7 +72,8 @@ class VectorQuantizer(nn.Module):
         size: K.
         dim: D.
         kind: how the codebook learns.
-        init: ``uniform``: each number in +-1/K; ``normal``: standard normal. Drawn from torch's generator, alike for every ``kind``.
+        init: ``uniform``: each number in +-1/K; ``normal``: standard normal. Drawn from torch's generator, alike for
+            every ``kind``.
         decay: gamma of eqs. 6 and 7.
         restart_below: a code whose moving count is under this share of the mean count ...
         restart_after: ... and that was unused for so many steps is restarted ...
@@ -124,7 +126,8 @@ class VectorQuantizer(nn.Module):
         return F.embedding(codes, self.codebook).permute(0, 3, 1, 2)
 
     def forward(self, z: Tensor, generator: torch.Generator | None = None) -> Quantized:
-        """Quantise ``(N, D, h, w)`` encoder outputs, in float32 whatever the autocast; in training mode the codebook learns.
+        """Quantise ``(N, D, h, w)`` encoder outputs, in float32 whatever the autocast; in training mode the codebook
+        learns.
 
         Args:
             z: encoder outputs.
@@ -151,7 +154,9 @@ class VectorQuantizer(nn.Module):
     @torch.no_grad()
     def _update(self, flat: Tensor, codes: Tensor, frequency: Tensor, generator: torch.Generator | None) -> None:
         sums = torch.zeros_like(self.sums).index_add_(0, codes, flat)
-        if dist.is_available() and dist.is_initialized():  # the batch is spread over processes: the codebook sees all of it
+        if (
+            dist.is_available() and dist.is_initialized()
+        ):  # the batch is spread over processes: the codebook sees all of it
             dist.all_reduce(sums)
             dist.all_reduce(frequency)
             parts = [torch.empty_like(flat) for _ in range(dist.get_world_size())]
@@ -165,7 +170,9 @@ class VectorQuantizer(nn.Module):
             self._restart(flat, generator)
         # eq. 8; a code without any mass stays where it is
         alive = self.counts > 1e-5
-        self.codebook.copy_(torch.where(alive[:, None], self.sums / self.counts.clamp_min(1e-5)[:, None], self.codebook))
+        self.codebook.copy_(
+            torch.where(alive[:, None], self.sums / self.counts.clamp_min(1e-5)[:, None], self.codebook)
+        )
 
     def _restarts_now(self) -> bool:
         step = int(self.steps)

@@ -1,11 +1,12 @@
 """One U-Net for pixels and for latents (Ronneberger et al. 2015; as a noise predictor Ho et al. 2020, appendix B).
 
-Time (and class) enter each residual block as scale and shift after its second norm (FiLM; Dhariwal and Nichol 2021, section 3,
-"adaptive group normalisation"); text enters by cross-attention (Rombach et al. 2022, section 3.3). The last layer of every residual branch
-starts at zero, so that the network starts as the identity on its skips.
+Time (and class) enter each residual block as scale and shift after its second norm (FiLM; Dhariwal and Nichol 2021,
+section 3, "adaptive group normalisation"); text enters by cross-attention (Rombach et al. 2022, section 3.3). The last
+layer of every residual branch starts at zero, so that the network starts as the identity on its skips.
 
-Choices measured in short CPU runs: one group in GroupNorm (several are many times slower in channels-last bf16), attention written out,
-``patch`` = space-to-depth at the entrance (28x28x1 -> 14x14x4: a quarter of the positions for the same picture).
+Choices measured in short CPU runs: one group in GroupNorm (several are many times slower in channels-last bf16),
+attention written out, ``patch`` = space-to-depth at the entrance (28x28x1 -> 14x14x4: a quarter of the positions for
+the same picture).
 """
 
 from __future__ import annotations
@@ -39,8 +40,8 @@ class UNetConfig:
         patch: space-to-depth factor at the entrance and depth-to-space at the exit.
         groups: groups of the normalisation.
         skips: connect the way down with the way up; False is an ablation.
-        coordinates: two more input channels that say where a pixel lies, y and x from -1 to 1 (Liu et al. 2018, CoordConv): attention
-            itself does not know left from right.
+        coordinates: two more input channels that say where a pixel lies, y and x from -1 to 1 (Liu et al. 2018,
+            CoordConv): attention itself does not know left from right.
         steps: number of diffusion steps (rows of the time table).
         form: form of attention, see :class:`bench.nn.attention.Attention`.
     """
@@ -126,7 +127,9 @@ class _Stage(nn.Module):
     def __init__(self, inputs: int, outputs: int, config: UNetConfig, attend: bool) -> None:
         super().__init__()
         self.block = ResBlock(inputs, outputs, config.embedding, config.groups)
-        self.attention = SpatialAttention(outputs, config.heads, config.context_dim, config.groups, config.form) if attend else None
+        self.attention = (
+            SpatialAttention(outputs, config.heads, config.context_dim, config.groups, config.form) if attend else None
+        )
 
     def forward(self, x: Tensor, vector: Tensor, context: Tensor | None, mask: Tensor | None) -> Tensor:
         x = self.block(x, vector)
@@ -145,7 +148,9 @@ class UNet(nn.Module):
     def __init__(self, config: UNetConfig) -> None:
         super().__init__()
         if any(not 0 <= level < len(config.widths) for level in config.attention):
-            raise ValueError(f"attention levels {config.attention} do not exist: the levels are 0 to {len(config.widths) - 1}")
+            raise ValueError(
+                f"attention levels {config.attention} do not exist: the levels are 0 to {len(config.widths) - 1}"
+            )
         self.config = config
         c, widths = config, config.widths
         inner = config.channels * config.patch**2

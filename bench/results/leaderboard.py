@@ -1,4 +1,5 @@
-"""The one table behind every form of the leaderboard: rows with ranks -> JSON, CSV, and the wide tables of ``tables.py``."""
+"""The one table behind every form of the leaderboard: rows with ranks -> JSON, CSV, and the wide tables of
+``tables.py``."""
 
 from __future__ import annotations
 
@@ -9,12 +10,22 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from bench.errors import BenchError
-from bench.registry import FAMILIES
+from bench.base.errors import BenchError
+from bench.catalogue.families import FAMILIES
 from bench.results.records import SCHEMA_VERSION, Record
-from bench.results.statistics import rank_with_ties
+from bench.stats.intervals import rank_with_ties
 
-__all__ = ["COST_METRICS", "ColumnKey", "Row", "build_rows", "column_key", "from_csv", "rows_from_json", "to_csv", "to_json"]
+__all__ = [
+    "COST_METRICS",
+    "ColumnKey",
+    "Row",
+    "build_rows",
+    "column_key",
+    "from_csv",
+    "rows_from_json",
+    "to_csv",
+    "to_json",
+]
 
 COST_METRICS = ("train_seconds", "train_flops", "parameters", "peak_memory_bytes", "sample_seconds_per_item")
 """The metrics that say what a number cost."""
@@ -29,7 +40,8 @@ class Row:
 
     Attributes:
         record: the measurement.
-        rank: 1 = best among the generators of its column; None for floors, ceilings, memorisers, neutral metrics and missing values.
+        rank: 1 = best among the generators of its column; None for floors, ceilings, memorisers, neutral metrics and
+            missing values.
         tied: another generator has the same rank: the data cannot tell them apart.
     """
 
@@ -59,7 +71,10 @@ def build_rows(records: Iterable[Record]) -> list[Row]:
     for i, record in enumerate(ordered):
         identity = (*column_key(record), record.generator, record.variant, record.seed)
         if identity in seen:
-            raise BenchError(f"{record.generator} ({record.variant or 'no variant'}) reports {record.metric} twice under {record.protocol}")
+            raise BenchError(
+                f"{record.generator} ({record.variant or 'no variant'}) reports {record.metric} twice under "
+                f"{record.protocol}"
+            )
         seen.add(identity)
         columns[column_key(record)].append(i)
     rows = [Row(record) for record in ordered]
@@ -96,7 +111,10 @@ def rows_from_json(document: Mapping[str, Any]) -> list[Row]:
         BenchError: another schema version.
     """
     if document.get("schema_version") != SCHEMA_VERSION:
-        raise BenchError(f"leaderboard.json has schema version {document.get('schema_version')!r}, this program reads {SCHEMA_VERSION}")
+        raise BenchError(
+            f"leaderboard.json has schema version {document.get('schema_version')!r}, this program reads "
+            f"{SCHEMA_VERSION}"
+        )
     rows = []
     for row in document["rows"]:
         values = dict(row)

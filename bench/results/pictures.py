@@ -1,6 +1,7 @@
 """Pictures for the report, and the schema of the ``extras`` that an evaluation hands to it.
 
-``Evaluation.extras`` is small JSON. Every key is optional and every list may hold several items; unknown keys are ignored::
+``Evaluation.extras`` is small JSON. Every key is optional and every list may hold several items; unknown keys are
+ignored::
 
     extras = {
         "gallery": [{                      # a grid of samples; the report puts the real row first, then the models
@@ -10,22 +11,26 @@
             "alt": "Ten generated digits, 0 to 9",          # required: what a blind reader is told
             "columns": 10,                 # how many pictures stand in one row of the grid
             "captions": ["zero", ...],     # optional: one for each picture (the prompts, the asked classes)
-            "neighbours_png": png_data_uri(grid(nearest, columns=10)),  # optional: nearest training item of each, same order
-            "real_png": png_data_uri(grid(real, columns=10)),           # optional: real pictures for the same captions
-            "source_png": ...,             # optional: exemplar (textures) or originals (codecs)
+            "neighbours_png": png_data_uri(grid(nearest, columns=10)),  # optional: nearest training item of each, same
+            order "real_png": png_data_uri(grid(real, columns=10)),           # optional: real pictures for the same
+            captions "source_png": ...,             # optional: exemplar (textures) or originals (codecs)
         }],
-        "texts": [{"title": "Kneser-Ney, n = 5", "variant": "n=5,smoothing=kneser_ney", "prompt": "To be", "text": "..."}],
-        "strips": [{"title": "Noise to digit", "variant": "...", "png": ..., "alt": "...", "captions": ["t=999", ..., "t=0"]}],
-        "tables": [{"title": "Ladder of known degradations", "columns": ["what", "FID"], "rows": [["blur 1.0", 355.0]], "note": ""}],
-        "curves": [{"title": "FID against DDIM steps", "x": "steps", "y": "FID", "log_x": True, "log_y": True,
+        "texts": [{"title": "Kneser-Ney, n = 5", "variant": "n=5,smoothing=kneser_ney", "prompt": "To be", "text":
+        "..."}], "strips": [{"title": "Noise to digit", "variant": "...", "png": ..., "alt": "...", "captions":
+        ["t=999", ..., "t=0"]}], "tables": [{"title": "Ladder of known degradations", "columns": ["what", "FID"],
+        "rows": [["blur 1.0", 355.0]], "note": ""}], "curves": [{"title": "FID against DDIM steps", "x": "steps", "y":
+        "FID", "log_x": True, "log_y": True,
                     "series": [{"name": "ddim", "points": [[1, 2457.0], [2, 2352.0]]}]}],
-        "videos": [{"title": "Endless play", "variant": "", "mp4": "data:video/mp4;base64,...", "poster": png_data_uri(frame),
-                    "alt": "A pendulum that swings for ever", "note": "", "loop": True}],   # H.264 in yuv420p plays everywhere
-        "figures": [{"title": "Transition matrix", "png": ..., "alt": "...", "note": "", "density": 2}],  # pixels for each of the page's
-        "notes": ["one plain sentence that a reader needs beside the numbers"],
+        "videos": [{"title": "Endless play", "variant": "", "mp4": "data:video/mp4;base64,...", "poster":
+        png_data_uri(frame),
+                    "alt": "A pendulum that swings for ever", "note": "", "loop": True}],   # H.264 in yuv420p plays
+                    everywhere
+        "figures": [{"title": "Transition matrix", "png": ..., "alt": "...", "note": "", "density": 2}],  # pixels for
+        each of the page's "notes": ["one plain sentence that a reader needs beside the numbers"],
     }
 
-Use the same prompts and seeds in every model of a family and keep a picture under about 60 kB: at most 10 by 4 small samples.
+Use the same prompts and seeds in every model of a family and keep a picture under about 60 kB: at most 10 by 4 small
+samples.
 """
 
 from __future__ import annotations
@@ -113,7 +118,8 @@ def png_data_uri(image: NDArray[Any], colours: int = 0, dither: bool = True) -> 
 
     Args:
         image: ``(H, W)``, ``(H, W, 1)`` or ``(H, W, 3)``.
-        colours: 2 to 256: an RGB picture keeps this many chosen colours, which takes a third of the bytes for photographs; 0 keeps all.
+        colours: 2 to 256: an RGB picture keeps this many chosen colours, which takes a third of the bytes for
+            photographs; 0 keeps all.
         dither: spread the error of a chosen colour over its neighbours (good for photographs, bad for letters).
 
     >>> png_data_uri(np.zeros((2, 2), np.uint8))[:22]

@@ -1,6 +1,7 @@
 """Everything that the report is made of, read from the files that the other stages left.
 
-Only generators that ``params.yaml`` declares are looked at: taking a block out takes its rows out, whatever files remain.
+Only generators that ``params.yaml`` declares are looked at: taking a block out takes its rows out, whatever files
+remain.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.errors import BenchError
-from bench.files import hash_json, parse_yaml, read_json
+from bench.base.errors import BenchError
+from bench.base.files import hash_json, parse_yaml, read_json
 from bench.results.records import Record
 
 __all__ = ["Entry", "Sources", "cost_records", "gather", "git_commit", "read_history", "read_yaml"]
@@ -116,7 +117,9 @@ def git_commit(root: Path) -> str:
     """Short id of the checked-out commit, with ``+`` where sources were changed since; ``""`` outside git."""
 
     def run(*arguments: str) -> str:
-        return subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(
+            ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True
+        ).stdout.strip()
 
     try:
         commit = run("rev-parse", "--short=12", "HEAD")
@@ -128,12 +131,18 @@ def git_commit(root: Path) -> str:
 
 
 def cost_records(
-    name: str, block: Mapping[str, Any], train: Mapping[str, Any], sample: Mapping[str, Any], variants: list[str], seed: int
+    name: str,
+    block: Mapping[str, Any],
+    train: Mapping[str, Any],
+    sample: Mapping[str, Any],
+    variants: list[str],
+    seed: int,
 ) -> list[Record]:
     """Cost rows in the form of every other row: what training took (once for all variants) and what one sample takes.
 
     Seconds and bytes belong to a machine, so their protocol names device and threads; FLOPs and parameters do not.
-    Training costs are repeated for each variant, so that quality never stands without its cost. ``sample`` is by variant.
+    Training costs are repeated for each variant, so that quality never stands without its cost. ``sample`` is by
+    variant.
     """
     facts = train.get("machine") or {}
     device = str(facts.get("device", "cpu")).partition(":")[0]
@@ -159,18 +168,30 @@ def cost_records(
     for variant in variants or [""]:
         for metric, key, unit, protocol in kinds:
             if isinstance(train.get(key), int | float):
-                rows.append(Record(metric=metric, protocol=protocol, value=float(train[key]), unit=unit, variant=variant, **common))
+                rows.append(
+                    Record(
+                        metric=metric, protocol=protocol, value=float(train[key]), unit=unit, variant=variant, **common
+                    )
+                )
         seconds = (sample.get(variant) or {}).get("seconds_per_item")
         if isinstance(seconds, int | float):
             protocol = f"cost/sampling-time/{machine}"
             rows.append(
-                Record(metric="sample_seconds_per_item", protocol=protocol, value=float(seconds), unit="s", variant=variant, **common)
+                Record(
+                    metric="sample_seconds_per_item",
+                    protocol=protocol,
+                    value=float(seconds),
+                    unit="s",
+                    variant=variant,
+                    **common,
+                )
             )
     return rows
 
 
 def _cost_row(name: str, block: Mapping[str, Any], seed: int, row: Mapping[str, Any]) -> Record:
-    """A cost that the sample stage measured itself (the time of one denoising step), with the generator's identity filled in."""
+    """A cost that the sample stage measured itself (the time of one denoising step), with the generator's identity
+    filled in."""
     identity = {"generator": name, "seed": seed, "split": "", "role": str(block.get("role", "generator"))}
     return Record.from_json({**{key: str(block[key]) for key in ("system", "family", "dataset")}, **identity, **row})
 
@@ -194,22 +215,31 @@ def _optional_json(path: Path) -> dict[str, Any]:
     return dict(read_json(path)) if path.is_file() else {}
 
 
-def _entry(root: Path, name: str, block: Mapping[str, Any], lock: Mapping[str, Any], seed: int, meta: Mapping[str, Any]) -> Entry:
+def _entry(
+    root: Path, name: str, block: Mapping[str, Any], lock: Mapping[str, Any], seed: int, meta: Mapping[str, Any]
+) -> Entry:
     evaluation = _optional_json(root / "evaluations" / f"{name}.json")
     train = _optional_json(root / "runs" / name / "train.json")
     sample = _optional_json(root / "runs" / name / "sample.json").get("variants") or {}
     found = {
         "train": _stage_of(lock, f"models/{name}"),
-        "sample": next((hit for hit in (_stage_of(lock, f"samples/{name}{end}") for end in (".npz", ".jsonl", "")) if hit[0]), ("", {})),
+        "sample": next(
+            (hit for hit in (_stage_of(lock, f"samples/{name}{end}") for end in (".npz", ".jsonl", "")) if hit[0]),
+            ("", {}),
+        ),
         "evaluate": _stage_of(lock, f"evaluations/{name}.json"),
     }
     inputs = {kind: {"deps": stage.get("deps"), "params": stage.get("params")} for kind, (_, stage) in found.items()}
     data = f"data/prepared/{block['dataset']}"
     data_hash = _dependency_hash(found["train"][1], data) or str(meta.get("digest", ""))
-    key = hash_json({"block": {k: v for k, v in block.items() if k != "name"}, "seed": seed, "data": data_hash, "inputs": inputs})[:16]
+    key = hash_json(
+        {"block": {k: v for k, v in block.items() if k != "name"}, "seed": seed, "data": data_hash, "inputs": inputs}
+    )[:16]
     quality = [Record.from_json(row) for row in evaluation.get("records", ())]
     role = str(block.get("role", "generator"))
-    variants = list(dict.fromkeys(record.variant for record in quality if record.role == role))  # not those of a chance row
+    variants = list(
+        dict.fromkeys(record.variant for record in quality if record.role == role)
+    )  # not those of a chance row
     measured = [_cost_row(name, block, seed, row) for facts in sample.values() for row in facts.get("cost") or ()]
     records = [*quality, *measured, *(cost_records(name, block, train, sample, variants, seed) if quality else ())]
     return Entry(
@@ -237,9 +267,15 @@ def gather(root: Path, generators: Mapping[str, Mapping[str, Any]], profile: str
     lock = read_yaml(root / "dvc.lock") if (root / "dvc.lock").is_file() else {}
     names = list(dict.fromkeys(str(block["dataset"]) for block in generators.values()))
     datasets = {name: _optional_json(root / "data" / "prepared" / name / "meta.json") for name in names}
-    entries = {name: _entry(root, name, block, lock, seed, datasets[str(block["dataset"])]) for name, block in generators.items()}
+    entries = {
+        name: _entry(root, name, block, lock, seed, datasets[str(block["dataset"])])
+        for name, block in generators.items()
+    }
     for entry in entries.values():
         for record in entry.records:
             if record.generator != entry.name:
-                raise BenchError(f"evaluations/{entry.name}.json holds a record of {record.generator!r}: run `dvc repro -f` on that stage")
+                raise BenchError(
+                    f"evaluations/{entry.name}.json holds a record of {record.generator!r}: run `dvc repro -f` on "
+                    "that stage"
+                )
     return Sources(entries=entries, datasets=datasets, commit=git_commit(root), profile=profile, seed=seed)

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.base.files import read_json, write_json
+from bench.base.seeds import generator
 from bench.contracts import Floats, RunContext
-from bench.files import read_json, write_json
-from bench.seeds import generator
 
 __all__ = ["Generator", "GeneratorConfig"]
 
@@ -82,7 +82,8 @@ class Generator:
         return "".join(characters[i] for i in drawn)
 
     def save(self, folder: Path) -> None:
-        """Counts as JSON; a neural system would call ``bench.training.save_module``. Never pickle, nothing that tells the time."""
+        """Counts as JSON; a neural system would call ``bench.training.save_module``. Never pickle, nothing that tells
+        the time."""
         write_json(folder / "counts.json", self.counts)
 
     @classmethod

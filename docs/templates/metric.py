@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import BenchError
+from bench.base.errors import BenchError
 
 __all__ = ["contrast"]
 
 
 def contrast(images: NDArray[Any]) -> NDArray[np.float64]:
-    """Root-mean-square contrast of each picture: standard deviation of its values, which lie in 0..255, in units of 0..1.
+    """Root-mean-square contrast of each picture: standard deviation of its values, which lie in 0..255, in units of
+    0..1.
 
     Args:
         images: ``(N, H, W)`` or ``(N, H, W, C)``.

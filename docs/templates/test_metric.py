@@ -7,7 +7,7 @@ import statistics
 import numpy as np
 import pytest
 
-from bench.errors import BenchError
+from bench.base.errors import BenchError
 from bench.metrics.contrast import contrast
 
 

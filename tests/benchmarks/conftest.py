@@ -1,4 +1,5 @@
-"""Speeds are measured by `make bench`, which notes every ratio beside its aim; `make test` runs each program once, for its parity.
+"""Speeds are measured by `make bench`, which notes every ratio beside its aim; `make test` runs each program once, for
+its parity.
 
 A busy machine makes no test fail: what the clock says goes into the table (docs/benchmarks.md), not into an assertion.
 """

@@ -12,8 +12,9 @@ from typing import Any
 
 HEAD = """# Benchmarks
 
-Written by `make bench`. Every peer runs in the same process and takes turns with ours, after both were shown to compute the same; a ratio
-above 1 means that ours is faster. What the clock says is a record, not a test: a busy machine fails nothing.
+Written by `make bench`. Every peer runs in the same process and takes turns with ours, after both were shown to compute
+the same; a ratio above 1 means that ours is faster. What the clock says is a record, not a test: a busy machine fails
+nothing.
 
 """
 _SHOWN = ("ratio", "aim", "reached")
@@ -30,14 +31,22 @@ def _number(value: Any) -> str:
 def table(found: dict[str, Any]) -> str:
     """Markdown: first what has a peer and an aim, then the series."""
     machine = found["machine_info"]
-    lines = [f"Machine: {machine['cpu'].get('brand_raw', machine['machine'])}, {machine['cpu'].get('count', '?')} cores.", ""]
+    lines = [
+        f"Machine: {machine['cpu'].get('brand_raw', machine['machine'])}, {machine['cpu'].get('count', '?')} cores.",
+        "",
+    ]
     lines += ["| benchmark | ratio | aim | reached | measured |", "| --- | ---: | ---: | --- | --- |"]
     for one in found["benchmarks"]:
         extra = dict(one["extra_info"])
         if "ratio" in extra:
-            rest = ", ".join(f"{key.replace('_', ' ')} {_number(value)}" for key, value in extra.items() if key not in _SHOWN)
+            rest = ", ".join(
+                f"{key.replace('_', ' ')} {_number(value)}" for key, value in extra.items() if key not in _SHOWN
+            )
             name = one["name"].removeprefix("test_").replace("_", " ")
-            lines.append(f"| {name} | {_number(extra['ratio'])} | {_number(extra['aim'])} | {_number(extra['reached'])} | {rest} |")
+            lines.append(
+                f"| {name} | {_number(extra['ratio'])} | {_number(extra['aim'])} | {_number(extra['reached'])} | "
+                f"{rest} |"
+            )
     lines += ["", "| series | median | measured |", "| --- | ---: | --- |"]
     for one in found["benchmarks"]:
         extra = dict(one["extra_info"])
@@ -47,7 +56,9 @@ def table(found: dict[str, Any]) -> str:
             name = one["name"].removeprefix("test_").replace("_", " ")
             lines.append(f"| {name} | {_number(one['stats']['median'])} s | {rest} |")
             for row in rows or []:
-                shown = ", ".join(f"{key.replace('_', ' ')} {_number(v)}" for key, v in row.items() if not isinstance(v, list))
+                shown = ", ".join(
+                    f"{key.replace('_', ' ')} {_number(v)}" for key, v in row.items() if not isinstance(v, list)
+                )
                 lines.append(f"| … | {_number(row['seconds'])} s | {shown} |")
     return "\n".join(lines) + "\n"
 

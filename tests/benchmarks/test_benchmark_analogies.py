@@ -1,7 +1,9 @@
-"""The tree against the exact search of image analogies in the same run: first the same definitions, then quality, then time.
+"""The tree against the exact search of image analogies in the same run: first the same definitions, then quality, then
+time.
 
-Both fill the same levels in the same order from the same features with the same kappa and one thread; only the search differs. The exact
-search is no straw man: its distances are matrix products over all pixels of a wave. Rounds alternate, so that a busy machine slows both.
+Both fill the same levels in the same order from the same features with the same kappa and one thread; only the search
+differs. The exact search is no straw man: its distances are matrix products over all pixels of a wave. Rounds
+alternate, so that a busy machine slows both.
 """
 
 from __future__ import annotations
@@ -13,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.by_example.analogy_search import ExactSearch, TreeSearch, nearest
-from bench.by_example.image_analogies import ImageAnalogies
-from bench.by_example.planted_filters import blur
+from bench.families.by_example.analogies.analogy_search import ExactSearch, TreeSearch, nearest
+from bench.families.by_example.analogies.image_analogies import ImageAnalogies
+from bench.families.by_example.analogies.planted_filters import blur
 
 SIDE, CROP, CROPS = 320, 96, 8
 """Of A and of each B: the timed question of the default profile."""
@@ -48,14 +50,17 @@ def decibels(answers: list[Any], truths: list[Picture]) -> float:
 
 
 def test_parity_of_definitions() -> None:
-    """A tree over all components that is asked exactly finds what the exact search finds; so does comparing every candidate."""
+    """A tree over all components that is asked exactly finds what the exact search finds; so does comparing every
+    candidate."""
     rng = np.random.default_rng(0)
     features = np.rint(rng.normal(size=(3000, 55)) * 60).astype(np.float32)
     queries = np.rint(rng.normal(size=(40, 55)) * 60).astype(np.float32)
     everything = np.broadcast_to(np.arange(3000), (40, 3000))
     best, _ = nearest(features, queries, everything)
     exact = ExactSearch(features).shortlist(queries)[:, 0]
-    tree, _ = nearest(features, queries, TreeSearch(features, components=55, neighbours=2, epsilon=0.0).shortlist(queries))
+    tree, _ = nearest(
+        features, queries, TreeSearch(features, components=55, neighbours=2, epsilon=0.0).shortlist(queries)
+    )
     np.testing.assert_array_equal(exact, best)
     np.testing.assert_array_equal(tree, best)
 
@@ -86,7 +91,9 @@ def test_tree_against_exact_search(benchmark: Any, aim: Any) -> None:
         decibels_lost=round(loss, 3),
         threads=1,
     )
-    assert decibels(found["exact"], truths) > decibels(_as_answers(asked), truths) + 3, "the analogy learns the filter at all"
+    assert decibels(found["exact"], truths) > decibels(_as_answers(asked), truths) + 3, (
+        "the analogy learns the filter at all"
+    )
     assert loss <= 1.0
     aim(ratio, 10)
 

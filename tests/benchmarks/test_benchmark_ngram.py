@@ -1,8 +1,8 @@
 """Kneser-Ney scoring against nltk's in the same run: first the same probabilities, then tokens a second.
 
-Both models are trigrams over the same words with nltk's definition (one fixed discount at every order, unigrams undiscounted), both are
-single-threaded, and their rounds alternate, so that a busy machine slows both alike. Ours is timed from the text on (splitting, ids,
-look-ups, logarithms), nltk's from its tokens on.
+Both models are trigrams over the same words with nltk's definition (one fixed discount at every order, unigrams
+undiscounted), both are single-threaded, and their rounds alternate, so that a busy machine slows both alike. Ours is
+timed from the text on (splitting, ids, look-ups, logarithms), nltk's from its tokens on.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ import pytest
 from nltk.lm import KneserNeyInterpolated
 from nltk.util import everygrams
 
+from bench.autoregressive.vocabulary import words
 from bench.contracts import RunContext
-from bench.words.ngram import NGram, NGramConfig
-from bench.words.vocabulary import words
+from bench.families.words.ngram import NGram, NGramConfig
 
 ORDER, DISCOUNT, TRAIN_TOKENS = 3, 0.1, 20_000
 NLTK_TOKENS = 40
@@ -40,7 +40,8 @@ def models() -> tuple[str, NGram, Any, list[str]]:
     """Name of the text, our model, nltk's, and held-out tokens that both know."""
     name, tokens = text()
     pairs = list(pairwise(tokens))[:TRAIN_TOKENS]
-    # nltk and we differ on a pair that stands at the very start and nowhere else (it has no token before it): start at another.
+    # nltk and we differ on a pair that stands at the very start and nowhere else (it has no token before it): start at
+    # another.
     start = next(i for i, pair in enumerate(pairs) if pair in pairs[i + 1 :])
     train, rest = tokens[start : start + TRAIN_TOKENS], tokens[start + TRAIN_TOKENS :]
     theirs = KneserNeyInterpolated(ORDER, discount=DISCOUNT)

@@ -1,8 +1,9 @@
 """Counting n-grams: against nltk in the same run, and how time and memory grow with the text.
 
-Both count all orders up to five of the same letters, and the counts are first shown equal. The growth is measured in a process of its own
-for each size, on Shakespeare drawn anew in stretches with one letter in twenty replaced, so that a third of the n-grams of order eight is
-new. Sizes end at a hundred million letters (4 GB, half a minute), or where ``COUNT_UP_TO`` says; at a million where nothing is measured.
+Both count all orders up to five of the same letters, and the counts are first shown equal. The growth is measured in a
+process of its own for each size, on Shakespeare drawn anew in stretches with one letter in twenty replaced, so that a
+third of the n-grams of order eight is new. Sizes end at a hundred million letters (4 GB, half a minute), or where
+``COUNT_UP_TO`` says; at a million where nothing is measured.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import pytest
 from nltk.lm import NgramCounter
 from nltk.util import everygrams
 
-from bench.words.counts import GramCounts
+from bench.families.words.counts import GramCounts
 
 ORDER, NLTK_LETTERS, OUR_LETTERS = 5, 20_000, 200_000
 TEXT = Path(__file__).parents[2] / "data/prepared/shakespeare/train.txt"
@@ -31,7 +32,7 @@ UP_TO = int(os.environ.get("COUNT_UP_TO", SIZES[-1]))
 GROWTH = """
 import json, sys, time
 import numpy as np
-from bench.words.counts import GramCounts
+from bench.families.words.counts import GramCounts
 def peak():
     "The high-water mark of this program alone: that of getrusage is handed down from the one that started it."
     return next(int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line.startswith("VmHWM"))
@@ -92,7 +93,9 @@ def test_counting_against_nltk(benchmark: Any, aim: Any) -> None:
     theirs, ours = nltk_count(part), our_count(part)
     for m in range(1, ORDER + 1):
         table = theirs.unigrams if m == 1 else theirs[m]
-        expected = Counter(table.values() if m == 1 else (count for context in table.values() for count in context.values()))
+        expected = Counter(
+            table.values() if m == 1 else (count for context in table.values() for count in context.values())
+        )
         assert Counter(ours.counts[m - 1].tolist()) == expected
         assert len(ours.keys[m - 1]) == sum(expected.values())
     times: dict[str, list[float]] = {"nltk": [], "ours": []}
@@ -121,13 +124,16 @@ def test_counting_against_nltk(benchmark: Any, aim: Any) -> None:
 
 
 def test_growth_with_the_text(benchmark: Any) -> None:
-    """Time grows like T log T, and the peak stays below 150 bytes a letter; every size counts all orders up to eight."""
+    """Time grows like T log T, and the peak stays below 150 bytes a letter; every size counts all orders up to
+    eight."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     sizes = [size for size in SIZES if size <= min(UP_TO, 1_000_000 if benchmark.disabled else SIZES[-1])]
 
     def measure(size: int) -> dict[str, Any]:
         command = [sys.executable, "-c", GROWTH, str(size), "8", str(TEXT)]
-        result = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
+        result = subprocess.run(
+            command, env=environment, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2]
+        )
         found: dict[str, Any] = json.loads(result.stdout)
         return found
 
@@ -144,5 +150,7 @@ def test_growth_with_the_text(benchmark: Any) -> None:
 @pytest.mark.parametrize("size", [1000])
 def test_sizes_are_what_they_say(size: int) -> None:
     """The program that measures the growth counts the letters that it was asked for."""
-    result = subprocess.run([sys.executable, "-c", GROWTH, str(size), "3", "no such file"], capture_output=True, text=True, check=True)
+    result = subprocess.run(
+        [sys.executable, "-c", GROWTH, str(size), "3", "no such file"], capture_output=True, text=True, check=True
+    )
     assert json.loads(result.stdout)["letters"] == size

@@ -1,8 +1,9 @@
-"""Scoring sentences against kenlm on the same ARPA file, in the same run: first the same log-probabilities, then tokens a second.
+"""Scoring sentences against kenlm on the same ARPA file, in the same run: first the same log-probabilities, then tokens
+a second.
 
-The model is a modified Kneser-Ney 5-gram over words that kenlm reads from our export. Each sentence is scored by itself from an empty
-context. kenlm is timed from its tokens, joined by spaces, on; ours from the raw text on (splitting, ids, look-ups, logarithms). Both are
-single-threaded, and their rounds alternate, so that a busy machine slows both alike.
+The model is a modified Kneser-Ney 5-gram over words that kenlm reads from our export. Each sentence is scored by itself
+from an empty context. kenlm is timed from its tokens, joined by spaces, on; ours from the raw text on (splitting, ids,
+look-ups, logarithms). Both are single-threaded, and their rounds alternate, so that a busy machine slows both alike.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ import kenlm
 import numpy as np
 import pytest
 
+from bench.autoregressive.vocabulary import words
 from bench.contracts import RunContext
-from bench.words.arpa import arpa_token
-from bench.words.ngram import NGram, NGramConfig
-from bench.words.vocabulary import words
+from bench.families.words.arpa import arpa_token
+from bench.families.words.ngram import NGram, NGramConfig
 
 ORDER, TRAIN_CHARACTERS, SENTENCES = 5, 2_000_000, 4_000
 
@@ -45,7 +46,13 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, NGram, Any, l
         file.writelines(ours.to_arpa())
     # kenlm has one probability for all unknown words, ours spells them: sentences of known words compare.
     sentences = [sentence for sentence in sentences if (ours.encode(sentence) > 0).all()]
-    return name, ours, kenlm.Model(str(path)), sentences, [" ".join(map(arpa_token, words(sentence))) for sentence in sentences]
+    return (
+        name,
+        ours,
+        kenlm.Model(str(path)),
+        sentences,
+        [" ".join(map(arpa_token, words(sentence))) for sentence in sentences],
+    )
 
 
 def test_scoring_against_kenlm(benchmark: Any, aim: Any, models: tuple[str, NGram, Any, list[str], list[str]]) -> None:

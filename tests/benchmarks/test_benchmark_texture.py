@@ -1,9 +1,10 @@
 """Texture synthesis in pixels a second against a plain NumPy program of the paper, one pixel at a time.
 
 The plain program is what one writes from the paper's pseudo-code: all windows of the sample as rows, weighted squared
-differences, candidates within 10 % of the best. First both are shown to grow the same picture (the random draws are shared),
-and at every pixel from as many candidates; then their rounds alternate, so that a busy machine slows both alike. The plain
-program is given one picture, ours a sheet of them (they grow side by side and share matrix products) and, separately, one.
+differences, candidates within 10 % of the best. First both are shown to grow the same picture (the random draws are
+shared), and at every pixel from as many candidates; then their rounds alternate, so that a busy machine slows both
+alike. The plain program is given one picture, ours a sheet of them (they grow side by side and share matrix products)
+and, separately, one.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bench.by_example.texture_growth import TextureConfig, available_threads, frontier, grow, uniform
-from bench.by_example.texture_search import Search, gaussian_weights
+from bench.families.by_example.textures.texture_growth import TextureConfig, available_threads, frontier, grow, uniform
+from bench.families.by_example.textures.texture_search import Search, gaussian_weights
 
 WINDOW, SAMPLE, OUTPUT, SHEET = 11, 64, 64, 16
 
@@ -73,9 +74,14 @@ def plain_growth(
     config: TextureConfig,
     limit: int | None = None,
 ) -> tuple[NDArray[np.float64], list[int]]:
-    """Efros and Leung, one pixel at a time; stops after ``limit`` pixels. The picture, and how many candidates each pixel had."""
+    """Efros and Leung, one pixel at a time; stops after ``limit`` pixels. The picture, and how many candidates each
+    pixel had."""
     radius, side = config.window // 2, config.window
-    windows = np.lib.stride_tricks.sliding_window_view(exemplar[:, :, 0].astype(np.float64), (side, side)).reshape(-1, side * side).copy()
+    windows = (
+        np.lib.stride_tricks.sliding_window_view(exemplar[:, :, 0].astype(np.float64), (side, side))
+        .reshape(-1, side * side)
+        .copy()
+    )
     middles = windows[:, side * side // 2]
     gaussian = gaussian_weights(side, side / config.sigma_divisor)
     picture = np.pad(canvas[:, :, 0].astype(np.float64), radius)
@@ -119,7 +125,8 @@ def test_the_plain_program_grows_the_same_picture_from_the_same_candidates() -> 
 
 
 def test_pixels_per_second_against_the_plain_program(benchmark: Any, aim: Any) -> None:
-    """Aim: 30 times as many pixels a second at window 11 on a 64x64 sample, on equal pictures; and 15,000 of them on two cores."""
+    """Aim: 30 times as many pixels a second at window 11 on a 64x64 sample, on equal pictures; and 15,000 of them on
+    two cores."""
     name, exemplar = sample()
     config = TextureConfig(window=WINDOW)
     starts = [start(exemplar, OUTPUT, seed) for seed in range(SHEET)]

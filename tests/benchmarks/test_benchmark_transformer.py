@@ -1,7 +1,9 @@
-"""Training step and cached sampling against GPT-2 of the `transformers` library, same shape and weights, rounds alternating.
+"""Training step and cached sampling against GPT-2 of the `transformers` library, same shape and weights, rounds
+alternating.
 
-That both compute the same is the subject of tests/words/test_transformer_parity.py and is asserted again here before anything is timed.
-Precision is float32 on both sides for training; our sampling runs in float64 (so that no batch can change a text), theirs in float32.
+That both compute the same is the subject of tests/words/test_transformer_parity.py and is asserted again here before
+anything is timed. Precision is float32 on both sides for training; our sampling runs in float64 (so that no batch can
+change a text), theirs in float32.
 """
 
 from __future__ import annotations
@@ -16,9 +18,9 @@ import torch
 import torch.nn.functional as F
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from bench.words.tokens import Characters
-from bench.words.transformer_lm import Decoder, TransformerLM, TransformerLMConfig
-from bench.words.vocabulary import Vocabulary
+from bench.autoregressive.tokens import Characters
+from bench.autoregressive.vocabulary import Vocabulary
+from bench.families.words.transformer_lm import Decoder, TransformerLM, TransformerLMConfig
 
 LETTERS = [chr(33 + i) for i in range(91)] + ["\n"]
 CONFIG = TransformerLMConfig(width=128, layers=5, heads=4, context=128, positions="learned")  # 1.0 M parameters
@@ -30,7 +32,13 @@ def pair() -> tuple[TransformerLM, GPT2LMHeadModel]:
     ours = TransformerLM(CONFIG)
     ours._build(Characters(Vocabulary(LETTERS)), "cpu")
     size = len(ours.vocabulary)
-    common: dict[str, Any] = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0, "bos_token_id": 1, "eos_token_id": None}
+    common: dict[str, Any] = {
+        "resid_pdrop": 0.0,
+        "embd_pdrop": 0.0,
+        "attn_pdrop": 0.0,
+        "bos_token_id": 1,
+        "eos_token_id": None,
+    }
     shape = {"n_embd": CONFIG.width, "n_layer": CONFIG.layers, "n_head": CONFIG.heads, "n_positions": CONFIG.context}
     theirs = GPT2LMHeadModel(GPT2Config(vocab_size=size, activation_function="gelu", pad_token_id=0, **shape, **common))
     copy_weights(ours.decoder, theirs)
@@ -43,7 +51,9 @@ def copy_weights(ours: Decoder, theirs: GPT2LMHeadModel) -> None:
         body.wte.weight.copy_(ours.embedding.weight)
         body.wpe.weight.copy_(ours.positions.learned)
         for block, layer in zip(ours.blocks, body.h, strict=True):
-            layer.attn.c_attn.weight.copy_(torch.cat([block.attention.query.weight, block.attention.key_value.weight]).T)
+            layer.attn.c_attn.weight.copy_(
+                torch.cat([block.attention.query.weight, block.attention.key_value.weight]).T
+            )
             layer.attn.c_attn.bias.copy_(torch.cat([block.attention.query.bias, block.attention.key_value.bias]))
             pieces = (
                 (layer.attn.c_proj, block.attention.out, True),
@@ -115,7 +125,9 @@ def test_cached_sampling(benchmark: Any, aim: Any, batch: int) -> None:
     def sample_theirs() -> object:
         return theirs.generate(start, max_new_tokens=count, do_sample=True, top_k=0, suppress_tokens=[0])
 
-    mine, other = alternate(1 if benchmark.disabled else 3, lambda: ours.sample_batch(count, list(range(batch)), prompts), sample_theirs)
+    mine, other = alternate(
+        1 if benchmark.disabled else 3, lambda: ours.sample_batch(count, list(range(batch)), prompts), sample_theirs
+    )
     rates = {"tokens_per_second": round(batch * count / mine), "gpt2_tokens_per_second": round(batch * count / other)}
     benchmark.extra_info.update(**rates, threads=THREADS)
     aim(other / mine, 4)

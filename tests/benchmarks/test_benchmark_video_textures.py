@@ -1,10 +1,11 @@
 """Distances of all pairs of frames against a pairwise loop, and as a share of this machine's matrix product.
 
-The loop is the definition, pair by pair, each pair once: two frames as float32, difference, squares, sum, root. It runs over a part of
-the pairs and is counted by the pair. A second loop, which converts every frame beforehand and so needs four times the clip in memory, is
-reported beside it. The machine's rate is that of a plain float32 product of two large square matrices in the same run. Of the symmetric
-product only one half need be computed, which libraries do: the effective rate counts the whole product and may therefore exceed that of
-the plain one. Everything runs on one thread, in rounds that alternate, and is counted in processor time, so that neighbours matter little.
+The loop is the definition, pair by pair, each pair once: two frames as float32, difference, squares, sum, root. It runs
+over a part of the pairs and is counted by the pair. A second loop, which converts every frame beforehand and so needs
+four times the clip in memory, is reported beside it. The machine's rate is that of a plain float32 product of two large
+square matrices in the same run. Of the symmetric product only one half need be computed, which libraries do: the
+effective rate counts the whole product and may therefore exceed that of the plain one. Everything runs on one thread,
+in rounds that alternate, and is counted in processor time, so that neighbours matter little.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
-from bench.by_example.video_distances import distances
+from bench.families.by_example.video.video_distances import distances
 
 FRAMES, HEIGHT, WIDTH = 600, 120, 160
 LOOP_ROWS = 3
@@ -47,7 +48,8 @@ def pairwise(frames: np.ndarray, rows: np.ndarray) -> np.ndarray:
 
 
 def test_distances_against_a_pairwise_loop_and_the_machines_product(benchmark: Any, aim: Any, clip: np.ndarray) -> None:
-    """Aim: 20 times the loop's pairs a second; and the share of the measured rate of a matrix product, near it or above."""
+    """Aim: 20 times the loop's pairs a second; and the share of the measured rate of a matrix product, near it or
+    above."""
     rows = np.linspace(0, FRAMES - 1, LOOP_ROWS).astype(int)
     ours = distances(clip)
     np.testing.assert_allclose(ours[rows], pairwise(clip, rows), rtol=1e-5, atol=1e-3)
@@ -113,10 +115,12 @@ def test_a_2000_frame_clip_streams_within_2_gb(tmp_path: Path) -> None:
         "for t in range(2000):\n"
         "    frames[t] = np.roll(row, t, axis=1)\n"
         "del frames\n"
-        "from bench.by_example.video_textures import VideoTextures\n"
+        "from bench.families.by_example.video.video_textures import VideoTextures\n"
         "shown = VideoTextures().play(np.load(path, mmap_mode='r'), 100, 0)\n"
         "assert shown.shape == (100,)\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "clip.npy")], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "clip.npy")], capture_output=True, text=True, check=True
+    )
     assert int(done.stdout) / 1024**2 < 2.0

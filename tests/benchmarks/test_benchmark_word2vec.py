@@ -1,7 +1,9 @@
-"""Skip-gram training against gensim's with one worker, in the same run: first equal vectors in quality, then words a second.
+"""Skip-gram training against gensim's with one worker, in the same run: first equal vectors in quality, then words a
+second.
 
-Both read the same sentences with the same vocabulary, window, negatives, subsampling, step size and epochs, on one thread, and their
-rounds alternate, so that a busy machine slows both alike. Timed is the training itself, without splitting the text into words.
+Both read the same sentences with the same vocabulary, window, negatives, subsampling, step size and epochs, on one
+thread, and their rounds alternate, so that a busy machine slows both alike. Timed is the training itself, without
+splitting the text into words.
 """
 
 from __future__ import annotations
@@ -17,9 +19,9 @@ import torch
 from gensim.models import Word2Vec as GensimWord2Vec
 
 from bench.contracts import RunContext
+from bench.families.text_encoders.word2vec import Word2Vec, Word2VecConfig
+from bench.families.text_encoders.word_pairs import lower_words
 from bench.metrics.word_similarity import pair_cosines, spearman
-from bench.words.word2vec import Word2Vec, Word2VecConfig
-from bench.words.word_pairs import lower_words
 
 EPOCHS, QUALITY_EPOCHS = 2, 10
 SETTINGS: dict[str, Any] = {"window": 5, "min_count": 5}
@@ -38,7 +40,9 @@ def corpus() -> tuple[str, str, list[tuple[str, str, float]]]:
     for topic in rng.integers(0, 20, 12_000):
         ranks = np.minimum(rng.zipf(1.4, 20), 100) - 1
         lines.append(" ".join(names[topic * 100 + rank] for rank in ranks))
-    pairs = [(names[a], names[b], float(a // 100 == b // 100)) for a, b in zip(*rng.integers(0, 2000, (2, 400)), strict=True)]
+    pairs = [
+        (names[a], names[b], float(a // 100 == b // 100)) for a, b in zip(*rng.integers(0, 2000, (2, 400)), strict=True)
+    ]
     pairs += [(names[100 * t], names[100 * t + i], 1.0) for t in range(20) for i in range(1, 6)]
     return "planted topics", "\n".join(lines), pairs
 

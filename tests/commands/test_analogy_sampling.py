@@ -9,9 +9,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from bench.by_example.image_analogies import ImageAnalogies
+from bench.base.errors import BenchError
 from bench.commands.analogy_sampling import run_analogy
-from bench.errors import BenchError
+from bench.families.by_example.analogies.image_analogies import ImageAnalogies
 
 
 def write(path: Path, picture: NDArray[np.generic]) -> Path:
@@ -26,9 +26,13 @@ def pictures() -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]
     return a, 255 - a, a[4:20, 2:22]
 
 
-def test_writes_b_prime_and_a_sheet(tmp_path: Path, pictures: tuple[NDArray[np.uint8], ...], capsys: pytest.CaptureFixture[str]) -> None:
+def test_writes_b_prime_and_a_sheet(
+    tmp_path: Path, pictures: tuple[NDArray[np.uint8], ...], capsys: pytest.CaptureFixture[str]
+) -> None:
     a, a_prime, b = (write(tmp_path / f"{name}.png", one) for name, one in zip("apb", pictures, strict=True))
-    made = run_analogy([a], [a_prime], b, tmp_path / "out.png", sheet=tmp_path / "sheet.png", options={"colour": "full", "kappa": 2})
+    made = run_analogy(
+        [a], [a_prime], b, tmp_path / "out.png", sheet=tmp_path / "sheet.png", options={"colour": "full", "kappa": 2}
+    )
     expected = ImageAnalogies().analogy(*pictures, colour="full", kappa=2)
     np.testing.assert_array_equal(made, expected)
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "out.png")), expected)
@@ -39,7 +43,9 @@ def test_writes_b_prime_and_a_sheet(tmp_path: Path, pictures: tuple[NDArray[np.u
 def test_alpha_and_sixteen_bits_are_read(tmp_path: Path, pictures: tuple[NDArray[np.uint8], ...]) -> None:
     grey = pictures[0][:, :, 0]
     deep = write(tmp_path / "deep.png", grey.astype(np.uint16) * 257)
-    clear = np.dstack([grey, grey, grey, np.where(np.arange(24) < 12, 255, 0) + np.zeros((26, 1), int)]).astype(np.uint8)
+    clear = np.dstack([grey, grey, grey, np.where(np.arange(24) < 12, 255, 0) + np.zeros((26, 1), int)]).astype(
+        np.uint8
+    )
     alpha = write(tmp_path / "alpha.png", clear)
     made = run_analogy([deep], [deep], alpha, tmp_path / "out.png", quiet=True, options={"remap": False})
     over_white = np.where(np.arange(24)[None, :, None] < 12, clear[:, :, :3], 255).astype(np.uint8)
@@ -47,7 +53,10 @@ def test_alpha_and_sixteen_bits_are_read(tmp_path: Path, pictures: tuple[NDArray
 
 
 def test_several_pairs(tmp_path: Path, pictures: tuple[NDArray[np.uint8], ...]) -> None:
-    files = [write(tmp_path / f"{i}.png", np.ascontiguousarray(one)) for i, one in enumerate((pictures[0], pictures[0][:, ::-1]))]
+    files = [
+        write(tmp_path / f"{i}.png", np.ascontiguousarray(one))
+        for i, one in enumerate((pictures[0], pictures[0][:, ::-1]))
+    ]
     made = run_analogy(files, files, files[1], tmp_path / "out.png", quiet=True)
     np.testing.assert_allclose(made.astype(int), pictures[0][:, ::-1], atol=3)
 

@@ -11,8 +11,8 @@ import yaml
 from PIL import Image
 from safetensors.torch import save_file
 
+from bench.base.errors import BenchError
 from bench.commands.style_sampling import run_style
-from bench.errors import BenchError
 
 BLOCK = {"system": "style_transfer", "dataset": "photos", "network": "net", "model": {"steps": 3, "ratio": 10.0}}
 
@@ -60,12 +60,16 @@ def test_a_users_network_and_settings(root: Path) -> None:
     packaged = run_style(root, root / "c.png", root / "s.png", root / "a.png", **common)
     own = run_style(root, root / "c.png", root / "s.png", root / "b.png", weights=root / "mine.safetensors", **common)
     assert np.array_equal(packaged, own), "the same weights by either way"
-    more = run_style(root, root / "c.png", root / "s.png", root / "c2.png", options={"ratio": 1000.0, "steps": 6}, **common)
+    more = run_style(
+        root, root / "c.png", root / "s.png", root / "c2.png", options={"ratio": 1000.0, "steps": 6}, **common
+    )
     assert not np.array_equal(packaged, more)
 
 
 def test_a_strip_of_the_progress(root: Path) -> None:
-    made = run_style(root, root / "c.png", root / "s.png", root / "out.png", size=24, strip=root / "strip.png", quiet=True)
+    made = run_style(
+        root, root / "c.png", root / "s.png", root / "out.png", size=24, strip=root / "strip.png", quiet=True
+    )
     with Image.open(root / "strip.png") as image:
         strip = np.asarray(image)
     assert strip.shape[0] == made.shape[0] and strip.shape[1] % made.shape[1] == 0
@@ -83,7 +87,14 @@ def test_a_strip_of_the_progress(root: Path) -> None:
     ],
 )
 def test_mistakes(root: Path, changes: dict[str, object], said: str) -> None:
-    values = {"content": root / "c.png", "style": root / "s.png", "out": root / "out.png", "size": 24, "quiet": True, **changes}
+    values = {
+        "content": root / "c.png",
+        "style": root / "s.png",
+        "out": root / "out.png",
+        "size": 24,
+        "quiet": True,
+        **changes,
+    }
     with pytest.raises(BenchError, match=said):
         run_style(root, **values)  # type: ignore[arg-type]
     assert not (root / "out.png").exists()

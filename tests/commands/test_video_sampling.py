@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bench.base.errors import BenchError
 from bench.commands.video_sampling import preview_path, run_video
 from bench.data.video_files import mp4_bytes
-from bench.errors import BenchError
 
 PERIOD = 20
 

@@ -14,14 +14,14 @@ import torch
 from safetensors.torch import save_file
 from sklearn.datasets import load_digits
 
-from bench.config import load_params
+from bench.base.files import write_json
+from bench.base.processes import seeded
+from bench.config.load import load_params
 from bench.contracts import RunContext
 from bench.data.cards import Render
 from bench.data.datasets import ImageSplit
 from bench.data.scenes import render_splits
-from bench.files import write_json
-from bench.plan import TRAIN_SLOTS
-from bench.processes import seeded
+from bench.pipeline.plan import models_of
 from bench.registry import build_config, load_model, resolve
 
 ROOT = Path(__file__).parents[2]
@@ -40,7 +40,9 @@ SONNET = (
 def _digits() -> dict[str, ImageSplit]:
     """Scikit-learn's 8x8 handwritten digits, enlarged to 28x28."""
     source = load_digits()
-    pictures = np.pad((source.images * 15.9).astype(np.uint8).repeat(3, 1).repeat(3, 2), ((0, 0), (2, 2), (2, 2)))[..., None]
+    pictures = np.pad((source.images * 15.9).astype(np.uint8).repeat(3, 1).repeat(3, 2), ((0, 0), (2, 2), (2, 2)))[
+        ..., None
+    ]
     labels = source.target.astype(np.int64)
     parts = {"train": slice(0, 400), "validation": slice(400, 500), "test": slice(500, 700)}
     return {name: ImageSplit(pictures[part], labels[part]) for name, part in parts.items()}
@@ -54,10 +56,16 @@ DATA: dict[str, Callable[[], Mapping[str, Any]]] = {
     "mnist": _digits,
     "scenes": lambda: render_splits(_digits(), Render(train=96, validation=32, test=32, judge=96), seed=0),
     "textures": lambda: {"stripes": (np.indices((24, 24)).sum(0) % 4 * 60).astype(np.uint8)},
-    "clips": lambda: {"swing": SimpleNamespace(frames=np.random.default_rng(0).integers(0, 256, (30, 6, 8, 3), dtype=np.uint8))},
+    "clips": lambda: {
+        "swing": SimpleNamespace(frames=np.random.default_rng(0).integers(0, 256, (30, 6, 8, 3), dtype=np.uint8))
+    },
     **dict.fromkeys(
         ("photos", "openmoji-pairs"),
-        lambda: dict(zip(("one", "other"), np.random.default_rng(0).integers(0, 256, (2, 16, 18, 3), dtype=np.uint8), strict=True)),
+        lambda: dict(
+            zip(
+                ("one", "other"), np.random.default_rng(0).integers(0, 256, (2, 16, 18, 3), dtype=np.uint8), strict=True
+            )
+        ),
     ),
 }
 
@@ -110,17 +118,28 @@ class Workshop:
     def fit(self, name: str, seed: int = 0, **train: Any) -> tuple[Any, list[float]]:
         block = PARAMS.generator(name)
         cls = resolve(block["system"])
-        slots = TRAIN_SLOTS.get(block["family"], ())
+        slots = models_of(PARAMS, name, "train")
         curve: list[float] = []
-        values = {**block["train"], "steps": 4, "batch_size": 16, "warmup": 1, "log_every": 1, "checkpoint_every": 0, **train}
+        values = {
+            **block["train"],
+            "steps": 4,
+            "batch_size": 16,
+            "warmup": 1,
+            "log_every": 1,
+            "checkpoint_every": 0,
+            **train,
+        }
         run = RunContext(
             name=name,
             seed=seed,
             train=values,
             models={slot: self.make(block[slot]).folder for slot in slots},
             data={role: self.network() for role in PARAMS.further_data(name) if role == "network"},
-            # Eq. 3 of a VQ-VAE adds terms that rise while the encoder spreads out: what must fall is the reconstruction.
-            curve=lambda step, point: curve.append(point.get("reconstruction", point["loss"])) if "loss" in point else None,
+            # Eq. 3 of a VQ-VAE adds terms that rise while the encoder spreads out: what must fall is the
+            # reconstruction.
+            curve=lambda step, point: (
+                curve.append(point.get("reconstruction", point["loss"])) if "loss" in point else None
+            ),
         )
         with seeded(seed):
             system = cls(build_config(cls.Config, block["model"], name))
@@ -135,7 +154,7 @@ class Workshop:
             folder = self.root / name
             folder.mkdir()
             system.save(folder)
-            uses = {slot: block[slot] for slot in TRAIN_SLOTS.get(block["family"], ())}
+            uses = {slot: block[slot] for slot in models_of(PARAMS, name, "train")}
             facts = {"name": name, "system": block["system"], "config": dataclasses.asdict(system.config), "uses": uses}
             write_json(folder / "model.json", facts)
             self.made[name] = Tiny(name, block, system, self.dataset(block["dataset"]), folder, curve)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from bench import contracts
-from bench.config import load_params
+from bench.config.load import load_params
 from bench.registry import contract_of, resolve
 
 PARAMS = load_params(Path(__file__).parents[2] / "params.yaml", profile="smoke")
@@ -27,7 +27,11 @@ def of(family: str) -> list[str]:
 
 
 def fulfilling(contract: str) -> list[str]:
-    return [name for name, block in PARAMS.generators().items() if contract_of(resolve(block["system"]), block["family"]) == contract]
+    return [
+        name
+        for name, block in PARAMS.generators().items()
+        if contract_of(resolve(block["system"]), block["family"]) == contract
+    ]
 
 
 def trained_with_a_loss() -> list[str]:
@@ -49,7 +53,9 @@ def output(system: Any, tiny: Any, seed: int = 0, n: int = 4) -> Any:
         options = {"window": 5} if "window" in dir(system.config) else {}
         return system.synthesize(next(iter(tiny.data.values())), (14, 17), seed, **options)
     if family == "style_transfer":
-        return system.stylise(*tiny.data.values(), seed, **({"start": "noise"} if "start" in dir(system.config) else {}))
+        return system.stylise(
+            *tiny.data.values(), seed, **({"start": "noise"} if "start" in dir(system.config) else {})
+        )
     if family == "text_encoders":
         return system.embed_texts(PROMPTS[:n])
     if family == "encoders":
@@ -78,8 +84,14 @@ def test_fulfils_its_contract(tiny: Any) -> None:
 def test_same_seed_same_bytes_and_another_seed_others(tiny: Any) -> None:
     first = output(tiny.system, tiny, seed=1)
     assert same(first, output(tiny.system, tiny, seed=1))
-    # An encoder has no seed to sample by, nothing is random in an analogy, and of a caption there may be one real scene only.
-    seedless = contract_of(type(tiny.system), tiny.block["family"]) in ("Encoder", "TextEncoder", "Codec", "AnalogySolver")
+    # An encoder has no seed to sample by, nothing is random in an analogy, and of a caption there may be one real scene
+    # only.
+    seedless = contract_of(type(tiny.system), tiny.block["family"]) in (
+        "Encoder",
+        "TextEncoder",
+        "Codec",
+        "AnalogySolver",
+    )
     if not seedless and tiny.block["role"] != "ceiling":
         others = [output(tiny.system, tiny, seed=seed) for seed in (2, 3, 4)]
         assert not all(same(first, other) for other in others)
@@ -105,7 +117,9 @@ def test_same_seed_same_weights(name: str, workshop: Any, tmp_path: Path) -> Non
         assert path.read_bytes() == (tiny.folder / path.relative_to(tmp_path)).read_bytes(), path.name
 
 
-@pytest.mark.parametrize("tiny", of("encoders") + of("text_encoders") + of("codecs") + of("images") + of("text_to_image"), indirect=True)
+@pytest.mark.parametrize(
+    "tiny", of("encoders") + of("text_encoders") + of("codecs") + of("images") + of("text_to_image"), indirect=True
+)
 def test_result_does_not_depend_on_batch_size(tiny: Any) -> None:
     assert np.array_equal(output(tiny.system, tiny, seed=3, n=4)[:2], output(tiny.system, tiny, seed=3, n=2))
 
@@ -139,7 +153,9 @@ def test_log_prob_covers_every_byte_and_is_a_probability(tiny: Any) -> None:
     strange = tiny.system.log_prob("Shall \u4f60\u597d\x00 thee")
     assert np.isfinite(strange.sum()) or tiny.block["system"] == "ngram"
     prefix = "And summer"
-    total = sum(np.exp(tiny.system.log_prob(prefix + chr(c)).sum() - tiny.system.log_prob(prefix).sum()) for c in range(1, 128))
+    total = sum(
+        np.exp(tiny.system.log_prob(prefix + chr(c)).sum() - tiny.system.log_prob(prefix).sum()) for c in range(1, 128)
+    )
     assert total <= 1 + 1e-6
 
 

@@ -12,12 +12,17 @@ from pathlib import Path
 
 import pytest
 
+from bench.base.errors import BenchError
 from bench.data import archives
 from bench.data.archives import copy_members, replace_folder
 from bench.data.cards import Card, Member, Split
-from bench.errors import BenchError
 
-FILES = {"pkg/data/a.txt": b"alpha", "pkg/data/sub/b.txt": b"beta", "pkg/data/c.bin": bytes(range(256)), "pkg/code.py": b"1 / 0"}
+FILES = {
+    "pkg/data/a.txt": b"alpha",
+    "pkg/data/sub/b.txt": b"beta",
+    "pkg/data/c.bin": bytes(range(256)),
+    "pkg/code.py": b"1 / 0",
+}
 
 
 def card_of(*members: str | Member) -> Card:
@@ -179,7 +184,9 @@ def test_disk_full_leaves_the_old_folder_and_nothing_else(tmp_path, monkeypatch)
         def write(self, _content):
             raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(Path, "open", lambda self, mode="r", *a, **k: Full() if mode == "wb" else opened(self, mode, *a, **k))
+    monkeypatch.setattr(
+        Path, "open", lambda self, mode="r", *a, **k: Full() if mode == "wb" else opened(self, mode, *a, **k)
+    )
     with pytest.raises(BenchError, match="No space left on device"), replace_folder(target) as fresh:
         copy_members(card_of("a.txt"), "pkg/data/", [source], fresh)
     assert listing(tmp_path / "raw") == ["x/old.txt"]

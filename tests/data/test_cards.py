@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from bench.base.errors import BenchError
 from bench.data.card_reader import card_of_block, load_card
 from bench.data.cards import Card
 from bench.data.names import matches, plain_path
-from bench.errors import BenchError
 
 ROOT = Path(__file__).parents[2]
 SHA = "0" * 64
@@ -70,7 +70,10 @@ def test_defaults(tmp_path):
         ({"name": "My Data"}, "name: lower-case letters"),
         ({"sources": None}, "sources: must be a list of at least one source"),
         ({"sources": [{"pypy": "a==1"}]}, "Did you mean 'pypi'?"),
-        ({"sources": [{"path": "a", "url": "http://x/y", "sha256": SHA}]}, "sources[0]: names one of pypi, npm, url, path, installed"),
+        (
+            {"sources": [{"path": "a", "url": "http://x/y", "sha256": SHA}]},
+            "sources[0]: names one of pypi, npm, url, path, installed",
+        ),
         ({"sources": ["my.txt"]}, "sources[0]: must be a mapping such as"),
         ({"sources": [{"pypi": "a"}]}, "sources[0].pypi: must be name==version"),
         ({"sources": [{"pypi": "--index-url==1"}]}, "sources[0].pypi: must be name==version"),
@@ -89,16 +92,28 @@ def test_defaults(tmp_path):
         ({"members": []}, "members: must be a list"),
         ({"split": {"rule": "official"}}, "split.rule: 'official' is not allowed; one of works, fraction, position"),
         ({"split": {"rule": "works", "validation": ["a"]}}, "split.test: must be a list of member names"),
-        ({"split": {"rule": "position", "validation": 0.1, "test": 0.6}}, "split.test: must be a share between 0 and 0.5"),
-        ({"split": {"rule": "position", "validation": 0.1, "test": 0.1, "sed": 1}}, "unknown key 'sed'. Did you mean 'seed'?"),
+        (
+            {"split": {"rule": "position", "validation": 0.1, "test": 0.6}},
+            "split.test: must be a share between 0 and 0.5",
+        ),
+        (
+            {"split": {"rule": "position", "validation": 0.1, "test": 0.1, "sed": 1}},
+            "unknown key 'sed'. Did you mean 'seed'?",
+        ),
         ({"split": None}, "split: must be a mapping"),
         ({"encoding": "utf8"}, "encoding: 'utf8' is not allowed; one of utf-8, latin-1"),
         ({"on_broken": "ignore"}, "on_broken: 'ignore' is not allowed; one of skip, refuse"),
         ({"kind": "images", "split": {"rule": "fraction", "validation": 0.1, "test": 0.1}}, "size: missing"),
         ({"kind": "images", "size": [0, 3]}, "size: must be [height, width]"),
         ({"kind": "images", "size": [8, 8], "channels": 4}, "channels: must be 1 (grey) or 3 (colour), not 4"),
-        ({"kind": "captioned_images", "size": [8, 8], "split": {"rule": "fraction", "validation": 0.1, "test": 0.1}}, "captions: missing"),
-        ({"kind": "images", "size": [8, 8], "split": {"rule": "official", "test": 3}}, "split.test: not allowed with rule 'official'"),
+        (
+            {"kind": "captioned_images", "size": [8, 8], "split": {"rule": "fraction", "validation": 0.1, "test": 0.1}},
+            "captions: missing",
+        ),
+        (
+            {"kind": "images", "size": [8, 8], "split": {"rule": "official", "test": 3}},
+            "split.test: not allowed with rule 'official'",
+        ),
         ({"kind": "scenes"}, "sources: scenes are rendered from another data set"),
     ],
 )
@@ -131,8 +146,16 @@ def test_block_changes_the_card():
         ("mnist", {}, "params.yaml: datasets.mnist.card: missing"),
         ("digits", {"card": "datasets/mnist.yaml"}, "name: 'mnist' differs from the block's name 'digits'"),
         ("mnist", {"card": "datasets/mnist.yaml", "limits": {}}, "unknown key 'limits'. Did you mean 'limit'?"),
-        ("mnist", {"card": "datasets/mnist.yaml", "limit": {"train": 0}}, "limit.train: must be a whole number of at least 1"),
-        ("scenes", {"card": "datasets/scenes.yaml", "train": "many"}, "scenes.train: must be a whole number of at least 1, not 'many'"),
+        (
+            "mnist",
+            {"card": "datasets/mnist.yaml", "limit": {"train": 0}},
+            "limit.train: must be a whole number of at least 1",
+        ),
+        (
+            "scenes",
+            {"card": "datasets/scenes.yaml", "train": "many"},
+            "scenes.train: must be a whole number of at least 1, not 'many'",
+        ),
     ],
 )
 def test_wrong_blocks_are_refused(name, block, said):

@@ -1,4 +1,5 @@
-"""The scripts `fetch` and `prepare`: a project from a loopback server to prepared data, and one clear message for each fault."""
+"""The scripts `fetch` and `prepare`: a project from a loopback server to prepared data, and one clear message for each
+fault."""
 
 from __future__ import annotations
 
@@ -30,7 +31,9 @@ def address(tmp_path: Path) -> Iterator[str]:
         def log_message(self, *_args: object) -> None:
             pass
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(tmp_path / "served"))) as server:
+    with http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(Quiet, directory=str(tmp_path / "served"))
+    ) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         yield f"http://127.0.0.1:{server.server_address[1]}/songs.txt"
@@ -60,7 +63,12 @@ def stage(project: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     def run(name: str, dataset: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, str(ROOT / "stages" / f"{name}.py"), dataset]
         return subprocess.run(
-            command, cwd=project, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False
+            command,
+            cwd=project,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=False,
         )
 
     return run

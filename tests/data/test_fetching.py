@@ -18,10 +18,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from bench.base.errors import BenchError
 from bench.data import fetching
 from bench.data.cards import Card, Member, Source, Split
 from bench.data.fetching import ChangedError, fetch_card
-from bench.errors import BenchError
 
 TEXT = b"To be, or not to be: that is the question.\n" * 4000
 
@@ -31,7 +31,16 @@ def sha(content: bytes) -> str:
 
 
 def card_of(*sources: Source, members: tuple[Member, ...] = (Member("**"),)) -> Card:
-    return Card(Path("datasets/x.yaml"), "x", "text", "free", "me", Split("position", 0.1, 0.1), sources=sources, members=members)
+    return Card(
+        Path("datasets/x.yaml"),
+        "x",
+        "text",
+        "free",
+        "me",
+        Split("position", 0.1, 0.1),
+        sources=sources,
+        members=members,
+    )
 
 
 def url(address: str, content: bytes) -> Source:
@@ -162,10 +171,19 @@ def test_wrong_digest_is_refused_and_no_other_source_is_tried(tmp_path, server):
 
 
 def test_every_failed_source_is_named(tmp_path, server):
-    card = card_of(url(f"{server.base}/b.txt", TEXT), Source("path", ("mine",), (None,)), Source("installed", ("no-such-dist",), (None,)))
+    card = card_of(
+        url(f"{server.base}/b.txt", TEXT),
+        Source("path", ("mine",), (None,)),
+        Source("installed", ("no-such-dist",), (None,)),
+    )
     with pytest.raises(BenchError) as error:
         fetch(tmp_path, card)
-    for said in ("none of the 3 sources", "answers 404", f"no file or folder {tmp_path / 'mine'}", "no-such-dist is not installed"):
+    for said in (
+        "none of the 3 sources",
+        "answers 404",
+        f"no file or folder {tmp_path / 'mine'}",
+        "no-such-dist is not installed",
+    ):
         assert said in str(error.value)
 
 
@@ -184,7 +202,9 @@ def test_several_addresses_make_one_source(tmp_path, server):
 
 def test_unreachable_address_says_where_to_put_the_file(tmp_path, server):
     card = card_of(url("http://127.0.0.1:9/a.txt", TEXT))
-    with pytest.raises(BenchError, match=r"cannot reach .*download it elsewhere and put the file into .*downloads/url/"):
+    with pytest.raises(
+        BenchError, match=r"cannot reach .*download it elsewhere and put the file into .*downloads/url/"
+    ):
         fetch(tmp_path, card)
 
 
@@ -210,7 +230,9 @@ def test_disk_full_while_downloading(tmp_path, server, monkeypatch):
         def write(self, _content):
             raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(Path, "open", lambda self, mode="r", *a, **k: Full() if self.suffix == ".part" else real(self, mode, *a, **k))
+    monkeypatch.setattr(
+        Path, "open", lambda self, mode="r", *a, **k: Full() if self.suffix == ".part" else real(self, mode, *a, **k)
+    )
     with pytest.raises(BenchError, match=r"cannot write .*a\.txt\.part: No space left on device"):
         fetch(tmp_path, card_of(url(f"{server.base}/a.txt", TEXT)))
     assert not (tmp_path / "raw/x").exists()
@@ -229,11 +251,15 @@ def test_own_file_and_folder(tmp_path):
 
 
 def test_installed_distribution_is_read_and_not_imported(tmp_path):
-    card = card_of(Source("installed", ("scikit-image",), (None,), prefix="skimage/data/"), members=(Member("brick.png"),))
+    card = card_of(
+        Source("installed", ("scikit-image",), (None,), prefix="skimage/data/"), members=(Member("brick.png"),)
+    )
     assert fetch(tmp_path, card) == ["brick.png"]
     code = (
-        "import sys; from pathlib import Path; from bench.data.card_reader import load_card; from bench.data.fetching import fetch_card; "
-        f"fetch_card(load_card('datasets/textures.yaml'), Path({str(tmp_path / 'raw/y')!r}), Path('downloads'), quiet=True); "
+        "import sys; from pathlib import Path; from bench.data.card_reader import load_card; from "
+        "bench.data.fetching import fetch_card; "
+        f"fetch_card(load_card('datasets/textures.yaml'), Path({str(tmp_path / 'raw/y')!r}), Path('downloads'), "
+        "quiet=True); "
         "assert 'skimage' not in sys.modules and 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
@@ -249,7 +275,9 @@ def client(tmp_path, monkeypatch):
     def run(command: list[str], what: str, advice: str, quiet: bool) -> None:
         calls.append(command)
         if "pack" in command:
-            with tarfile.open(Path(command[command.index("--pack-destination") + 1]) / "digits-1.0.0.tgz", "w:gz") as tar:
+            with tarfile.open(
+                Path(command[command.index("--pack-destination") + 1]) / "digits-1.0.0.tgz", "w:gz"
+            ) as tar:
                 tar.add(tmp_path / "payload.txt", "package/payload.txt")
         else:
             with zipfile.ZipFile(Path(command[command.index("--dest") + 1]) / "digits-1.0.whl", "w") as archive:
@@ -270,14 +298,18 @@ def client(tmp_path, monkeypatch):
     ],
 )
 def test_package_clients(tmp_path, client, kind, target, words):
-    card = card_of(Source("npm" if kind == "npm" else "pypi", (target,), (None,), "" if kind == "npm" else kind, "package/"))
+    card = card_of(
+        Source("npm" if kind == "npm" else "pypi", (target,), (None,), "" if kind == "npm" else kind, "package/")
+    )
     for _ in range(2):
         assert fetch(tmp_path, card) == ["payload.txt"]
     (command,) = client  # the second time comes from the cache
     assert [word for word in command if word in words] == words
     # Now that we know the archive, a card that pins it: cached, then changed.
     (archive,) = [p for p in (tmp_path / "downloads").rglob("*") if p.is_file()]
-    pinned = dataclasses.replace(card, sources=(dataclasses.replace(card.sources[0], sha256=(sha(archive.read_bytes()),)),))
+    pinned = dataclasses.replace(
+        card, sources=(dataclasses.replace(card.sources[0], sha256=(sha(archive.read_bytes()),)),)
+    )
     assert fetch(tmp_path, pinned) == ["payload.txt"]
     assert len(client) == 1
     archive.unlink()
@@ -295,7 +327,10 @@ def test_archive_without_digest_is_checked_by_its_members(tmp_path, client):
 
 
 def test_cached_source_goes_before_one_that_must_be_asked_for(tmp_path, client):
-    npm, pypi = Source("npm", ("digits@1.0.0",), (None,), prefix="package/"), Source("pypi", ("digits==1.0",), (None,), "wheel", "package/")
+    npm, pypi = (
+        Source("npm", ("digits@1.0.0",), (None,), prefix="package/"),
+        Source("pypi", ("digits==1.0",), (None,), "wheel", "package/"),
+    )
     fetch(tmp_path, card_of(pypi))
     fetch(tmp_path, card_of(npm, pypi))
     assert len(client) == 1
@@ -311,7 +346,8 @@ def test_failing_client_says_what_to_run_elsewhere(tmp_path, monkeypatch):
     said = str(error.value)
     assert said.startswith("x: npm: digits@1.0.0: the package client failed:\n    npm error no route to the registry\n")
     assert (
-        f"run `npm pack digits@1.0.0` on a machine that has one, and put the file into {tmp_path}/downloads/npm/digits-1.0.0/ here" in said
+        "run `npm pack digits@1.0.0` on a machine that has one, and put the file into "
+        f"{tmp_path}/downloads/npm/digits-1.0.0/ here" in said
     )
     assert left_over(tmp_path) == []
 

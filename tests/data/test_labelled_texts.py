@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import yaml
 
+from bench.base.errors import BenchError
 from bench.data.card_reader import load_card
 from bench.data.datasets import load, load_meta
 from bench.data.labelled_texts import read_rows
 from bench.data.prepare import prepare_card
-from bench.errors import BenchError
 
 CARD: dict[str, Any] = {
     "name": "news",
@@ -44,7 +44,9 @@ def rows(count: int, word: str = "text") -> str:
 def test_official_split_with_validation_carved_from_train(tmp_path: Path) -> None:
     folder = prepared(tmp_path, {"r8-train.tab": rows(8), "r8-test.tab": rows(4, "unseen")})
     data, meta = load(folder), load_meta(folder)
-    assert {name: len(split) for name, split in data.items()} == meta["splits"] == {"train": 6, "validation": 2, "test": 4}
+    assert (
+        {name: len(split) for name, split in data.items()} == meta["splits"] == {"train": 6, "validation": 2, "test": 4}
+    )
     assert meta["classes"] == ["a", "b"] and meta["unit"] == "texts" and meta["test_texts_in_training"] == 0
     assert data["test"].texts == [f"unseen number {i}" for i in range(4)]
     assert data["test"].labels.tolist() == [0, 1, 0, 1] and data["test"].labels.dtype == np.int64
@@ -90,8 +92,16 @@ def test_limits_cut_each_split(tmp_path: Path) -> None:
         ({"train.json": "{}"}, {}, r"are \.tab, \.tsv or \.csv files, not \.json"),
         ({"train.tab": HEADER}, {}, "no rows"),
         ({"one.tab": rows(4)}, {}, r"'one\.tab' must hold one of train, validation, test"),
-        ({"train.tab": HEADER + "a\tx\na\ty\na\tz\n", "test.tab": HEADER + "a\tw\n"}, {}, "is one class: there is nothing to tell apart"),
-        ({"train.tab": rows(8), "test.tab": HEADER + "c\tw\n"}, {"classes": ["a", "b"]}, "the label 'c' is not among a, b"),
+        (
+            {"train.tab": HEADER + "a\tx\na\ty\na\tz\n", "test.tab": HEADER + "a\tw\n"},
+            {},
+            "is one class: there is nothing to tell apart",
+        ),
+        (
+            {"train.tab": rows(8), "test.tab": HEADER + "c\tw\n"},
+            {"classes": ["a", "b"]},
+            "the label 'c' is not among a, b",
+        ),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, files: dict[str, str], changes: dict[str, Any], message: str) -> None:

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bench.base.errors import BenchError
 from bench.data import pairs
 from bench.data.card_reader import load_card
 from bench.data.cards import Card, Split
 from bench.data.datasets import load
 from bench.data.prepare import prepare_card
-from bench.errors import BenchError
 
 SVG = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 72 72">'
@@ -24,7 +24,15 @@ ROOT = Path(__file__).parents[2]
 
 
 def card(path: Path, size: tuple[int, int] | None = (24, 24)) -> Card:
-    return Card(path=path / "card.yaml", name="my-pairs", kind="pairs", licence="mine", attribution="me", split=Split("none"), size=size)
+    return Card(
+        path=path / "card.yaml",
+        name="my-pairs",
+        kind="pairs",
+        licence="mine",
+        attribution="me",
+        split=Split("none"),
+        size=size,
+    )
 
 
 def openmoji(raw: Path, names: list[str]) -> None:
@@ -56,7 +64,9 @@ def test_one_concept_stays_on_one_side(tmp_path: Path) -> None:
     names = [f"1F9D{i}{tail}" for i in range(8) for tail in ("", "-200D-2640-FE0F", "-1F3FB")]
     openmoji(tmp_path / "raw", names)
     prepare_card(card(tmp_path), tmp_path / "raw", tmp_path / "out", quiet=True)
-    concepts = {split: {name.split()[1].split("-")[0] for name in part.names} for split, part in load(tmp_path / "out").items()}
+    concepts = {
+        split: {name.split()[1].split("-")[0] for name in part.names} for split, part in load(tmp_path / "out").items()
+    }
     assert [len(found) for found in concepts.values()] == [5, 1, 2]
     assert len(set.union(*concepts.values())) == 8, "nothing is in two splits"
 
@@ -76,7 +86,9 @@ def test_own_pictures_in_groups(tmp_path: Path) -> None:
 
 def test_same_members_same_bytes(tmp_path: Path) -> None:
     openmoji(tmp_path / "raw", ["1F600", "1F601", "1F602"])
-    digests = [prepare_card(card(tmp_path), tmp_path / "raw", tmp_path / out, quiet=True)["digest"] for out in ("a", "b")]
+    digests = [
+        prepare_card(card(tmp_path), tmp_path / "raw", tmp_path / out, quiet=True)["digest"] for out in ("a", "b")
+    ]
     assert digests[0] == digests[1]
 
 

@@ -12,11 +12,11 @@ import pytest
 import yaml
 from PIL import Image
 
+from bench.base.errors import BenchError
 from bench.data.card_reader import load_card
 from bench.data.cards import Card, Render
 from bench.data.datasets import ImageSplit, load, load_exemplars, load_images, load_meta, load_text, write_images
 from bench.data.prepare import prepare_card
-from bench.errors import BenchError
 
 ROOT = Path(__file__).parents[2]
 
@@ -55,7 +55,11 @@ def test_text(tmp_path):
     for name, text in (("a.txt", "One.\r\n"), ("b.txt", "Zwölf."), ("sub/c.txt", "Three."), ("d.txt", "Four.")):
         (raw / name).write_text(text, encoding="utf-8", newline="")
     meta = prepare_card(card, raw, tmp_path / "out", quiet=True)
-    assert load_text(tmp_path / "out") == load(tmp_path / "out") == {"train": "One.\n\n\nFour.", "validation": "Zwölf.", "test": "Three."}
+    assert (
+        load_text(tmp_path / "out")
+        == load(tmp_path / "out")
+        == {"train": "One.\n\n\nFour.", "validation": "Zwölf.", "test": "Three."}
+    )
     assert meta == load_meta(tmp_path / "out")
     assert (meta["kind"], meta["licence"], meta["unit"]) == ("text", "free", "characters")
     assert meta["splits"] == {"train": 12, "validation": 6, "test": 6}
@@ -66,14 +70,17 @@ def test_text(tmp_path):
 def test_idx_is_carved_without_overlap_and_is_byte_deterministic(tmp_path):
     write_idx(tmp_path / "raw", 200, 50)
     card = dataclasses.replace(
-        load_card(ROOT / "datasets/mnist.yaml"), split=dataclasses.replace(load_card(ROOT / "datasets/mnist.yaml").split, validation=30)
+        load_card(ROOT / "datasets/mnist.yaml"),
+        split=dataclasses.replace(load_card(ROOT / "datasets/mnist.yaml").split, validation=30),
     )
     first = prepare_card(card, tmp_path / "raw", tmp_path / "out", quiet=True)
     content = everything(tmp_path / "out")
     prepare_card(card, tmp_path / "raw", tmp_path / "out", quiet=True)
     assert everything(tmp_path / "out") == content
     splits = load_images(tmp_path / "out")
-    assert {name: len(s) for name, s in splits.items()} == {"train": 170, "validation": 30, "test": 50} == first["splits"]
+    assert (
+        {name: len(s) for name, s in splits.items()} == {"train": 170, "validation": 30, "test": 50} == first["splits"]
+    )
     places = {name: set(s.images[:, 0, 0, 0].tolist()) for name, s in splits.items()}
     assert not places["train"] & places["validation"]
     assert places["train"] | places["validation"] == set(range(200))
@@ -88,7 +95,9 @@ def test_idx_is_carved_without_overlap_and_is_byte_deterministic(tmp_path):
 
 
 def test_folder_of_classes(tmp_path):
-    card = make_card(tmp_path, kind="images", size=[4, 4], channels=1, split={"rule": "fraction", "validation": 0.2, "test": 0.2})
+    card = make_card(
+        tmp_path, kind="images", size=[4, 4], channels=1, split={"rule": "fraction", "validation": 0.2, "test": 0.2}
+    )
     for i in range(10):
         picture(tmp_path / f"raw/cat/{i}.png", 10)
         picture(tmp_path / f"raw/dog/{i}.png", 200)
@@ -160,7 +169,10 @@ def test_scenes_from_prepared_digits(tmp_path):
     write_idx(tmp_path / "raw", 200, 50)
     base = load_card(ROOT / "datasets/mnist.yaml")
     prepare_card(
-        dataclasses.replace(base, split=dataclasses.replace(base.split, validation=40)), tmp_path / "raw", tmp_path / "mnist", quiet=True
+        dataclasses.replace(base, split=dataclasses.replace(base.split, validation=40)),
+        tmp_path / "raw",
+        tmp_path / "mnist",
+        quiet=True,
     )
     card = dataclasses.replace(load_card(ROOT / "datasets/scenes.yaml"), render=Render(30, 10, 20, 30))
     meta = prepare_card(card, tmp_path / "mnist", tmp_path / "scenes", seed=3, quiet=True)
@@ -183,7 +195,9 @@ def test_missing_and_truncated_data_say_what_to_run(tmp_path):
     with pytest.raises(BenchError, match=r"prepare.py mnist`, or `dvc repro`"):
         load_images(tmp_path / "mnist")
     (tmp_path / "mnist").mkdir()
-    write_images(tmp_path / "mnist", {s: ImageSplit(np.zeros((3, 2, 2, 1), np.uint8)) for s in ("train", "validation", "test")})
+    write_images(
+        tmp_path / "mnist", {s: ImageSplit(np.zeros((3, 2, 2, 1), np.uint8)) for s in ("train", "validation", "test")}
+    )
     whole = (tmp_path / "mnist/test.npz").read_bytes()
     (tmp_path / "mnist/test.npz").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(BenchError, match=r"test\.npz: truncated or broken .*prepare.py mnist` again"):

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bench.base.errors import BenchError
 from bench.data.readers import read_captions, read_idx, read_picture, read_pictures, read_rows, read_text
-from bench.errors import BenchError
 
 
 def idx(array: np.ndarray, code: int) -> bytes:
@@ -83,7 +83,9 @@ def test_float_pictures_are_scaled_or_refused(tmp_path):
     Image.fromarray(np.linspace(0, 1, 16, dtype=np.float32).reshape(4, 4)).save(tmp_path / "unit.tif")
     assert np.array_equal(read_picture(tmp_path / "unit.tif").ravel(), np.rint(np.linspace(0, 255, 16)))
     Image.fromarray(np.linspace(-1, 3, 16, dtype=np.float32).reshape(4, 4)).save(tmp_path / "odd.tif")
-    with pytest.raises(BenchError, match=r"odd.tif: not a readable picture \(values from -1 to 3, mode F: rescale them"):
+    with pytest.raises(
+        BenchError, match=r"odd.tif: not a readable picture \(values from -1 to 3, mode F: rescale them"
+    ):
         read_picture(tmp_path / "odd.tif")
 
 
@@ -128,7 +130,9 @@ def test_broken_pictures_are_each_named(tmp_path):
         assert said in str(error.value)
     found = read_pictures(folder, None, None, "skip")
     assert len(found.names) == 3
-    assert [b.split(": ")[0] for b in found.broken] == [str(folder / n) for n in ("broken.png", "sub/empty.jpg", "text.gif")]
+    assert [b.split(": ")[0] for b in found.broken] == [
+        str(folder / n) for n in ("broken.png", "sub/empty.jpg", "text.gif")
+    ]
 
 
 def test_a_folder_without_pictures_is_refused(tmp_path):
@@ -177,7 +181,8 @@ NAMES = ["a.png", "b.png"]
         ("c.csv", 'file,caption\nb.png,a dog\na.png,"a cat, sitting"\na.png,the  cat\n'),
         (
             "c.jsonl",
-            '{"file": "b.png", "caption": "a dog"}\n{"file": "a.png", "caption": "a cat, sitting"}\n\n{"file":"a.png","caption":"the cat"}',
+            '{"file": "b.png", "caption": "a dog"}\n{"file": "a.png", "caption": "a cat, '
+            'sitting"}\n\n{"file":"a.png","caption":"the cat"}',
         ),
     ],
 )

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench.by_example.video_distances import distances
+from bench.base.errors import BenchError
 from bench.data.rendered_clips import BLUE, RENDERED, render_clip
-from bench.errors import BenchError
+from bench.families.by_example.video.video_distances import distances
 
 
 @pytest.mark.parametrize("name", list(RENDERED))
@@ -66,7 +66,9 @@ def test_fish_is_where_its_truth_says_before_a_blue_screen() -> None:
     total = matte.sum(axis=(1, 2))
     centre = np.stack([matte.sum(axis=1) @ x / total, matte.sum(axis=2) @ y / total], axis=1)
     assert np.abs(centre - clip.truth["position"]).max() < 5
-    np.testing.assert_allclose(np.gradient(clip.truth["position"], axis=0)[1:-1], clip.truth["velocity"][1:-1], atol=1e-9)
+    np.testing.assert_allclose(
+        np.gradient(clip.truth["position"], axis=0)[1:-1], clip.truth["velocity"][1:-1], atol=1e-9
+    )
     empty = clip.frames[clip.truth["matte"] == 0].mean(axis=0)
     np.testing.assert_allclose(empty, BLUE, atol=12)
 

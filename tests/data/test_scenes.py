@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bench.base.seeds import generator
 from bench.data.cards import Render
 from bench.data.datasets import ImageSplit
 from bench.data.scenes import COLOURLESS, MIX, _weights, digit_masks, draw_layout, render, render_splits
 from bench.scene_language import COLOURS, KINDS, RELATIONS, is_unseen, parse_caption
-from bench.seeds import generator
 
 PALETTE = np.array(list(COLOURS.values()))
 PINNED = "a11ddee8b8a5abeafbaa8f115809f05f29db19c879545d78e8a217112d82d4e5"
@@ -174,7 +174,9 @@ def test_masks_agree_with_pillow_on_handwriting_like_strokes():
 
 
 def test_twice_the_scale_is_the_same_scene_larger(digits, splits):
-    larger = render_splits(dict.fromkeys(("train", "validation", "test"), digits), Render(3000, 300, 200, 1000, scale=2), 7)["validation"]
+    larger = render_splits(
+        dict.fromkeys(("train", "validation", "test"), digits), Render(3000, 300, 200, 1000, scale=2), 7
+    )["validation"]
     usual = splits["validation"]
     assert larger.images.shape == (300, 64, 64, 3)
     assert larger.captions == usual.captions
@@ -189,7 +191,8 @@ def test_an_empty_digit_picture_does_no_harm():
 
 
 def test_arithmetic_is_the_same_on_every_machine():
-    """The bytes of a layout and picture drawn from fixed block digits: a change here changes every rendered data set."""
+    """The bytes of a layout and picture drawn from fixed block digits: a change here changes every rendered data
+    set."""
     images = np.zeros((10, 28, 28, 1), np.uint8)
     for i, image in enumerate(images):
         image[4:24, 6 + i % 3 : 20 - i // 3] = 20 * i + 60

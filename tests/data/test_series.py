@@ -6,13 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from bench.base.errors import BenchError
 from bench.data.card_reader import load_card
 from bench.data.datasets import load, load_meta
 from bench.data.prepare import prepare_card
 from bench.data.series import states_of
-from bench.errors import BenchError
 
-CSV = "day,rain,high,low,sky\n" + "".join(f"{i},{i % 3 - 1},{20 + i % 5},{10 + i % 2},{'abc'[i % 3]}\n" for i in range(20))
+CSV = "day,rain,high,low,sky\n" + "".join(
+    f"{i},{i % 3 - 1},{20 + i % 5},{10 + i % 2},{'abc'[i % 3]}\n" for i in range(20)
+)
 CARD = """
 name: days
 kind: series
@@ -89,7 +91,9 @@ def test_a_wrong_card_is_named(tmp_path: Path, old: str, new: str, message: str)
         load_card(tmp_path / "days.yaml")
 
 
-@pytest.mark.parametrize(("text", "message"), [("day,rain,high,low,sky\n", "no rows"), (CSV[:33], "would be empty with 1 rows")])
+@pytest.mark.parametrize(
+    ("text", "message"), [("day,rain,high,low,sky\n", "no rows"), (CSV[:33], "would be empty with 1 rows")]
+)
 def test_too_short_a_series(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(BenchError, match=message):
         prepared(tmp_path, text=text)

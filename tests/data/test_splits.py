@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.base.errors import BenchError
 from bench.data.card_reader import load_card
 from bench.data.cards import Card, Split
 from bench.data.splits import carve, split_items, split_positions, split_texts
-from bench.errors import BenchError
 
 
 def card_of(split: Split, kind: str = "text") -> Card:
@@ -35,7 +35,11 @@ def test_another_seed_carves_others():
 def test_works_are_held_out_whole():
     works = {f"{name}.txt": f"{name} speaks." for name in "abcdef"}
     parts = split_texts(card_of(Split("works", ("e.txt",), ("b.txt", "d.txt"))), works)
-    assert parts == {"train": "a speaks.\n\nc speaks.\n\nf speaks.", "validation": "e speaks.", "test": "b speaks.\n\nd speaks."}
+    assert parts == {
+        "train": "a speaks.\n\nc speaks.\n\nf speaks.",
+        "validation": "e speaks.",
+        "test": "b speaks.\n\nd speaks.",
+    }
 
 
 @pytest.mark.parametrize(

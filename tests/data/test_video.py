@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bench.base.errors import BenchError
 from bench.data import video as video_module
 from bench.data.card_reader import load_card
 from bench.data.datasets import load as load_any
 from bench.data.prepare import prepare_card
 from bench.data.video import decode, load, read_video
 from bench.data.video_files import mp4_bytes, write_gif
-from bench.errors import BenchError
 
 
 def film(frames: int = 12, height: int = 32, width: int = 48) -> np.ndarray:
@@ -32,12 +32,18 @@ def film(frames: int = 12, height: int = 32, width: int = 48) -> np.ndarray:
     return pictures
 
 
-def encoded(pictures: np.ndarray, times: list[int], rate: int = 25, codec: str = "libx264", form: str = "mp4", **options: Any) -> bytes:
+def encoded(
+    pictures: np.ndarray, times: list[int], rate: int = 25, codec: str = "libx264", form: str = "mp4", **options: Any
+) -> bytes:
     """A file with a time stamp of its own for each frame."""
     file = io.BytesIO()
     with av.open(file, "w", format=form) as container:
         stream: Any = container.add_stream(codec, rate=rate, options={"crf": "5"})
-        stream.width, stream.height, stream.pix_fmt = pictures.shape[2], pictures.shape[1], options.get("pix_fmt", "yuv420p")
+        stream.width, stream.height, stream.pix_fmt = (
+            pictures.shape[2],
+            pictures.shape[1],
+            options.get("pix_fmt", "yuv420p"),
+        )
         stream.time_base = stream.codec_context.time_base = Fraction(1, 1000)
         if "ratio" in options:
             stream.codec_context.sample_aspect_ratio = options["ratio"]
@@ -147,7 +153,9 @@ VARIABLE = [0, 40, 80, 300, 340, 380, 420, 900, 940, 980, 1020, 1060]
 
 
 def test_a_variable_rate_is_refused_with_the_remedy(tmp_path: Path) -> None:
-    with pytest.raises(BenchError, match=r"variable frame rate \(a frame lasts from 40 to 480 ms\).*resample it .fps=.*ffmpeg"):
+    with pytest.raises(
+        BenchError, match=r"variable frame rate \(a frame lasts from 40 to 480 ms\).*resample it .fps=.*ffmpeg"
+    ):
         decode(encoded(film(), VARIABLE), tmp_path / "a.npy")
     assert list(tmp_path.iterdir()) == []
 
@@ -199,7 +207,9 @@ def test_a_file_that_was_cut_off_is_said(tmp_path: Path) -> None:
     assert 2 <= len(np.load(tmp_path / "a.npy")) < 40
 
 
-def test_too_many_frames_are_refused_and_a_limit_takes_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_frames_are_refused_and_a_limit_takes_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(video_module, "MAX_FRAMES", 10)
     with pytest.raises(BenchError, match="more than 10 frames"):
         decode(mp4_bytes(film(), 25.0), tmp_path / "a.npy")
@@ -219,7 +229,8 @@ def test_frames_too_large_are_refused(tmp_path: Path, monkeypatch: pytest.Monkey
 def card(tmp_path: Path, extra: str = "") -> Path:
     path = tmp_path / "own.yaml"
     path.write_text(
-        f"name: own\nkind: video\nlicence: mine\nattribution: me\nsources: [{{path: raw}}]\nsize: [24, 40]\n{extra}", encoding="utf-8"
+        f"name: own\nkind: video\nlicence: mine\nattribution: me\nsources: [{{path: raw}}]\nsize: [24, 40]\n{extra}",
+        encoding="utf-8",
     )
     return path
 
@@ -235,7 +246,9 @@ def raw(tmp_path: Path) -> Path:
 
 
 def test_a_card_becomes_clips_and_loads_mapped(tmp_path: Path, raw: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("bench.data.rendered_clips", fromlist=["RENDERED"]).RENDERED, "flame", (lambda rng, n: tiny(), 6))
+    monkeypatch.setitem(
+        __import__("bench.data.rendered_clips", fromlist=["RENDERED"]).RENDERED, "flame", (lambda rng, n: tiny(), 6)
+    )
     meta = prepare_card(load_card(card(tmp_path, "rendered: [flame]")), raw, tmp_path / "own", quiet=True)
     assert meta["splits"] == {"clips": 3} and meta["unit"] == "clips"
     clips = load(tmp_path / "own")

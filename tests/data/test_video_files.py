@@ -15,13 +15,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bench.base.errors import BenchError
 from bench.data.video_files import contact_sheet, mp4_bytes, mp4_data_uri, write_gif, write_mp4
-from bench.errors import BenchError
 
 
 def film(count: int = 8, height: int = 30, width: int = 44) -> np.ndarray:
     y, x = np.mgrid[:height, :width]
-    return np.stack([np.stack([(4 * x + 9 * t) % 256, (5 * y) % 256, 128 + 0 * x], axis=-1) for t in range(count)]).astype(np.uint8)
+    return np.stack(
+        [np.stack([(4 * x + 9 * t) % 256, (5 * y) % 256, 128 + 0 * x], axis=-1) for t in range(count)]
+    ).astype(np.uint8)
 
 
 def test_mp4_is_what_every_player_reads() -> None:
@@ -57,12 +59,17 @@ def test_what_lies_in_memory_does_not_matter(tmp_path: Path) -> None:
         "import sys, hashlib, numpy as np\n"
         "from bench.data.video_files import mp4_bytes\n"
         "y, x = np.mgrid[:64, :64]\n"
-        "film = np.stack([np.stack([4 * x + 9 * t, 5 * y, 128 + 0 * x], axis=-1) % 256 for t in range(30)]).astype(np.uint8)\n"
+        "film = np.stack([np.stack([4 * x + 9 * t, 5 * y, 128 + 0 * x], axis=-1) % 256 for t in "
+        "range(30)]).astype(np.uint8)\n"
         "print(hashlib.sha256(mp4_bytes(film, 25.0)).hexdigest())\n"
     )
     found = {
         subprocess.run(
-            [sys.executable, "-c", code], env={**os.environ, "MALLOC_PERTURB_": fill}, capture_output=True, text=True, check=True
+            [sys.executable, "-c", code],
+            env={**os.environ, "MALLOC_PERTURB_": fill},
+            capture_output=True,
+            text=True,
+            check=True,
         ).stdout
         for fill in ("17", "165", "255")
     }

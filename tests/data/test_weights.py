@@ -9,11 +9,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from bench.base.errors import BenchError
 from bench.data.card_reader import load_card
 from bench.data.cards import Card
 from bench.data.datasets import load
 from bench.data.prepare import prepare_card
-from bench.errors import BenchError
 
 TENSORS = {"b.weight": torch.arange(6.0).reshape(2, 3), "a.bias": torch.tensor([1.5]), "a.count": torch.tensor(7)}
 
@@ -35,12 +35,16 @@ def test_tensors_are_kept_by_name(card: Card, tmp_path: Path, name: str) -> None
     assert (meta["splits"], meta["unit"], meta["tensors"], meta["file"]) == ({"weights": 7}, "parameters", 3, path.name)
     assert sorted(p.name for p in (tmp_path / "net").iterdir()) == ["meta.json", "weights.safetensors"]
     kept = load(tmp_path / "net")
-    assert {key: value.tolist() for key, value in kept.items()} == {key: value.tolist() for key, value in TENSORS.items()}
+    assert {key: value.tolist() for key, value in kept.items()} == {
+        key: value.tolist() for key, value in TENSORS.items()
+    }
 
 
 def test_same_member_same_bytes(card: Card, tmp_path: Path) -> None:
     torch.save(TENSORS, tmp_path / "raw" / "w.pth")
-    digests = [prepare_card(card, tmp_path / "raw", tmp_path / folder, quiet=True)["digest"] for folder in ("one", "two")]
+    digests = [
+        prepare_card(card, tmp_path / "raw", tmp_path / folder, quiet=True)["digest"] for folder in ("one", "two")
+    ]
     assert digests[0] == digests[1]
 
 
@@ -65,7 +69,11 @@ def test_exactly_one_file_of_weights(card: Card, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [([torch.zeros(1)], "no table of tensors"), ({"a": 1.0}, "no table of tensors"), ({"a": dataclasses.Field}, "would run code")],
+    [
+        ([torch.zeros(1)], "no table of tensors"),
+        ({"a": 1.0}, "no table of tensors"),
+        ({"a": dataclasses.Field}, "would run code"),
+    ],
 )
 def test_anything_but_tensors_is_refused(card: Card, tmp_path: Path, content: object, said: str) -> None:
     torch.save(content, tmp_path / "raw" / "w.pth")

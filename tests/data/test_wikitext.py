@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from bench.base.errors import BenchError
 from bench.data.card_reader import card_of_block
 from bench.data.datasets import load
 from bench.data.prepare import prepare_card
 from bench.data.wikitext import plain_paragraphs, read_wikitext
-from bench.errors import BenchError
 
 PAGE = "<page><title>{title}</title><ns>{ns}</ns>{extra}<revision><text>{text}</text></revision></page>"
 ROOT = Path(__file__).parents[2]
@@ -19,7 +19,9 @@ ROOT = Path(__file__).parents[2]
 
 def dump(path: Path, *pages: tuple[str, str, str, str]) -> Path:
     """A dump of (title, namespace, extra elements, markup)."""
-    body = "".join(PAGE.format(title=t, ns=n, extra=e, text=m.replace("&", "&amp;").replace("<", "&lt;")) for t, n, e, m in pages)
+    body = "".join(
+        PAGE.format(title=t, ns=n, extra=e, text=m.replace("&", "&amp;").replace("<", "&lt;")) for t, n, e, m in pages
+    )
     xml = f'<mediawiki xmlns="http://www.mediawiki.org/xml/export-0.10/"><siteinfo/>{body}</mediawiki>'
     path.write_bytes(bz2.compress(xml.encode()) if path.suffix == ".bz2" else xml.encode())
     return path
@@ -44,7 +46,10 @@ def dump(path: Path, *pages: tuple[str, str, str, str]) -> Path:
         ("Empty ({{IPA|b}}) brackets.", ["Empty brackets."]),
         ("Text.\n== History ==\nOld.\n=== See also ===\n* [[X]]\n== Use ==\nNew.", ["Text.", "Old.", "New."]),
         ("Text.\n== Notes ==\na\n=== Sub ===\nb\n== Use ==\nNew.", ["Text.", "New."]),
-        ("Kinds:\n* green tea\n# black tea\n; term\n: indented", ["Kinds:", "green tea", "black tea", "term", "indented"]),
+        (
+            "Kinds:\n* green tea\n# black tea\n; term\n: indented",
+            ["Kinds:", "green tea", "black tea", "term", "indented"],
+        ),
         ("__NOTOC__\n----\n{{stub}}", []),
         ("an open ''mark and [[ bracket", ["an open mark and [[ bracket"]),
         ("Half &#xD800; a pair, &#8364; 1", ["Half a pair, € 1"]),

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from bench.base.errors import BenchError
 from bench.data.card_reader import card_of_block
 from bench.data.datasets import load
 from bench.data.prepare import prepare_card
 from bench.data.word_tests import parse_analogies, parse_pairs
-from bench.errors import BenchError
 
 ROOT = Path(__file__).parents[2]
 ANALOGIES = ": capitals\nAthens Greece Oslo Norway\nOslo Norway Athens Greece\n\n: family\nboy girl king queen\n"
@@ -25,7 +25,9 @@ def raw(folder: Path, **files: str) -> Path:
 
 
 def test_prepared_tests_come_back_as_they_were(tmp_path: Path) -> None:
-    source = raw(tmp_path / "raw", questions_words__txt=ANALOGIES, wordsim353__tsv=PAIRS, simlex999__txt="old\tnew\t1.58\n")
+    source = raw(
+        tmp_path / "raw", questions_words__txt=ANALOGIES, wordsim353__tsv=PAIRS, simlex999__txt="old\tnew\t1.58\n"
+    )
     card = card_of_block("word-tests", {"card": "datasets/word-tests.yaml"}, root=ROOT)
     meta = prepare_card(card, source, tmp_path / "word-tests", quiet=True)
     assert (meta["splits"], meta["unit"]) == ({"analogies": 3, "simlex": 1, "wordsim": 2}, "items")
@@ -70,7 +72,9 @@ def test_malformed_pairs_are_named(text: str, message: str) -> None:
 def test_two_tests_of_one_name_and_a_limit_are_refused(tmp_path: Path) -> None:
     card = card_of_block("word-tests", {"card": "datasets/word-tests.yaml"}, root=ROOT)
     with pytest.raises(BenchError, match="two tests are called 'wordsim'"):
-        prepare_card(card, raw(tmp_path / "raw", wordsim1__tsv=PAIRS, wordsim2__tsv=PAIRS), tmp_path / "out", quiet=True)
+        prepare_card(
+            card, raw(tmp_path / "raw", wordsim1__tsv=PAIRS, wordsim2__tsv=PAIRS), tmp_path / "out", quiet=True
+        )
     limited = card_of_block("word-tests", {"card": "datasets/word-tests.yaml", "limit": {"test": 5}}, root=ROOT)
     with pytest.raises(BenchError, match="a test is used whole"):
         prepare_card(limited, raw(tmp_path / "more", wordsim1__tsv=PAIRS), tmp_path / "out", quiet=True)

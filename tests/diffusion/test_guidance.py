@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from bench.base.errors import BenchError
 from bench.diffusion.guidance import guided, negatives_for
-from bench.errors import BenchError
 
 
 class Network:
@@ -22,7 +22,14 @@ class Network:
 def setup() -> tuple[torch.Tensor, ...]:
     x = torch.arange(3.0)[:, None]
     mask = torch.tensor([[True, True], [True, False], [True, True]])
-    return x, torch.zeros(3, dtype=torch.long), torch.ones(3, 2, 1), mask, torch.full((3, 2, 1), 5.0), torch.ones(3, 2, dtype=torch.bool)
+    return (
+        x,
+        torch.zeros(3, dtype=torch.long),
+        torch.ones(3, 2, 1),
+        mask,
+        torch.full((3, 2, 1), 5.0),
+        torch.ones(3, 2, dtype=torch.bool),
+    )
 
 
 def test_scale_one_is_the_plain_prompt_at_single_cost():

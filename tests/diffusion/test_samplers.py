@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from bench.base.errors import BenchError
 from bench.diffusion.samplers import SAMPLERS, ItemNoise, ancestral, build_sampler, ddim
 from bench.diffusion.schedule import Schedule, cosine_schedule, linear_schedule, spaced_steps
-from bench.errors import BenchError
 
 MEAN, STD = 1.5, 0.4
 
@@ -34,7 +34,9 @@ def draw(name: str, count: int, n: int = 20_000, schedule: Schedule | None = Non
     return SAMPLERS[name](exact(schedule), schedule, noise(), spaced_steps(len(schedule), count), noise, **options)
 
 
-@pytest.mark.parametrize(("name", "options"), [("ancestral", {}), ("ddim", {"eta": 0.0}), ("ddim", {"eta": 1.0}), ("ddim", {"eta": 0.5})])
+@pytest.mark.parametrize(
+    ("name", "options"), [("ancestral", {}), ("ddim", {"eta": 0.0}), ("ddim", {"eta": 1.0}), ("ddim", {"eta": 0.5})]
+)
 def test_exact_denoiser_gives_the_data_distribution(name: str, options: dict[str, float]):
     x = draw(name, 400, **options)
     assert x.mean().item() == pytest.approx(MEAN, abs=0.02)
@@ -91,7 +93,14 @@ def test_clipping_keeps_a_wild_denoiser_in_range(name: str):
 def test_on_step_sees_every_step():
     schedule = cosine_schedule(100)
     steps: list[int] = []
-    ancestral(lambda x, t: x, schedule, torch.zeros(2, 1), [99, 50, 0], lambda: torch.zeros(2, 1), on_step=lambda i, x, x0: steps.append(i))
+    ancestral(
+        lambda x, t: x,
+        schedule,
+        torch.zeros(2, 1),
+        [99, 50, 0],
+        lambda: torch.zeros(2, 1),
+        on_step=lambda i, x, x0: steps.append(i),
+    )
     assert steps == [0, 1, 2]
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from bench.base.errors import BenchError
 from bench.diffusion.schedule import TARGETS, Schedule, build_schedule, cosine_schedule, linear_schedule, spaced_steps
-from bench.errors import BenchError
 
 
 @pytest.fixture(params=["linear", "cosine"])
@@ -61,7 +61,9 @@ def test_posterior_is_bayes_rule(schedule: Schedule):
 
 
 def test_last_posterior_is_the_clean_picture(schedule: Schedule):
-    of_x0, of_xt, variance = schedule.posterior(torch.tensor([0]), torch.tensor([-1]), torch.zeros(1, 1, dtype=torch.float64))
+    of_x0, of_xt, variance = schedule.posterior(
+        torch.tensor([0]), torch.tensor([-1]), torch.zeros(1, 1, dtype=torch.float64)
+    )
     assert (of_x0.item(), of_xt.item(), variance.item()) == pytest.approx((1.0, 0.0, 0.0), abs=1e-12)
 
 

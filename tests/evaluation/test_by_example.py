@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bench.drawing.by_example import Cut, cut, draw
-from bench.errors import BenchError
-from bench.evaluation.base import Evaluation, StageContext
+from bench.base.errors import BenchError
+from bench.base.files import read_image_samples, write_image_samples, write_json, write_npz
+from bench.context import Evaluation, StageContext
 from bench.evaluation.by_example import evaluate, histogram_distance, mean_run
-from bench.files import read_image_samples, write_image_samples, write_json, write_npz
+from bench.families.by_example.textures.sampling import Cut, cut, sample
 from bench.results.pictures import data_uri_size
-from bench.results.statistics import stratified_t_ci
+from bench.stats.intervals import stratified_t_ci
 
 
 def photograph(seed: int = 0) -> NDArray[np.uint8]:
@@ -24,7 +24,9 @@ def photograph(seed: int = 0) -> NDArray[np.uint8]:
     return (((x + y) % 8) * 28 + np.random.default_rng(seed).integers(0, 8, (40, 80))).astype(np.uint8)
 
 
-def stage(tmp_path: Path, system: str, sample: dict[str, Any], pictures: dict[str, NDArray[np.uint8]] | None = None) -> StageContext:
+def stage(
+    tmp_path: Path, system: str, sample: dict[str, Any], pictures: dict[str, NDArray[np.uint8]] | None = None
+) -> StageContext:
     write_npz(tmp_path / "data" / "exemplars.npz", pictures or {"one": photograph(), "two": photograph(1)})
     write_json(tmp_path / "model" / "model.json", {"name": system, "system": system, "config": {}})
     block = {"system": system, "dataset": "textures", "sample": sample, "evaluate": {"patches": [5], "copied": 9}}
@@ -46,7 +48,7 @@ SAMPLE: dict[str, Any] = {"exemplars": {"one": {"side": 24}, "two": {"side": 24}
 
 def run(context: StageContext) -> Evaluation:
     assert context.samples is not None
-    write_image_samples(context.samples, draw(context))
+    write_image_samples(context.samples, sample(context))
     return evaluate(context)
 
 
@@ -97,7 +99,9 @@ def test_sweep_gives_a_set_and_rows_for_each_window(tmp_path: Path) -> None:
     assert sets[0].info["seconds_per_item"] > 0
     metrics = {record.metric for record in result.records}
     assert metrics == {"structure_error", "copied_share", "histogram_distance", "copied_run", "sample_flops_per_item"}
-    mean = (value(result, "structure_error", "one", "window=5") + value(result, "structure_error", "two", "window=5")) / 2
+    mean = (
+        value(result, "structure_error", "one", "window=5") + value(result, "structure_error", "two", "window=5")
+    ) / 2
     assert value(result, "structure_error", "", "window=5") == pytest.approx(mean)
     assert value(result, "copied_run", "", "window=9") > 1.0
     overall = next(r for r in result.records if r.metric == "structure_error" and not r.slice)
@@ -112,12 +116,17 @@ def test_gallery_follows_the_schema(tmp_path: Path) -> None:
     assert entry["alt"]
     assert entry["captions"] == ["one", "two"]
     assert entry["columns"] == 2
-    assert data_uri_size(entry["png"]) == data_uri_size(entry["source_png"]) == data_uri_size(entry["real_png"]) == (2 * 24 + 2, 24)
+    assert (
+        data_uri_size(entry["png"])
+        == data_uri_size(entry["source_png"])
+        == data_uri_size(entry["real_png"])
+        == (2 * 24 + 2, 24)
+    )
 
 
 def test_drawing_twice_gives_the_same_pictures(tmp_path: Path) -> None:
     context = stage(tmp_path, "texture_synthesis", {**SAMPLE, "windows": [5]})
-    first, second = draw(context), draw(context)
+    first, second = sample(context), sample(context)
     assert first[0].images is not None
     assert second[0].images is not None
     np.testing.assert_array_equal(first[0].images, second[0].images)
@@ -125,7 +134,7 @@ def test_drawing_twice_gives_the_same_pictures(tmp_path: Path) -> None:
 
 def test_an_exemplar_may_have_a_name_of_its_own(tmp_path: Path) -> None:
     sample = {**SAMPLE, "exemplars": {"corner": {"of": "one", "side": 24}}, "pictures": 1}
-    (samples,) = draw(stage(tmp_path, "texture_synthesis", {**sample, "windows": [5]}))
+    (samples,) = sample(stage(tmp_path, "texture_synthesis", {**sample, "windows": [5]}))
     assert samples.prompts == ["corner"]
 
 
@@ -153,7 +162,7 @@ def test_floor_generator_memoriser_and_ceiling_come_in_order(tmp_path: Path) -> 
 
 def test_a_picture_of_the_exemplar_itself_has_no_error(tmp_path: Path) -> None:
     context = stage(tmp_path, "memoriser_texture", {**SAMPLE, "size": [24, 24], "pictures": 1})
-    sets = draw(context)
+    sets = sample(context)
     pieces = [cut(photograph(i), Cut(side=24), "here").exemplar for i in range(2)]
     assert sets[0].images is not None
     assert context.samples is not None
@@ -168,7 +177,7 @@ def test_a_picture_of_the_exemplar_itself_has_no_error(tmp_path: Path) -> None:
 def test_grey_and_colour_together(tmp_path: Path) -> None:
     colour = np.repeat(photograph()[:, :, None], 3, axis=2)
     context = stage(tmp_path, "dummy_texture", SAMPLE, {"one": photograph(), "two": colour})
-    (samples,) = draw(context)
+    (samples,) = sample(context)
     assert samples.images is not None
     assert samples.images.shape == (4, 20, 22, 3)
     np.testing.assert_array_equal(samples.images[0, :, :, 0], samples.images[0, :, :, 1])
@@ -189,13 +198,15 @@ def test_grey_and_colour_together(tmp_path: Path) -> None:
 )
 def test_bad_settings_are_named(tmp_path: Path, change: dict[str, Any], message: str) -> None:
     with pytest.raises(BenchError, match=message):
-        draw(stage(tmp_path, "texture_synthesis", {**SAMPLE, **change}))
+        sample(stage(tmp_path, "texture_synthesis", {**SAMPLE, **change}))
 
 
 def test_histogram_distance_is_scipys() -> None:
     from scipy.stats import wasserstein_distance
 
-    one, two = (np.random.default_rng(seed).integers(0, top, (9, 7, 1)).astype(np.uint8) for seed, top in ((0, 256), (1, 99)))
+    one, two = (
+        np.random.default_rng(seed).integers(0, top, (9, 7, 1)).astype(np.uint8) for seed, top in ((0, 256), (1, 99))
+    )
     assert histogram_distance(one, two) == pytest.approx(wasserstein_distance(one.ravel(), two.ravel()) / 255)
 
 

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bench.base.errors import BenchError
+from bench.base.files import write_json, write_text_samples
+from bench.context import Evaluation, StageContext
 from bench.contracts import RunContext
-from bench.drawing.words import draw
-from bench.errors import BenchError
-from bench.evaluation.base import Evaluation, StageContext
 from bench.evaluation.markov_chain import evaluate
-from bench.files import write_json, write_text_samples
-from bench.words.markov_chain import MarkovChain, MarkovChainConfig
+from bench.families.words.markov_chain import MarkovChain, MarkovChainConfig
+from bench.families.words.sampling import sample
 
 
 def weather(length: int, seed: int) -> str:
@@ -38,14 +38,29 @@ def run(tmp_path: Path, kind: str, **evaluating: Any) -> tuple[StageContext, Eva
     chain = MarkovChain(MarkovChainConfig(unit="lines" if kind == "series" else "characters"))
     chain.fit(corpus, RunContext())
     chain.save(model)
-    write_json(model / "model.json", {"name": "chain", "system": "markov_chain", "config": dataclasses.asdict(chain.config)})
+    write_json(
+        model / "model.json", {"name": "chain", "system": "markov_chain", "config": dataclasses.asdict(chain.config)}
+    )
     sample = {"texts": 3, "characters": 120, "prompts": ["wet\n"], "variants": [{"order": k} for k in (0, 1, 2)]}
-    block = {"system": "markov_chain", "dataset": "days", "sample": sample, "evaluate": {"long_run": 4000, **evaluating}}
+    block = {
+        "system": "markov_chain",
+        "dataset": "days",
+        "sample": sample,
+        "evaluate": {"long_run": 4000, **evaluating},
+    }
     samples = tmp_path / "chain.jsonl"
     context = StageContext(
-        name="chain", family="words", block=block, seed=0, device="cpu", data=data, model=model, samples=samples, quiet=True
+        name="chain",
+        family="words",
+        block=block,
+        seed=0,
+        device="cpu",
+        data=data,
+        model=model,
+        samples=samples,
+        quiet=True,
     )
-    write_text_samples(samples, draw(context))
+    write_text_samples(samples, sample(context))
     return context, evaluate(context)
 
 
@@ -90,7 +105,9 @@ def test_a_series_is_scored_in_nats_per_state(tmp_path: Path) -> None:
 def test_letters_have_the_rows_of_every_language_model_too(tmp_path: Path) -> None:
     _, found = run(tmp_path, "text", block=400, passage=40)
     rows = {(row.metric, row.variant): row for row in found.records}
-    assert {"bits_per_byte", "perplexity", "verbatim_copy_rate", "nats_per_state", "accuracy"} <= {metric for metric, _ in rows}
+    assert {"bits_per_byte", "perplexity", "verbatim_copy_rate", "nats_per_state", "accuracy"} <= {
+        metric for metric, _ in rows
+    }
     for order in (0, 1, 2):
         bits, nats = rows["bits_per_byte", f"order={order}"], rows["nats_per_state", f"order={order}"]
         assert bits.value * np.log(2) == pytest.approx(nats.value)  # ASCII: a character is a byte
@@ -108,11 +125,21 @@ def test_more_states_than_a_table_holds_are_shown_by_the_commonest(tmp_path: Pat
     chain = MarkovChain(MarkovChainConfig(unit="characters", order=1))
     chain.fit(data, RunContext())
     chain.save(tmp_path / "model")
-    write_json(tmp_path / "model/model.json", {"name": "c", "system": "markov_chain", "config": dataclasses.asdict(chain.config)})
-    block = {"system": "markov_chain", "dataset": "d", "sample": {"texts": 2, "characters": 90}, "evaluate": {"long_run": 500}}
+    write_json(
+        tmp_path / "model/model.json",
+        {"name": "c", "system": "markov_chain", "config": dataclasses.asdict(chain.config)},
+    )
+    block = {
+        "system": "markov_chain",
+        "dataset": "d",
+        "sample": {"texts": 2, "characters": 90},
+        "evaluate": {"long_run": 500},
+    }
     samples = tmp_path / "c.jsonl"
-    context = StageContext("c", "words", block, 0, "cpu", tmp_path / "data", tmp_path / "model", samples=samples, quiet=True)
-    write_text_samples(samples, draw(context))
+    context = StageContext(
+        "c", "words", block, 0, "cpu", tmp_path / "data", tmp_path / "model", samples=samples, quiet=True
+    )
+    write_text_samples(samples, sample(context))
     tables = evaluate(context).extras["tables"]
     assert tables[0]["title"] == "Transitions of order 1, the commonest states" and len(tables[0]["rows"]) == 13
     assert not any("first passage" in table["title"] for table in tables)

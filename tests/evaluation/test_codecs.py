@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
+from bench.base.errors import BenchError
+from bench.context import Evaluation, StageContext
 from bench.data.datasets import ImageSplit, load_images, write_images
-from bench.drawing.codecs import draw, roundtrip
-from bench.errors import BenchError
-from bench.evaluation.base import Evaluation, StageContext
 from bench.evaluation.codecs import evaluate
+from bench.families.codecs.sampling import roundtrip, sample
 from bench.metrics.codebook import codebook_usage
 from bench.metrics.compositional import Detections
-from bench.results.statistics import wilson_interval
+from bench.stats.intervals import wilson_interval
 
 N = 160
 
@@ -73,7 +73,9 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source = load_digits()
     images = (source.images * 12).astype(np.uint8).repeat(2, 1).repeat(2, 2)[..., None]  # 16x16, at most 192
     part = {"train": slice(0, N), "validation": slice(N, 2 * N), "test": slice(2 * N, 3 * N)}
-    write_images(folder, {name: ImageSplit(images[rows], source.target[rows].astype(np.int64)) for name, rows in part.items()})
+    write_images(
+        folder, {name: ImageSplit(images[rows], source.target[rows].astype(np.int64)) for name, rows in part.items()}
+    )
     return folder
 
 
@@ -81,7 +83,18 @@ def context(folder: Path, split: str = "test", error: int = 0, size: int = 16, *
     data = load_images(folder)
     block = {"system": "x", "dataset": "play", "evaluate": {"minimum_n": 64, **keys}, "sample": {"n": 10}}
     system, judge = Codec(data[split].images, error, size), Judge(data["test"])
-    return Planted("codec", "codecs", block, 0, "cpu", folder, folder, {"feature_net": Path("models/net")}, system=system, judge=judge)
+    return Planted(
+        "codec",
+        "codecs",
+        block,
+        0,
+        "cpu",
+        folder,
+        folder,
+        {"feature_net": Path("models/net")},
+        system=system,
+        judge=judge,
+    )
 
 
 def by_metric(result: Evaluation) -> dict[str, Any]:
@@ -100,7 +113,9 @@ def test_a_lossless_codec_is_perfect(digits: Path) -> None:
 def test_a_known_error_has_its_known_psnr_and_fid(digits: Path) -> None:
     found = by_metric(evaluate(context(digits, error=10)))
     assert found["psnr"].value == pytest.approx(20 * math.log10(255 / 10))
-    assert found["fid"].value == pytest.approx(4 * 10**2, rel=1e-4)  # all four features rise by 10, their covariance stays
+    assert found["fid"].value == pytest.approx(
+        4 * 10**2, rel=1e-4
+    )  # all four features rise by 10, their covariance stays
     low, high = found["fid"].ci95
     assert low <= found["fid"].value <= high
     labels = load_images(digits)["test"].labels
@@ -149,15 +164,21 @@ def test_scenes_are_judged_by_the_detector(tmp_path: Path) -> None:
 
     block = {"system": "x", "dataset": "scenes", "evaluate": {"minimum_n": 64}}
     models, codec = {"feature_net": Path("models/net")}, Codec(images, 3)
-    result = evaluate(Planted("codec", "codecs", block, 0, "cpu", tmp_path, tmp_path, models, system=codec, judge=Detector()))
+    result = evaluate(
+        Planted("codec", "codecs", block, 0, "cpu", tmp_path, tmp_path, models, system=codec, judge=Detector())
+    )
     found = by_metric(result)
-    assert (found["digit_accuracy"].value, found["colour_accuracy"].value, found["count_accuracy"].value) == (0.0, 1.0, 1.0)
+    assert (found["digit_accuracy"].value, found["colour_accuracy"].value, found["count_accuracy"].value) == (
+        0.0,
+        1.0,
+        1.0,
+    )
     assert found["both_accuracy"].value == 0.0
     assert result.extras["tables"][0]["rows"][0] == ["digit", 0.0, 100.0]
 
 
 def test_draws_validation_pictures_and_measures_time(digits: Path) -> None:
-    (drawn,) = draw(context(digits, split="validation", error=5))
+    (drawn,) = sample(context(digits, split="validation", error=5))
     originals = load_images(digits)["validation"].images[:10]
     assert drawn.images is not None
     assert np.array_equal(drawn.extra["originals"], originals)

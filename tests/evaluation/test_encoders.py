@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
+from bench.base.errors import BenchError
+from bench.context import Evaluation, StageContext
 from bench.data.cards import Render
 from bench.data.datasets import ImageSplit, load_images, write_images
 from bench.data.scenes import render_splits
-from bench.errors import BenchError
-from bench.evaluation.base import Evaluation, StageContext
 from bench.evaluation.encoders import asked_of, degradations, evaluate
 from bench.metrics.compositional import Detections
-from bench.results.statistics import wilson_interval
 from bench.scene_language import parse_caption
+from bench.stats.intervals import wilson_interval
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,9 @@ def context(folder: Path, system: Any, **evaluate_keys: Any) -> Planted:
 
 def pictures(n: int, seed: int) -> ImageSplit:
     source = load_digits()
-    images = np.pad((source.images * 15.9).astype(np.uint8).repeat(3, 1).repeat(3, 2), ((0, 0), (2, 2), (2, 2)))[..., None]
+    images = np.pad((source.images * 15.9).astype(np.uint8).repeat(3, 1).repeat(3, 2), ((0, 0), (2, 2), (2, 2)))[
+        ..., None
+    ]
     rows = np.random.default_rng(seed).permutation(len(images))[:n]
     return ImageSplit(images[rows], source.target[rows].astype(np.int64))
 
@@ -135,17 +137,28 @@ def test_detector_errors_land_in_their_slices(scenes: Path) -> None:
     digits = rows_of(result, "digit_accuracy")
     assert digits["", "seen"].value == pytest.approx(1 - first_is_seen / (~unseen).sum())
     assert digits["", "unseen-combinations"].n == unseen.sum()
-    assert digits["", "unseen-combinations"].value < 0.2  # "two and three" shifted is "three and four": a share may survive
+    assert (
+        digits["", "unseen-combinations"].value < 0.2
+    )  # "two and three" shifted is "three and four": a share may survive
     colours = rows_of(result, "colour_accuracy")
     assert colours["", "unseen-combinations"].value == pytest.approx(1 - (not first_is_seen) / unseen.sum())
     relation = rows_of(result, "relation_accuracy")
     assert relation["", ""].n == (test.scene["relation"] >= 0).sum()
-    assert {slice_ for _, slice_ in counts} == {"", "seen", "unseen-combinations", "objects=1", "objects=2", "objects=3", "objects=4"}
+    assert {slice_ for _, slice_ in counts} == {
+        "",
+        "seen",
+        "unseen-combinations",
+        "objects=1",
+        "objects=2",
+        "objects=3",
+        "objects=4",
+    }
     assert all(r.protocol.endswith("judge=net/v1") for r in result.records)
 
 
 class Reader:
-    """Names big scenes by the plain template; a small one looks like "a small ..." of its class, and a little like "a ..." of the next."""
+    """Names big scenes by the plain template; a small one looks like "a small ..." of its class, and a little like "a
+    ..." of the next."""
 
     def __init__(self, test: ImageSplit) -> None:
         assert test.scene is not None
@@ -190,7 +203,10 @@ def test_naming_slices_templates_and_chance(scenes: Path) -> None:
     per_class = rows_of(result, "zero_shot_mean_per_class")
     assert per_class["templates=ensemble", ""].value == 1.0
     assert 0.3 < per_class["templates=single", ""].value < 1.0
-    assert {variant for variant, _ in rows_of(result, "retrieval_at_1")} == {"direction=image-to-text", "direction=text-to-image"}
+    assert {variant for variant, _ in rows_of(result, "retrieval_at_1")} == {
+        "direction=image-to-text",
+        "direction=text-to-image",
+    }
     assert all(record.n == 100 for record in rows_of(result, "retrieval_at_1").values())
 
 

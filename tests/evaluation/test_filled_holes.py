@@ -12,13 +12,13 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from bench.drawing.by_example import Cut, Holes, cut, draw, tiles
-from bench.drawing.texture_costs import Growths, growth_costs
-from bench.errors import BenchError
-from bench.evaluation.base import Evaluation, StageContext
+from bench.base.errors import BenchError
+from bench.base.files import SampleSet, read_image_samples, write_image_samples, write_json, write_npz
+from bench.context import Evaluation, StageContext
 from bench.evaluation.by_example import evaluate
 from bench.evaluation.texture_figures import labelled_grid
-from bench.files import SampleSet, read_image_samples, write_image_samples, write_json, write_npz
+from bench.families.by_example.textures.growth_costs import Growths, growth_costs
+from bench.families.by_example.textures.sampling import Cut, Holes, cut, sample, tiles
 from bench.metrics.psnr import psnr
 
 HOLES = {"side": 8, "margin": 6, "count": 2}
@@ -37,7 +37,12 @@ def stage(tmp_path: Path, system: str, sample: dict[str, Any]) -> StageContext:
     return StageContext(
         name=f"test-{system}",
         family="by_example",
-        block={"system": system, "dataset": "textures", "sample": {**SAMPLE, **sample}, "evaluate": {"patches": [5], "copied": 9}},
+        block={
+            "system": system,
+            "dataset": "textures",
+            "sample": {**SAMPLE, **sample},
+            "evaluate": {"patches": [5], "copied": 9},
+        },
         seed=0,
         device="cpu",
         data=tmp_path / "data",
@@ -49,7 +54,7 @@ def stage(tmp_path: Path, system: str, sample: dict[str, Any]) -> StageContext:
 
 def run(context: StageContext) -> Evaluation:
     assert context.samples is not None
-    write_image_samples(context.samples, draw(context))
+    write_image_samples(context.samples, sample(context))
     return evaluate(context)
 
 
@@ -122,9 +127,17 @@ def test_extrapolation_keeps_the_exemplar_in_the_middle(tmp_path: Path) -> None:
 
 
 def test_figures_are_pictures_with_words(tmp_path: Path) -> None:
-    sample = {"pictures": 1, "size": [24, 24], "windows": [5, 7], "holes": {**HOLES, "windows": [5], "orders": ["onion"]}}
+    sample = {
+        "pictures": 1,
+        "size": [24, 24],
+        "windows": [5, 7],
+        "holes": {**HOLES, "windows": [5], "orders": ["onion"]},
+    }
     figures = run(stage(tmp_path, "texture_synthesis", sample)).extras["figures"]
-    assert [figure["title"] for figure in figures] == ["Window sizes side by side", "Holes in unseen pieces, filled from the exemplar"]
+    assert [figure["title"] for figure in figures] == [
+        "Window sizes side by side",
+        "Holes in unseen pieces, filled from the exemplar",
+    ]
     for figure in figures:
         assert "one, two" in figure["alt"]
         content = base64.b64decode(figure["png"].partition(",")[2])
@@ -136,7 +149,9 @@ def test_figures_are_pictures_with_words(tmp_path: Path) -> None:
 def test_labelled_grid_places_pictures_under_their_titles() -> None:
     cells = [[np.full((10, 12, 1), 40, np.uint8), np.full((8, 12, 3), 200, np.uint8)]] * 2
     for titles in (["a", "b"], [["a", "b"], ["c", "d"]]):
-        with Image.open(io.BytesIO(base64.b64decode(labelled_grid(cells, ["x", "y"], titles).partition(",")[2]))) as image:
+        with Image.open(
+            io.BytesIO(base64.b64decode(labelled_grid(cells, ["x", "y"], titles).partition(",")[2]))
+        ) as image:
             pixels = np.asarray(image.convert("L"))
         assert (pixels == 40).sum() >= 2 * 20 * 24
         assert (pixels == 200).sum() >= 2 * 16 * 24
@@ -145,9 +160,15 @@ def test_labelled_grid_places_pictures_under_their_titles() -> None:
 class Counted:
     """A system whose cost is known: a pixel takes a step for each candidate and window pixel."""
 
-    def growths(self, exemplar: NDArray[np.uint8], size: tuple[int, int], seeds: list[int], *, window: int) -> list[Any]:
+    def growths(
+        self, exemplar: NDArray[np.uint8], size: tuple[int, int], seeds: list[int], *, window: int
+    ) -> list[Any]:
         candidates = (exemplar.shape[0] - window + 1) ** 2
-        return [SampleSet(info={})] if not seeds else [type("Grown", (), {"operations": float(candidates * window**2 * size[0] ** 2)})()]
+        return (
+            [SampleSet(info={})]
+            if not seeds
+            else [type("Grown", (), {"operations": float(candidates * window**2 * size[0] ** 2)})()]
+        )
 
 
 def test_growth_is_counted_along_each_axis(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,7 +182,9 @@ def test_growth_is_counted_along_each_axis(monkeypatch: pytest.MonkeyPatch) -> N
         "window": [[5, 400 * 25.0], [9, 400 * 81.0]],
     }
     exponents = {row["variant"]: row["value"] for row in found["cost"] if row["metric"] == "growth_exponent"}
-    assert exponents == pytest.approx({"axis=output": 0.0, "axis=sample": 0.0, "axis=window": 0.0}), "this clock never speeds up"
+    assert exponents == pytest.approx({"axis=output": 0.0, "axis=sample": 0.0, "axis=window": 0.0}), (
+        "this clock never speeds up"
+    )
     pixels = {row["variant"]: row["value"] for row in found["cost"] if row["metric"] == "seconds_per_pixel"}
     assert pixels["output=16,sample=14,window=5"] == pytest.approx(7 / 256)
 

@@ -11,9 +11,9 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
 
+from bench.base.errors import BenchError
 from bench.contracts import RunContext
 from bench.data.labelled_texts import TextSplit
-from bench.errors import BenchError
 from bench.evaluation.fine_tuning import (
     Recipe,
     TextClassifier,
@@ -25,9 +25,9 @@ from bench.evaluation.fine_tuning import (
     sort_texts,
     tfidf,
 )
-from bench.results.statistics import mean_t_ci
-from bench.words.encoder_blocks import Encoder, EncoderShape
-from bench.words.masked_lm import MaskedLM, MaskedLMConfig
+from bench.families.text_encoders.masked_lm import MaskedLM, MaskedLMConfig
+from bench.nn.encoder import Encoder, EncoderShape
+from bench.stats.intervals import mean_t_ci
 
 WORDS = ["cat", "rat", "mat", "hat", "sat", "fat"]
 RECIPE = Recipe(steps=60, batch_size=8, learning_rate=1e-2, max_tokens=12, dropout=0.0)
@@ -61,7 +61,10 @@ def test_it_learns_to_tell_two_classes_apart_from_cls_alone(encoder: MaskedLM) -
 def test_fine_tuning_starts_from_the_encoder_and_scratch_does_not(encoder: MaskedLM) -> None:
     """With a rate of (all but) zero, the network after a step is the one that it began with."""
     still = Recipe(1, 4, 1e-12, 12, 0.0)
-    kept, fresh = ([fine_tune(encoder, news(10, 0), 2, still, seed, scratch=scratch) for seed in (0, 1)] for scratch in (False, True))
+    kept, fresh = (
+        [fine_tune(encoder, news(10, 0), 2, still, seed, scratch=scratch) for seed in (0, 1)]
+        for scratch in (False, True)
+    )
     ours = encoder.network.encoder.words.weight
     for network in kept:
         torch.testing.assert_close(network.encoder.words.weight, ours, atol=1e-6, rtol=0)
@@ -84,7 +87,9 @@ def test_predictions_keep_the_order_of_the_texts(encoder: MaskedLM) -> None:
     test = news(70, 3)  # more than a batch, of different lengths
     said = sort_texts(network, encoder, test.texts, 12)
     np.testing.assert_array_equal(said[::-1], sort_texts(network, encoder, test.texts[::-1], 12))
-    np.testing.assert_array_equal(said[:5], [int(sort_texts(network, encoder, [text], 12)[0]) for text in test.texts[:5]])
+    np.testing.assert_array_equal(
+        said[:5], [int(sort_texts(network, encoder, [text], 12)[0]) for text in test.texts[:5]]
+    )
     assert len(sort_texts(network, encoder, [], 12)) == 0
     assert sort_texts(network, encoder, ["☃", "", "cat " * 40], 12).shape == (3,)
 
@@ -94,7 +99,9 @@ def test_padding_changes_nothing() -> None:
     network = TextClassifier(Encoder(EncoderShape(20, 16, 2, 2, 32, 12)), 3, pad=0, dropout=0.0).eval()
     tokens = torch.tensor([[2, 7, 9, 3]])
     with torch.no_grad():
-        torch.testing.assert_close(network(tokens), network(torch.tensor([[2, 7, 9, 3, 0, 0, 0, 0]])), atol=1e-6, rtol=1e-5)
+        torch.testing.assert_close(
+            network(tokens), network(torch.tensor([[2, 7, 9, 3, 0, 0, 0, 0]])), atol=1e-6, rtol=1e-5
+        )
 
 
 def test_one_class_only_is_refused(encoder: MaskedLM) -> None:
@@ -145,7 +152,9 @@ def test_replicates_are_a_bootstrap_over_test_items() -> None:
     for i in (0, 7):
         rows = np.repeat(np.arange(300), draws[i])
         assert accuracy[i, 1] == pytest.approx((said[1] == truth)[rows].mean())
-        assert f1[i, 1] == pytest.approx(f1_score(truth[rows], said[1][rows], average="macro", labels=[0, 1, 2], zero_division=0))
+        assert f1[i, 1] == pytest.approx(
+            f1_score(truth[rows], said[1][rows], average="macro", labels=[0, 1, 2], zero_division=0)
+        )
     p = (said[0] == truth).mean()
     assert accuracy[:, 0].std() == pytest.approx(np.sqrt(p * (1 - p) / 300), rel=0.12)
     np.testing.assert_array_equal(replicates(said, truth, 3, seed=4, repeats=400)[1], f1)
@@ -158,13 +167,16 @@ def test_intervals_add_the_errors_of_items_and_runs_in_squares() -> None:
     runs = np.array([0.4, 0.5, 0.6])
     low, high = interval(runs, items)
     of_runs = (mean_t_ci(runs)[1] - mean_t_ci(runs)[0]) / 2
-    assert (high - low) / 2 == pytest.approx(np.hypot(of_runs, 1.96 * items.std(ddof=1))) and low + high == pytest.approx(1.0)
+    assert (high - low) / 2 == pytest.approx(
+        np.hypot(of_runs, 1.96 * items.std(ddof=1))
+    ) and low + high == pytest.approx(1.0)
     assert interval(np.array([0.999]), items)[1] == 1.0
     assert interval(np.array([-0.999]), items, (-1.0, 1.0))[0] == -1.0
 
 
 def test_intervals_cover_in_simulation() -> None:
-    """A method whose true accuracy differs from run to run: the interval holds the mean of all runs in about 95 of 100 cases."""
+    """A method whose true accuracy differs from run to run: the interval holds the mean of all runs in about 95 of 100
+    cases."""
     rng = np.random.default_rng(1)
     inside = 0
     for trial in range(120):

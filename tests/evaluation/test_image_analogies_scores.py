@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from bench.base.errors import BenchError
+from bench.base.files import read_image_samples, write_image_samples, write_json, write_npz
+from bench.context import Evaluation, StageContext
 from bench.data.datasets import load
-from bench.drawing.analogy_tasks import OPTIONS, DrawConfig, Question, grey, questions
-from bench.drawing.image_analogies import asked, draw
-from bench.errors import BenchError
 from bench.evaluation.analogy_floors import floors, single_pixel
-from bench.evaluation.base import Evaluation, StageContext
 from bench.evaluation.image_analogies import copied_run, evaluate
-from bench.files import read_image_samples, write_image_samples, write_json, write_npz
+from bench.families.by_example.analogies.sampling import asked, sample
+from bench.families.by_example.analogies.tasks import OPTIONS, Question, SampleConfig, grey, questions
 from bench.results.pictures import data_uri_size
 
 Picture = NDArray[np.uint8]
@@ -47,7 +47,9 @@ def stage(tmp_path: Path, sample: dict[str, Any], kind: str = "textures") -> Sta
         for split, count in (("train", 6), ("validation", 1), ("test", 4)):
             before = np.stack([np.repeat(photograph(10 + i)[:20, :20, :1], 3, axis=2) for i in range(count)])
             groups = np.array([("cats", "dogs")[i % 2] for i in range(count)])
-            write_npz(data / f"{split}.npz", {"before": before, "after": 255 - before, "names": groups, "groups": groups})
+            write_npz(
+                data / f"{split}.npz", {"before": before, "after": 255 - before, "names": groups, "groups": groups}
+            )
     write_json(data / "meta.json", {"kind": kind})
     write_json(tmp_path / "model" / "model.json", {"name": "an", "system": "image_analogies", "config": {"levels": 2}})
     return StageContext(
@@ -65,7 +67,7 @@ def stage(tmp_path: Path, sample: dict[str, Any], kind: str = "textures") -> Sta
 
 def run(context: StageContext) -> Evaluation:
     assert context.samples is not None
-    write_image_samples(context.samples, draw(context))
+    write_image_samples(context.samples, sample(context))
     return evaluate(context)
 
 
@@ -100,19 +102,27 @@ def test_rows_of_variants_and_floors(outcome: tuple[StageContext, Evaluation]) -
     assert value(result, "psnr", "kappa=0", "blur") > value(result, "psnr", "floor=identity", "blur")
     assert value(result, "copied_run", "kappa=6") > value(result, "copied_run", "kappa=0")
     main = [value(result, "psnr", "kappa=0", part) for part in ("blur", "edge")]
-    assert value(result, "psnr", "kappa=0") == pytest.approx(np.mean(main)), "rows without a slice are the planted filters"
+    assert value(result, "psnr", "kappa=0") == pytest.approx(np.mean(main)), (
+        "rows without a slice are the planted filters"
+    )
     roles = {r.variant: r.role for r in result.records}
     assert {variant: role for variant, role in roles.items() if variant.startswith("floor=")} == dict.fromkeys(
         ("floor=identity", "floor=single-pixel", "floor=bicubic"), "floor"
     )
     assert roles["kappa=0"] == roles["task=blur,search=ann"] == "generator"
-    assert [r.slice for r in result.records if r.variant == "floor=bicubic" and r.metric == "psnr"] == ["super-resolution"]
+    assert [r.slice for r in result.records if r.variant == "floor=bicubic" and r.metric == "psnr"] == [
+        "super-resolution"
+    ]
     sliced = {r.protocol for r in result.records if r.metric == "psnr" and not r.variant.startswith("task=")}
     assert sliced == {"psnr/analogy/size=12x12/v1"}
     assert {r.protocol for r in result.records if r.variant.startswith("task=blur") and r.metric == "psnr"} == {
         "psnr/analogy/example=36/size=12x12/v1"
     }
-    assert all(r.ci95 is not None and r.ci95[0] <= r.value <= r.ci95[1] for r in result.records if r.n > 1 and r.value is not None)
+    assert all(
+        r.ci95 is not None and r.ci95[0] <= r.value <= r.ci95[1]
+        for r in result.records
+        if r.n > 1 and r.value is not None
+    )
 
 
 def test_items_of_claims_are_the_pictures_behind_the_rows(outcome: tuple[StageContext, Evaluation]) -> None:
@@ -144,7 +154,7 @@ def test_same_samples_again(outcome: tuple[StageContext, Evaluation]) -> None:
     context, _ = outcome
     assert context.samples is not None
     before = context.samples.read_bytes()
-    sets = [one.__class__(**{**vars(one), "info": {}}) for one in draw(context)]
+    sets = [one.__class__(**{**vars(one), "info": {}}) for one in sample(context)]
     write_image_samples(context.samples, sets)
     again = {item.variant: item for item in read_image_samples(context.samples)}
     context.samples.write_bytes(before)
@@ -157,7 +167,9 @@ def test_line_art_is_asked_group_by_group(tmp_path: Path) -> None:
     listed = asked(context)[0][""]
     assert [(q.names[0], len(q.pairs), len(q.pictures)) for q in listed] == [("cats", 3, 2), ("dogs", 3, 2)]
     result = run(context)
-    assert value(result, "psnr", "", "line-art") == value(result, "psnr", "") > 60, "B stands among A: nearly every pixel is found"
+    assert value(result, "psnr", "", "line-art") == value(result, "psnr", "") > 60, (
+        "B stands among A: nearly every pixel is found"
+    )
     assert value(result, "psnr", "floor=nearest-example") == 100.0
     assert value(result, "psnr", "floor=identity") < 20
 
@@ -194,7 +206,7 @@ def test_questions_that_cannot_be_asked(tmp_path: Path) -> None:
     def refuse(match: str, kind: str = "textures", **sample: Any) -> None:
         context = stage(tmp_path / match[:6].strip(), {**SAMPLE, **sample}, kind)
         with pytest.raises(BenchError, match=match):
-            draw(context)
+            sample(context)
 
     refuse("unknown task 'blurr'. Did you mean 'blur'", tasks={"blurr": {}})
     refuse("name at least one of blur", tasks={})
@@ -209,7 +221,7 @@ def test_questions_that_cannot_be_asked(tmp_path: Path) -> None:
 def test_known_answers_are_the_filter_of_b(tmp_path: Path) -> None:
     context = stage(tmp_path, SAMPLE)
     data = load(context.data)
-    config = DrawConfig(**{**SAMPLE, "pictures": ("chelsea", "coffee"), "timed": None})
+    config = SampleConfig(**{**SAMPLE, "pictures": ("chelsea", "coffee"), "timed": None})
     for question in questions(data, config, "here"):
         assert question.task in OPTIONS
         if question.task == "colourise":

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from bench import registry
+from bench.base.files import read_image_samples, write_image_samples, write_json
+from bench.context import Evaluation, StageContext
 from bench.contracts import RunContext
 from bench.data.datasets import ImageSplit, write_images
-from bench.drawing.images import draw, proportional_labels
-from bench.evaluation.base import Evaluation, StageContext
 from bench.evaluation.images import degradations, evaluate
-from bench.files import read_image_samples, write_image_samples, write_json
+from bench.families.images.sampling import proportional_labels
 from bench.results.records import Record
 
 BLOCKS = {
@@ -24,14 +24,23 @@ BLOCKS = {
 
 
 def bars(n: int, seed: int) -> ImageSplit:
-    """12x12 pictures of one soft bar; its row is the class (0, 1, 2; class 2 twice as frequent), its brightness and place vary."""
+    """12x12 pictures of one soft bar; its row is the class (0, 1, 2; class 2 twice as frequent), its brightness and
+    place vary."""
     rng = np.random.default_rng(seed)
     labels = rng.choice([0, 1, 2, 2], n).astype(np.int64)
     rows, columns = np.mgrid[:12, :12]
     centre = 2 + 4 * labels + rng.normal(0, 0.4, n)
     left, right = rng.uniform(0, 4, n), rng.uniform(7, 11, n)
-    ink = np.exp(-((rows - centre[:, None, None]) ** 2)) * (columns > left[:, None, None]) * (columns < right[:, None, None])
-    images = (255 * rng.uniform(0.6, 1, n)[:, None, None] * ink + rng.normal(8, 3, (n, 12, 12))).clip(0, 255).astype(np.uint8)
+    ink = (
+        np.exp(-((rows - centre[:, None, None]) ** 2))
+        * (columns > left[:, None, None])
+        * (columns < right[:, None, None])
+    )
+    images = (
+        (255 * rng.uniform(0.6, 1, n)[:, None, None] * ink + rng.normal(8, 3, (n, 12, 12)))
+        .clip(0, 255)
+        .astype(np.uint8)
+    )
     return ImageSplit(images[..., None], labels)
 
 
@@ -59,13 +68,19 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         folder = root / "models" / name
         folder.mkdir(parents=True)
         system.save(folder)
-        write_json(folder / "model.json", {"name": name, "system": block["system"], "config": dataclasses.asdict(config)})
+        write_json(
+            folder / "model.json", {"name": name, "system": block["system"], "config": dataclasses.asdict(config)}
+        )
     return root
 
 
-def run(root: Path, name: str, monkeypatch: pytest.MonkeyPatch, sample: Any = None, score: Any = None) -> tuple[Evaluation, list[Any]]:
+def run(
+    root: Path, name: str, monkeypatch: pytest.MonkeyPatch, sample: Any = None, score: Any = None
+) -> tuple[Evaluation, list[Any]]:
     real = registry.load_model
-    monkeypatch.setattr(registry, "load_model", lambda folder, *rest: FeatureNet() if folder.name == "net" else real(folder, *rest))
+    monkeypatch.setattr(
+        registry, "load_model", lambda folder, *rest: FeatureNet() if folder.name == "net" else real(folder, *rest)
+    )
     block = {
         **BLOCKS[name],
         "dataset": "bars",
@@ -74,8 +89,10 @@ def run(root: Path, name: str, monkeypatch: pytest.MonkeyPatch, sample: Any = No
     }
     samples = root / f"{name}.npz"
     models = {"feature_net": Path("net")}
-    context = StageContext(name, "images", block, 0, "cpu", root / "data", root / "models" / name, models, samples=samples, quiet=True)
-    sets = draw(context)
+    context = StageContext(
+        name, "images", block, 0, "cpu", root / "data", root / "models" / name, models, samples=samples, quiet=True
+    )
+    sets = sample(context)
     write_image_samples(samples, sets)
     return evaluate(context), read_image_samples(samples)
 
@@ -108,11 +125,22 @@ def test_records_are_complete_and_deterministic(root: Path, monkeypatch: pytest.
     first, sets = run(root, "memoriser-images", monkeypatch)
     again, _ = run(root, "memoriser-images", monkeypatch)
     assert [r.to_json() for r in first.records] == [r.to_json() for r in again.records]
-    assert {r.metric for r in first.records} >= {"fid", "fid_ratio", "kid", "precision", "recall", "density", "coverage", "class_accuracy"}
+    assert {r.metric for r in first.records} >= {
+        "fid",
+        "fid_ratio",
+        "kid",
+        "precision",
+        "recall",
+        "density",
+        "coverage",
+        "class_accuracy",
+    }
     assert all(r.n > 0 and r.family == "images" and r.role == "memoriser" for r in first.records)
     fid = next(r for r in first.records if r.metric == "fid")
     assert fid.protocol == "fid/net/n=1000/ref=test1500/v1"
-    assert len([r for r in first.records if r.metric == "kid"]) == 2  # all pictures, and the first hundred as a protocol of its own
+    assert (
+        len([r for r in first.records if r.metric == "kid"]) == 2
+    )  # all pictures, and the first hundred as a protocol of its own
     counts = np.bincount(sets[0].labels)
     np.testing.assert_allclose(counts / 1000, np.bincount(bars(1500, 2).labels) / 1500, atol=0.001)
     gallery = first.extras["gallery"][0]

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bench.base.errors import BenchError
+from bench.base.files import write_json
+from bench.context import Evaluation, StageContext
 from bench.contracts import RunContext
 from bench.data import datasets
-from bench.errors import BenchError
-from bench.evaluation.base import Evaluation, StageContext
-from bench.evaluation.masked_lm import ScoreConfig, cloze_examples, evaluate, windows
-from bench.files import write_json
-from bench.words.masked_lm import MaskedLM, MaskedLMConfig
+from bench.evaluation.masked_lm import EvalConfig, cloze_examples, evaluate, windows
+from bench.families.text_encoders.masked_lm import MaskedLM, MaskedLMConfig
 
 PROSE = "the cat sat on the mat and the rat sat on the hat. it was a fat cat, said the rat to the mat on the mat.\n" * 8
 CLASSES = ["cats", "rats"]
@@ -34,7 +34,9 @@ class Planted(StageContext):
 
 
 def model(**config: Any) -> MaskedLM:
-    system = MaskedLM(MaskedLMConfig(**{"width": 16, "layers": 1, "heads": 2, "context": 20, "vocabulary": 50, **config}))
+    system = MaskedLM(
+        MaskedLMConfig(**{"width": 16, "layers": 1, "heads": 2, "context": 20, "vocabulary": 50, **config})
+    )
     system.fit({"train": PROSE}, RunContext(train={"steps": 10, "batch_size": 8, "lr": 5e-3, "warmup": 1}))
     return system
 
@@ -55,7 +57,8 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     for split, n in (("train", 40), ("validation", 6), ("test", 30)):
         labels = [CLASSES[i] for i in rng.integers(0, 2, n)]
         lines = [
-            json.dumps({"label": label, "text": f"the {label[:3]} " + " ".join(rng.choice(["sat", "on", "mat"], 3))}) for label in labels
+            json.dumps({"label": label, "text": f"the {label[:3]} " + " ".join(rng.choice(["sat", "on", "mat"], 3))})
+            for label in labels
         ]
         (news / f"{split}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
     write_json(news / "meta.json", {"kind": "labelled_texts", "classes": CLASSES})
@@ -66,7 +69,9 @@ def context(folders: tuple[Path, Path], system: Any, judged: bool = True, **keys
     defaults = {"windows": 6, "pseudo_windows": 2, "cloze": 3}
     block = {"system": "masked_lm", "dataset": "prose", "role": "generator", "evaluate": {**defaults, **keys}}
     other = {"judged_on": folders[1]} if judged else {}
-    return Planted("bert", "text_encoders", block, 0, "cpu", folders[0], folders[0], {}, other, quiet=True, system=system)
+    return Planted(
+        "bert", "text_encoders", block, 0, "cpu", folders[0], folders[0], {}, other, quiet=True, system=system
+    )
 
 
 def rows(result: Evaluation, metric: str) -> dict[str, Any]:
@@ -80,7 +85,10 @@ def test_hidden_words_and_pseudo_perplexity(folders: tuple[Path, Path], system: 
     for record in (*accuracy.values(), *pseudo.values()):
         assert record.dataset == "prose" and record.ci95[0] <= record.value <= record.ci95[1]
     assert accuracy["context=both"].n == 6 * 3 and pseudo["context=both"].n == 2 * 18
-    assert accuracy["context=both"].protocol == f"masked_accuracy/test/wordpiece-{len(system.wordpiece)}/share=0.15/tokens=18/v1"
+    assert (
+        accuracy["context=both"].protocol
+        == f"masked_accuracy/test/wordpiece-{len(system.wordpiece)}/share=0.15/tokens=18/v1"
+    )
     stretches = windows(system, PROSE[:600], 2)
     nats = np.concatenate([system.hidden_one_by_one(row[1:-1]) for row in stretches])
     assert pseudo["context=both"].value == pytest.approx(math.exp(-nats.mean()))
@@ -89,19 +97,28 @@ def test_hidden_words_and_pseudo_perplexity(folders: tuple[Path, Path], system: 
     json.dumps(result.extras)
 
 
-def test_masked_accuracy_counts_what_is_right(folders: tuple[Path, Path], system: MaskedLM, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_masked_accuracy_counts_what_is_right(
+    folders: tuple[Path, Path], system: MaskedLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A model that knows the text and errs at one of the three hidden places of each stretch."""
     text = windows(system, PROSE[:600], 6)
 
     def fill(inputs: np.ndarray, positions: np.ndarray, **options: Any) -> np.ndarray:
         seen = inputs != system.wordpiece.mask
-        truth = np.stack([next(row for row in text if (row[known] == line[known]).all()) for line, known in zip(inputs, seen, strict=True)])
+        truth = np.stack(
+            [
+                next(row for row in text if (row[known] == line[known]).all())
+                for line, known in zip(inputs, seen, strict=True)
+            ]
+        )
         right = np.take_along_axis(truth, positions, 1)
         right[:, 1] = (right[:, 1] + 1) % len(system.wordpiece)
         return np.log(np.eye(len(system.wordpiece))[right] * 0.9 + 1e-3)
 
     monkeypatch.setattr(system, "fill", fill)
-    found = rows(evaluate(context(folders, system, judged=False, pseudo_windows=0, cloze=0)), "masked_accuracy")["context=both"]
+    found = rows(evaluate(context(folders, system, judged=False, pseudo_windows=0, cloze=0)), "masked_accuracy")[
+        "context=both"
+    ]
     assert found.value == pytest.approx(2 / 3) and found.ci95 == pytest.approx((2 / 3, 2 / 3))
 
 
@@ -143,7 +160,11 @@ def test_fewer_held_out_texts_on_request(folders: tuple[Path, Path], system: Mas
 def test_windows_are_spread_and_do_not_overlap(system: MaskedLM) -> None:
     ids = np.concatenate(system.wordpiece.encode(PROSE.strip().split("\n")))
     found = windows(system, PROSE, 3)
-    assert found.shape == (3, 20) and (found[:, 0] == system.wordpiece.cls).all() and (found[:, -1] == system.wordpiece.sep).all()
+    assert (
+        found.shape == (3, 20)
+        and (found[:, 0] == system.wordpiece.cls).all()
+        and (found[:, -1] == system.wordpiece.sep).all()
+    )
     every = windows(system, PROSE, 10_000)[:, 1:-1]
     np.testing.assert_array_equal(every.ravel(), ids[: every.size])
     assert len(ids) - every.size < 18
@@ -162,7 +183,9 @@ def test_cloze_examples_hide_a_whole_known_word(system: MaskedLM) -> None:
 
 
 def test_own_sentences_are_shown(folders: tuple[Path, Path], system: MaskedLM) -> None:
-    result = evaluate(context(folders, system, judged=False, cloze=0, pseudo_windows=0, sentences=["the [MASK] sat", "[MASK] " * 50]))
+    result = evaluate(
+        context(folders, system, judged=False, cloze=0, pseudo_windows=0, sentences=["the [MASK] sat", "[MASK] " * 50])
+    )
     (table,) = result.extras["tables"]
     assert [row[0] for row in table["rows"]] == ["the [MASK] sat"]  # the other is longer than the context
     assert len(table["rows"][0][2].split(",")) == 5
@@ -176,8 +199,15 @@ def test_bad_input(folders: tuple[Path, Path], system: MaskedLM) -> None:
         evaluate(context((folders[0], folders[0]), system, **keys))
     with pytest.raises(BenchError, match="is no text"):
         evaluate(context((folders[1], folders[1]), system, **keys))
-    with pytest.raises(BenchError, match=r"text_encoders\.bert\.evaluate: labels, repeats and steps need as many values"):
+    with pytest.raises(
+        BenchError, match=r"text_encoders\.bert\.evaluate: labels, repeats and steps need as many values"
+    ):
         evaluate(context(folders, system, labels=[4]))
-    for values in ({"windows": 0}, {"sentences": ("no blank",)}, {"max_tokens": 2}, {"labels": (-1,), "repeats": (1,), "steps": (1,)}):
+    for values in (
+        {"windows": 0},
+        {"sentences": ("no blank",)},
+        {"max_tokens": 2},
+        {"labels": (-1,), "repeats": (1,), "steps": (1,)},
+    ):
         with pytest.raises(ValueError):
-            ScoreConfig(**values)
+            EvalConfig(**values)

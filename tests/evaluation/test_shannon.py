@@ -6,13 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from bench.evaluation.base import StageContext
+from bench.base.files import SampleSet
+from bench.context import StageContext
 from bench.evaluation.shannon import copy_curves, entropy_rows, pieces_of, splices
-from bench.files import SampleSet
 from bench.metrics.letter_entropy import SHANNON, letter_entropies
 from bench.metrics.memorisation import TrainingText, verbatim_copy_rate
 
-POEM = "When in the course of night\nthe moon goes down to sleep,\nthe sun goes up to shine\nin the middle of the day.\n"
+POEM = (
+    "When in the course of night\nthe moon goes down to sleep,\nthe sun goes up to shine\nin the middle of the day.\n"
+)
 
 
 def context() -> StageContext:
@@ -23,9 +25,13 @@ def test_entropies_stand_beside_shannons() -> None:
     text = POEM * 10
     records, table = entropy_rows(context(), text, 3)
     assert [(row.slice, row.split, row.protocol) for row in records] == [
-        (f"F{n}-of-{letters}-letters", "train", f"letter_entropy/train/letters={letters}/v1") for letters in (26, 27) for n in (1, 2, 3)
+        (f"F{n}-of-{letters}-letters", "train", f"letter_entropy/train/letters={letters}/v1")
+        for letters in (26, 27)
+        for n in (1, 2, 3)
     ]
-    for row, (value, _) in zip(records, [*letter_entropies(text, 26)[1:], *letter_entropies(text, 27)[1:]], strict=True):
+    for row, (value, _) in zip(
+        records, [*letter_entropies(text, 26)[1:], *letter_entropies(text, 27)[1:]], strict=True
+    ):
         assert row.value == value and row.ci95[0] <= value <= row.ci95[1]
     assert len(table["rows"]) == 10
     assert [row[-1] for row in table["rows"][:5]] == list(SHANNON[26].values())
@@ -59,7 +65,15 @@ def test_joined_lines_are_listed_with_their_sources() -> None:
     summary, examples = splices([SampleSet(variant="n=2", texts=[text])], POEM)
     # one line of the poem, one of two pieces, one of four; the first and last lines of a sample are not whole
     assert summary["rows"] == [
-        ["n=2", 3, pytest.approx(1 / 3, abs=1e-3), pytest.approx(1 / 3, abs=1e-3), 0.0, pytest.approx(1 / 3, abs=1e-3), round(16 / 7, 2)]
+        [
+            "n=2",
+            3,
+            pytest.approx(1 / 3, abs=1e-3),
+            pytest.approx(1 / 3, abs=1e-3),
+            0.0,
+            pytest.approx(1 / 3, abs=1e-3),
+            round(16 / 7, 2),
+        ]
     ]
     assert examples["rows"] == [["n=2", "the moon goes up to shine", "the moon goes ‖ up to shine", "line 2 + line 3"]]
     assert splices([SampleSet(variant="n=2", texts=["short"])], POEM) == []

@@ -15,15 +15,15 @@ from PIL import Image
 from safetensors.torch import save_file
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from bench.by_example.feature_networks import load_network, network_of, save_network
-from bench.by_example.style_colour import to_yiq
-from bench.by_example.style_losses import StyleConfig
-from bench.drawing.style_transfer import DrawConfig, draw, pairs_of, view_of
-from bench.errors import BenchError
-from bench.evaluation.base import Evaluation, StageContext
+from bench.base.errors import BenchError
+from bench.base.files import read_image_samples, write_image_samples, write_json, write_npz
+from bench.context import Evaluation, StageContext
 from bench.evaluation.labelled_grid import labelled_grid
 from bench.evaluation.style_transfer import Judge, evaluate
-from bench.files import read_image_samples, write_image_samples, write_json, write_npz
+from bench.families.style_transfer.sampling import SampleConfig, pairs_of, sample, view_of
+from bench.families.style_transfer.style_colour import to_yiq
+from bench.families.style_transfer.style_losses import StyleConfig
+from bench.nn.features.networks import load_network, network_of, save_network
 from bench.results.pictures import data_uri_size, png_data_uri
 from bench.results.records import Record
 
@@ -35,14 +35,20 @@ def photographs() -> dict[str, NDArray[np.uint8]]:
     y, x = np.mgrid[:36, :48]
     hills = np.stack([120 + 100 * np.sin(x / 9), 120 + 90 * np.cos(y / 7), 100 + y + x], axis=2)
     dots = 40 + 200 * ((np.hypot(x % 8 - 4, y % 8 - 4) < 3)[..., None] * np.array([0.3, 0.6, 1.0]))
-    return {"hills": hills.astype(np.uint8), "stripes": ((x + 2 * y) % 6 * 40).astype(np.uint8), "dots": dots.astype(np.uint8)}
+    return {
+        "hills": hills.astype(np.uint8),
+        "stripes": ((x + 2 * y) % 6 * 40).astype(np.uint8),
+        "dots": dots.astype(np.uint8),
+    }
 
 
 def vgg() -> dict[str, torch.Tensor]:
     generator, state, inside = torch.Generator().manual_seed(0), {}, 3
     for i, count in enumerate((2, 2, 3, 3, 3), start=1):
         for j in range(1, count + 1):
-            state[f"conv{i}_{j}.weight"] = torch.randn((4, inside, 3, 3), generator=generator) * (2 / (9 * inside)) ** 0.5
+            state[f"conv{i}_{j}.weight"] = (
+                torch.randn((4, inside, 3, 3), generator=generator) * (2 / (9 * inside)) ** 0.5
+            )
             state[f"conv{i}_{j}.bias"] = torch.zeros(4)
             inside = 4
     return state
@@ -85,7 +91,7 @@ SAMPLE: dict[str, Any] = {
 
 def both(context: StageContext) -> Evaluation:
     assert context.samples is not None
-    write_image_samples(context.samples, draw(context))
+    write_image_samples(context.samples, sample(context))
     return evaluate(context)
 
 
@@ -130,12 +136,12 @@ class TestDrawing:
 
     def test_again_the_same(self, context: StageContext, evaluation: Evaluation) -> None:
         assert context.samples is not None
-        for old, new in zip(read_image_samples(context.samples), draw(context), strict=True):
+        for old, new in zip(read_image_samples(context.samples), sample(context), strict=True):
             assert np.array_equal(old.images, new.images)
 
     def test_views_are_cut_and_scaled(self) -> None:
         pictures = photographs()
-        config = DrawConfig(views=VIEWS)
+        config = SampleConfig(views=VIEWS)
         whole = view_of(pictures, "hills", config, "here", 36)
         assert np.array_equal(whole, pictures["hills"][:, 6:42])
         part = view_of(pictures, "corner", config, "here", 30)
@@ -149,7 +155,10 @@ class TestDrawing:
             ({"pairs": []}, "list of at least one"),
             ({"pairs": [["hills"]]}, "list of at least one"),
             ({"pairs": ["hills"]}, "list of at least one"),
-            ({"views": {"hills": {"corner": [10, 0], "side": 30}}}, r"30 pixels from \[10, 0\] do not lie inside hills, 36x48"),
+            (
+                {"views": {"hills": {"corner": [10, 0], "side": 30}}},
+                r"30 pixels from \[10, 0\] do not lie inside hills, 36x48",
+            ),
             ({"views": {"hills": {"sides": 30}}}, "unknown key 'sides'"),
             ({"ratios": [], "depths": [], "colours": []}, "name ratios, depths, colours"),
             ({"depths": ["conv9_1"]}, "conv9_1"),
@@ -157,14 +166,20 @@ class TestDrawing:
     )
     def test_wrong_settings_are_refused(self, tmp_path: Path, changed: dict[str, Any], said: str) -> None:
         with pytest.raises(BenchError, match=said):
-            draw(stage(tmp_path, "style_transfer", {**SAMPLE, "frames": [], "large": 0, **changed}, steps=1))
+            sample(stage(tmp_path, "style_transfer", {**SAMPLE, "frames": [], "large": 0, **changed}, steps=1))
 
 
 class TestJudging:
     def test_what_the_claims_say_shows_in_the_rows(self, evaluation: Evaluation) -> None:
         assert value(evaluation, "style_loss", "ratio=100") < value(evaluation, "style_loss", "ratio=0.01") <= 1.01
         assert value(evaluation, "content_loss", "ratio=100") > value(evaluation, "content_loss", "ratio=0.01")
-        depths = sorted({r.variant for r in evaluation.records if r.variant.startswith("depth=") and r.variant.endswith("style_ratio=0")})
+        depths = sorted(
+            {
+                r.variant
+                for r in evaluation.records
+                if r.variant.startswith("depth=") and r.variant.endswith("style_ratio=0")
+            }
+        )
         assert len(depths) == 2
         assert value(evaluation, "ssim", depths[0]) > value(evaluation, "ssim", depths[1])
         assert value(evaluation, "colour_shift", "colour=luminance") < value(evaluation, "colour_shift", "ratio=100")
@@ -181,7 +196,7 @@ class TestJudging:
         assert context.samples is not None
         made = next(one for one in read_image_samples(context.samples) if one.variant == "ratio=100").images
         assert made is not None
-        config = DrawConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in SAMPLE.items()})
+        config = SampleConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in SAMPLE.items()})
         psnrs, ssims = [], []
         for picture, (_, content, _) in zip(made, pairs_of(context.data, config, "here"), strict=True):
             one, two = (to_yiq(p / 255.0)[..., 0] for p in (picture, content))
@@ -192,7 +207,9 @@ class TestJudging:
         assert value(evaluation, "ssim", "ratio=100") == pytest.approx(np.mean(ssims), rel=1e-6)
 
     def test_the_ends_of_both_scales(self) -> None:
-        content, style = (np.repeat(photographs()[name][:24, :24].reshape(24, 24, -1)[..., :1], 3, 2) for name in ("hills", "stripes"))
+        content, style = (
+            np.repeat(photographs()[name][:24, :24].reshape(24, 24, -1)[..., :1], 3, 2) for name in ("hills", "stripes")
+        )
         judge = Judge(network_of(vgg()), ("pair", content, style), StyleConfig())
         assert judge(content) == pytest.approx((0.0, 1.0))
         assert judge(style) == pytest.approx((1.0, 0.0))

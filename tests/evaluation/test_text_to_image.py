@@ -11,19 +11,18 @@ import numpy as np
 import pytest
 
 from bench import registry
+from bench.base.files import read_image_samples, write_image_samples, write_json
+from bench.context import Evaluation, StageContext
 from bench.contracts import RunContext
 from bench.data.datasets import ImageSplit, write_images
 from bench.data.scenes import draw_layout
-from bench.drawing.scene_prompts import build_suite
-from bench.drawing.text_to_image import draw
-from bench.evaluation.base import Evaluation, StageContext
 from bench.evaluation.text_to_image import evaluate
-from bench.files import read_image_samples, write_image_samples, write_json
+from bench.families.text_to_image.matching import asked_arrays
+from bench.families.text_to_image.prompts import build_suite
 from bench.metrics.compositional import Detections
 from bench.results.records import Record
-from bench.results.statistics import wilson_interval
 from bench.scene_language import COLOURS, parse_caption
-from bench.text_to_image.matching import asked_arrays
+from bench.stats.intervals import wilson_interval
 
 BLOCKS = {
     "dummy-scenes": {"system": "dummy_scenes", "role": "floor"},
@@ -77,7 +76,9 @@ class Clip:
 class Painter:
     """A generator that gets the digit right more often with guidance, always the colour, and minds negative prompts."""
 
-    def sample(self, prompts: Sequence[str], seed: int, guidance: float = 1.0, negative_prompts: Any = None, **options: Any) -> np.ndarray:
+    def sample(
+        self, prompts: Sequence[str], seed: int, guidance: float = 1.0, negative_prompts: Any = None, **options: Any
+    ) -> np.ndarray:
         asked, rng = asked_arrays(prompts), np.random.default_rng(seed)
         n = len(prompts)
         wrong = rng.random((n, 4)) > min(0.95, 0.4 + 0.2 * guidance)
@@ -112,7 +113,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (root / "models" / name).mkdir(parents=True)
         system.save(root / "models" / name)
         write_json(
-            root / "models" / name / "model.json", {"name": name, "system": block["system"], "config": dataclasses.asdict(cls.Config())}
+            root / "models" / name / "model.json",
+            {"name": name, "system": block["system"], "config": dataclasses.asdict(cls.Config())},
         )
     return root
 
@@ -120,12 +122,19 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(root: Path, name: str, monkeypatch: pytest.MonkeyPatch, **sample: Any) -> tuple[Evaluation, list[Any]]:
     real, fakes = registry.load_model, {"det": Detector(), "clip-a": Clip(), "clip-b": Clip(), "painter": Painter()}
     monkeypatch.setattr(registry, "load_model", lambda folder, *rest: fakes.get(folder.name) or real(folder, *rest))
-    block = {**BLOCKS.get(name, {"system": "latent_diffusion"}), "dataset": "scenes", "sample": {**SMALL, **sample}, "evaluate": SCORE}
+    block = {
+        **BLOCKS.get(name, {"system": "latent_diffusion"}),
+        "dataset": "scenes",
+        "sample": {**SMALL, **sample},
+        "evaluate": SCORE,
+    }
     samples = root / f"{name}.npz"
     models = {"detector": Path("det"), "text_encoder": Path("clip-a"), "scorer": Path("clip-b")}
     folder = root / "models" / name
-    context = StageContext(name, "text_to_image", block, 0, "cpu", root / "data", folder, models, samples=samples, quiet=True)
-    write_image_samples(samples, draw(context))
+    context = StageContext(
+        name, "text_to_image", block, 0, "cpu", root / "data", folder, models, samples=samples, quiet=True
+    )
+    write_image_samples(samples, sample(context))
     return evaluate(context), read_image_samples(samples)
 
 
@@ -151,7 +160,12 @@ def test_floor_memoriser_and_ceiling(root: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_guidance_sweep_and_negative_prompts(root: Path, monkeypatch: pytest.MonkeyPatch):
-    variants = [{"guidance": 2.5}, {"guidance": 1.0, "captions": 0}, {"guidance": 0.5, "captions": 0}, {"guidance": 0.0, "captions": 0}]
+    variants = [
+        {"guidance": 2.5},
+        {"guidance": 1.0, "captions": 0},
+        {"guidance": 0.5, "captions": 0},
+        {"guidance": 0.0, "captions": 0},
+    ]
     evaluation, sets = run(root, "painter", monkeypatch, variants=variants, negatives=40)
     fidelity = [value(evaluation, "both_accuracy", "", f"guidance={g}") for g in (0.0, 0.5, 1.0, 2.5)]
     assert fidelity == sorted(fidelity) and fidelity[-1] > fidelity[0] + 0.15
@@ -161,7 +175,9 @@ def test_guidance_sweep_and_negative_prompts(root: Path, monkeypatch: pytest.Mon
     assert plain == pytest.approx(1 / 8, abs=0.05)
     assert value(evaluation, "attribute_rate", "", "guidance=2.5,negative=colour") == 0.0
     (pooled,) = [r for r in evaluation.records if (r.metric, r.slice, r.value) == ("attribute_rate", "", 0.0)]
-    assert pooled.ci95 == wilson_interval(0, 40) and pooled.ci95[1] > 0.05  # of 40 pictures, though 8 colours are looked for in each
+    assert (
+        pooled.ci95 == wilson_interval(0, 40) and pooled.ci95[1] > 0.05
+    )  # of 40 pictures, though 8 colours are looked for in each
     assert len([s for s in sets if s.info["kind"] == "negative"]) == 9
     assert value(evaluation, "agreement", "clip-rankings") == pytest.approx(1.0)
     table = next(t for t in evaluation.extras["tables"] if t["title"] == "Negative prompts")
@@ -176,7 +192,11 @@ def test_conditioning_clip_has_a_protocol_of_its_own_and_no_rank(root: Path, mon
     scores = {r.slice: r for r in evaluation.records if r.metric == "clip_score"}
     assert scores[""].protocol.startswith("clip_score/clip-b/") and scores[""].higher_is_better is True
     biased = scores["conditioning-clip"]
-    assert biased.protocol.startswith("clip_score/clip-a/") and "role=conditions" in biased.protocol and biased.higher_is_better is None
+    assert (
+        biased.protocol.startswith("clip_score/clip-a/")
+        and "role=conditions" in biased.protocol
+        and biased.higher_is_better is None
+    )
     table = next(t for t in evaluation.extras["tables"] if t["title"].startswith("CLIP scores"))
     real, drawn = table["rows"][0][1:], table["rows"][1][1:]
     assert real[0] == real[1] > max(drawn)  # one in eight real captions names no colour, all others fit exactly

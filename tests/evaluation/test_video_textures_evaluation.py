@@ -13,20 +13,20 @@ import pytest
 import yaml
 from threadpoolctl import threadpool_limits
 
-from bench.by_example.video_textures import VideoTextures, VideoTexturesConfig
+from bench.base.errors import BenchError
+from bench.base.files import read_image_samples, write_image_samples, write_json, write_npz
+from bench.context import Evaluation, StageContext
 from bench.contracts import RunContext
 from bench.data.rendered_clips import render_clip
 from bench.data.video import Clip, load
-from bench.drawing.video_films import pond, smaller, target_path
-from bench.drawing.video_textures import DrawConfig, clips_of, draw, thirds
-from bench.errors import BenchError
-from bench.evaluation.base import Evaluation, StageContext
 from bench.evaluation.video_judges import PlayJudge, convergence_rate, effective_number, ends_in_one_loop
 from bench.evaluation.video_textures import evaluate
-from bench.files import read_image_samples, write_image_samples, write_json, write_npz
-from bench.results.claims import FAILS, HOLDS, load_claims
-from bench.results.judging import judge
-from bench.results.statistics import stratified_t_ci
+from bench.families.by_example.video.films import pond, smaller, target_path
+from bench.families.by_example.video.sampling import SampleConfig, clips_of, sample, thirds
+from bench.families.by_example.video.video_textures import VideoTextures, VideoTexturesConfig
+from bench.report.claim_tests import judge
+from bench.report.claims import FAILS, HOLDS, load_claims
+from bench.stats.intervals import stratified_t_ci
 
 ROOT = Path(__file__).parents[2]
 SAMPLE: dict[str, Any] = {
@@ -72,14 +72,22 @@ def stage(data: Path, folder: Path, sample: dict[str, Any], order: str = "markov
     described = {"name": "test", "system": "video_textures", "config": dataclasses.asdict(system.config)}
     write_json(folder / "model" / "model.json", described)
     roles = {"shuffled": "floor", "hard_loop": "floor", "real": "ceiling"}
-    block = {"system": "video_textures", "dataset": "clips", "role": roles.get(order, "generator"), "sample": sample, "evaluate": score}
+    block = {
+        "system": "video_textures",
+        "dataset": "clips",
+        "role": roles.get(order, "generator"),
+        "sample": sample,
+        "evaluate": score,
+    }
     where = {"data": data, "model": folder / "model", "samples": folder / "samples.npz"}
-    return StageContext(name=f"test-{order}", family="by_example", block=block, seed=0, device="cpu", quiet=True, **where)
+    return StageContext(
+        name=f"test-{order}", family="by_example", block=block, seed=0, device="cpu", quiet=True, **where
+    )
 
 
 def run(context: StageContext) -> Evaluation:
     assert context.samples is not None
-    write_image_samples(context.samples, draw(context))
+    write_image_samples(context.samples, sample(context))
     return evaluate(context)
 
 
@@ -110,7 +118,7 @@ def test_rows_of_the_plays(result: Evaluation) -> None:
 
 
 def test_every_row_has_a_known_metric_a_protocol_and_an_interval_around_its_value(result: Evaluation) -> None:
-    from bench.metrics.catalogue import CATALOGUE
+    from bench.catalogue.metrics import CATALOGUE
 
     documented = (ROOT / "docs" / "protocols.md").read_text(encoding="utf-8")
     for record in result.records:
@@ -127,7 +135,8 @@ def test_every_row_has_a_known_metric_a_protocol_and_an_interval_around_its_valu
 def test_rows_of_loops_control_regions_and_seams(result: Evaluation) -> None:
     for length in (40, 100):
         assert (
-            value(result, "loop_cost", f"length={length},method=dp") <= value(result, "loop_cost", f"length={length},method=greedy") + 1e-12
+            value(result, "loop_cost", f"length={length},method=dp")
+            <= value(result, "loop_cost", f"length={length},method=greedy") + 1e-12
         )
     assert value(result, "periodicity_error", "length=40,method=dp") < 0.03
     assert value(result, "in_range_share", "control=20") > value(result, "in_range_share", "control=0") + 0.2
@@ -152,13 +161,17 @@ def test_extras_are_small_and_described(result: Evaluation) -> None:
 
 def test_floor_and_ceiling(data: Path, tmp_path: Path) -> None:
     sample = {key: SAMPLE[key] for key in ("clips", "plays", "frames")}
-    shuffled, hard, real = (run(stage(data, tmp_path / order, sample, order)) for order in ("shuffled", "hard_loop", "real"))
+    shuffled, hard, real = (
+        run(stage(data, tmp_path / order, sample, order)) for order in ("shuffled", "hard_loop", "real")
+    )
     assert value(shuffled, "jump_cost") == pytest.approx(1.0, abs=0.15)
     assert value(shuffled, "periodicity_error") == pytest.approx(0.25, abs=0.03)
     assert value(shuffled, "jumps_per_second") > 22
     assert value(hard, "jump_cost") > 0 and value(hard, "jumps_per_second") < 1
     assert value(real, "jump_cost") == 0.0 and value(real, "jumps_per_second") == 0.0
-    assert value(real, "motion_agreement") == pytest.approx(1.0) and value(real, "periodicity_error") == pytest.approx(0.0, abs=1e-9)
+    assert value(real, "motion_agreement") == pytest.approx(1.0) and value(real, "periodicity_error") == pytest.approx(
+        0.0, abs=1e-9
+    )
     assert value(real, "seam_ratio") == pytest.approx(1.0, abs=0.3)
     assert {r.role for r in shuffled.records} == {"floor"} and {r.role for r in real.records} == {"ceiling"}
     assert not any(r.metric in ("dead_end_probability", "transition_variety") for r in real.records)
@@ -173,26 +186,38 @@ def test_the_claims_pick_these_rows_and_none_fails(result: Evaluation) -> None:
         [],
         ["cross-fades-soften-seams"],
     )  # hardly any seams
-    for name in ("no-future-no-escape", "future-costs-converge-geometrically", "table-beats-greedy-loops", "sigma-gives-variety"):
+    for name in (
+        "no-future-no-escape",
+        "future-costs-converge-geometrically",
+        "table-beats-greedy-loops",
+        "sigma-gives-variety",
+    ):
         assert verdicts[name].verdict == HOLDS, name
-    assert [name for name, verdict in verdicts.items() if not verdict.comparisons] == ["sprites-need-a-future"]  # no sprite here
+    assert [name for name, verdict in verdicts.items() if not verdict.comparisons] == [
+        "sprites-need-a-future"
+    ]  # no sprite here
 
 
 def test_same_samples_whatever_the_threads(data: Path, tmp_path: Path) -> None:
     sample = {**SAMPLE, "seconds": 1.0}
     one, two = (stage(data, tmp_path / name, sample) for name in ("one", "two"))
     with threadpool_limits(1):
-        write_image_samples(tmp_path / "a.npz", _without_times(draw(one)))
-    write_image_samples(tmp_path / "b.npz", _without_times(draw(two)))
+        write_image_samples(tmp_path / "a.npz", _without_times(sample(one)))
+    write_image_samples(tmp_path / "b.npz", _without_times(sample(two)))
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
 
 
 def _without_times(sets: Any) -> Any:
-    return [dataclasses.replace(item, info={k: v for k, v in item.info.items() if not k.startswith("seconds")}) for item in sets]
+    return [
+        dataclasses.replace(item, info={k: v for k, v in item.info.items() if not k.startswith("seconds")})
+        for item in sets
+    ]
 
 
 def test_films_play_and_lie_in_the_extras(data: Path, tmp_path: Path) -> None:
-    context = stage(data, tmp_path, {"clips": ["pendulum"], "plays": 2, "frames": 30, "seconds": 1.0, "regions": ["pan"]})
+    context = stage(
+        data, tmp_path, {"clips": ["pendulum"], "plays": 2, "frames": 30, "seconds": 1.0, "regions": ["pan"]}
+    )
     videos = run(context).extras["videos"]
     assert [video["variant"] for video in videos] == ["endless-pendulum", "regions-pan"]
     for video in videos:
@@ -205,11 +230,11 @@ def test_films_play_and_lie_in_the_extras(data: Path, tmp_path: Path) -> None:
 
 def test_settings_and_names_are_checked(data: Path, tmp_path: Path) -> None:
     with pytest.raises(BenchError, match=r"sample: no clip 'pendulums'. Did you mean 'pendulum'"):
-        clips_of(stage(data, tmp_path, {}), DrawConfig(clips=("pendulums",)))
+        clips_of(stage(data, tmp_path, {}), SampleConfig(clips=("pendulums",)))
     with pytest.raises(ValueError, match="frames at least 20"):
-        DrawConfig(frames=5)
+        SampleConfig(frames=5)
     with pytest.raises(BenchError, match="unknown option 'sigm'"):
-        draw(stage(data, tmp_path / "b", {"clips": ["pan"], "variants": [{"sigm": 1}]}))
+        sample(stage(data, tmp_path / "b", {"clips": ["pan"], "variants": [{"sigm": 1}]}))
     context = stage(data, tmp_path / "c", {"clips": ["pan"]}, alpha=[0.9])
     with pytest.raises(BenchError, match=r"unknown key 'alpha'. Did you mean 'alphas'"):
         evaluate(context)
@@ -217,7 +242,7 @@ def test_settings_and_names_are_checked(data: Path, tmp_path: Path) -> None:
 
 def test_samples_come_back_from_their_file(data: Path, tmp_path: Path) -> None:
     context = stage(data, tmp_path, SAMPLE)
-    sets = draw(context)
+    sets = sample(context)
     assert context.samples is not None
     write_image_samples(context.samples, sets)
     again = read_image_samples(context.samples)

@@ -15,16 +15,16 @@ from PIL import Image
 from scipy.stats import spearmanr
 from sklearn.preprocessing import normalize
 
+from bench.base.errors import BenchError
+from bench.base.files import write_json
+from bench.context import Evaluation, StageContext
 from bench.contracts import RunContext
 from bench.data.datasets import write_meta, write_texts
-from bench.errors import BenchError
-from bench.evaluation.base import Evaluation, StageContext
-from bench.evaluation.word2vec import ScoreConfig, evaluate, shifted_pmi
+from bench.evaluation.word2vec import EvalConfig, evaluate, shifted_pmi
 from bench.evaluation.word_figures import label_heights, principal_plane, word_map
-from bench.files import write_json
+from bench.families.text_encoders.word2vec import Word2Vec, Word2VecConfig
 from bench.metrics.word_similarity import spearman, spearman_interval, spearman_pseudo_values
-from bench.results.paired import paired_ratio_difference
-from bench.words.word2vec import Word2Vec, Word2VecConfig
+from bench.stats.paired import paired_ratio_difference
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 PLANTED = [letter * 3 for letter in LETTERS]
@@ -53,8 +53,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     counts = write_texts(root / "data", {"train": text(), "validation": "aaa bbb", "test": "ccc ddd"})
     write_meta(root / "data", {"name": "ring", "kind": "text", "splits": counts})
     rng = np.random.default_rng(1)
-    pairs = [(a.upper() if i % 2 else a, b, float(i)) for i, (a, b) in enumerate(rng.choice([*PLANTED, "zebra"], (60, 2)))]
-    analogies = {"ring": [["aaa", "BBB", "ccc", "ddd"], ["aaa", "bbb", "ddd", "eee"]], "none": [["zebra", "aaa", "bbb", "ccc"]]}
+    pairs = [
+        (a.upper() if i % 2 else a, b, float(i)) for i, (a, b) in enumerate(rng.choice([*PLANTED, "zebra"], (60, 2)))
+    ]
+    analogies = {
+        "ring": [["aaa", "BBB", "ccc", "ddd"], ["aaa", "bbb", "ddd", "eee"]],
+        "none": [["zebra", "aaa", "bbb", "ccc"]],
+    }
     (root / "tests").mkdir()
     write_json(root / "tests" / "word_tests.json", {"wordsim": pairs, "simlex": pairs[::-1], "analogies": analogies})
     write_meta(root / "tests", {"name": "tests", "kind": "word_tests", "splits": {}})
@@ -62,7 +67,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def trained(**config: Any) -> Word2Vec:
-    system = Word2Vec(Word2VecConfig(**{"dimensions": 8, "epochs": 8, "window": 3, "subsample": 0.0, "lr": 0.05, **config}))
+    system = Word2Vec(
+        Word2VecConfig(**{"dimensions": 8, "epochs": 8, "window": 3, "subsample": 0.0, "lr": 0.05, **config})
+    )
     system.fit({"train": text()}, RunContext())
     return system
 
@@ -70,7 +77,15 @@ def trained(**config: Any) -> Word2Vec:
 def context(folder: Path, system: Any, **keys: Any) -> Planted:
     block = {"system": "word2vec", "dataset": "ring", "role": "generator", "evaluate": keys}
     return Planted(
-        "w2v", "text_encoders", block, 0, "cpu", folder / "data", folder, other_data={"judged_on": folder / "tests"}, system=system
+        "w2v",
+        "text_encoders",
+        block,
+        0,
+        "cpu",
+        folder / "data",
+        folder,
+        other_data={"judged_on": folder / "tests"},
+        system=system,
     )
 
 
@@ -88,7 +103,9 @@ def rows(result: Evaluation, metric: str) -> dict[tuple[str, str, str], Any]:
     return {(r.variant, r.slice, r.protocol): r for r in result.records if r.metric == metric}
 
 
-def test_similarity_is_scipys_correlation_over_the_known_pairs_and_over_all(result: Evaluation, system: Word2Vec, folder: Path) -> None:
+def test_similarity_is_scipys_correlation_over_the_known_pairs_and_over_all(
+    result: Evaluation, system: Word2Vec, folder: Path
+) -> None:
     pairs = json.loads((folder / "tests" / "word_tests.json").read_text())["wordsim"]
     known = [(a.lower(), b.lower(), s) for a, b, s in pairs if "zebra" not in (a.lower(), b.lower())]
     unit = normalize(system.vectors.vectors.astype(np.float64))
@@ -96,10 +113,15 @@ def test_similarity_is_scipys_correlation_over_the_known_pairs_and_over_all(resu
     found = {key[0]: record for key, record in rows(result, "wordsim_spearman").items()}
     assert 40 < len(known) < 60
     assert found[""].value == pytest.approx(spearmanr(cosines, [s for *_, s in known]).statistic, abs=1e-5)
-    assert (found[""].n, found[""].protocol) == (len(known), f"wordsim_spearman/wordsim/known={len(known)}/pairs=known/v1")
+    assert (found[""].n, found[""].protocol) == (
+        len(known),
+        f"wordsim_spearman/wordsim/known={len(known)}/pairs=known/v1",
+    )
     lookup = dict(zip([(a, b) for a, b, _ in known], cosines, strict=True))
     everything = [lookup.get((a.lower(), b.lower()), np.mean(cosines)) for a, b, _ in pairs]
-    assert found["unknown=mean"].value == pytest.approx(spearmanr(everything, [s for *_, s in pairs]).statistic, abs=1e-3)
+    assert found["unknown=mean"].value == pytest.approx(
+        spearmanr(everything, [s for *_, s in pairs]).statistic, abs=1e-3
+    )
     assert found["unknown=mean"].n == 60
     for record in found.values():
         assert record.ci95 is not None and record.ci95[0] < record.value < record.ci95[1]
@@ -118,7 +140,10 @@ def test_random_vectors_stand_beside_every_score_as_a_floor(result: Evaluation) 
 
 
 def test_analogies_count_known_questions_all_questions_and_sections(result: Evaluation, system: Word2Vec) -> None:
-    right = sum(system.vectors.analogy(*row[:3])[0][0] == row[3] for row in (["aaa", "bbb", "ccc", "ddd"], ["aaa", "bbb", "ddd", "eee"]))
+    right = sum(
+        system.vectors.analogy(*row[:3])[0][0] == row[3]
+        for row in (["aaa", "bbb", "ccc", "ddd"], ["aaa", "bbb", "ddd", "eee"])
+    )
     found = {(variant, part): r for (variant, part, _), r in rows(result, "analogy_accuracy").items()}
     assert (found["", ""].value, found["", ""].n) == (right / 2, 2)
     assert found["unknown=wrong", ""].value == pytest.approx(right / 3)
@@ -211,14 +236,16 @@ def test_a_missing_test_is_named(folder: Path, tmp_path: Path, system: Word2Vec)
 @pytest.mark.parametrize(("key", "value"), [("nearest", 0), ("at_least", 0.0)])
 def test_a_wrong_setting_is_named(key: str, value: float) -> None:
     with pytest.raises(ValueError, match=key):
-        ScoreConfig(**{key: value})
+        EvalConfig(**{key: value})
 
 
 def test_the_plane_is_that_of_the_largest_variance() -> None:
     rng = np.random.default_rng(0)
     hidden = rng.standard_normal((40, 2)) * [5, 2]
     places, share = principal_plane(hidden @ np.linalg.qr(rng.standard_normal((6, 2)))[0].T + 3.0)
-    np.testing.assert_allclose(np.linalg.norm(places[:, None] - places, axis=-1), np.linalg.norm(hidden[:, None] - hidden, axis=-1))
+    np.testing.assert_allclose(
+        np.linalg.norm(places[:, None] - places, axis=-1), np.linalg.norm(hidden[:, None] - hidden, axis=-1)
+    )
     assert share == pytest.approx(1.0)
 
 

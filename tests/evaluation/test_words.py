@@ -1,4 +1,5 @@
-"""The evaluation of language models on a small prepared text: every byte counted, infinities kept apart, copiers caught."""
+"""The evaluation of language models on a small prepared text: every byte counted, infinities kept apart, copiers
+caught."""
 
 from __future__ import annotations
 
@@ -11,22 +12,27 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bench.base.errors import BenchError
+from bench.base.files import write_json, write_text_samples
+from bench.context import Evaluation, StageContext
 from bench.contracts import RunContext
-from bench.drawing.words import draw
-from bench.errors import BenchError
-from bench.evaluation.base import Evaluation, StageContext
 from bench.evaluation.words import evaluate, flagged, score
-from bench.files import write_json, write_text_samples
+from bench.families.words.ngram import NGram, NGramConfig
+from bench.families.words.sampling import sample
 from bench.registry import build_config, resolve
-from bench.words.ngram import NGram, NGramConfig
 
 
 def corpus() -> dict[str, str]:
     rng = np.random.default_rng(0)
-    names, verbs = ["the king", "a fool", "my lady", "the duke", "old Tom"], ["sees", "hears", "fears", "obeys", "mocks"]
+    names, verbs = (
+        ["the king", "a fool", "my lady", "the duke", "old Tom"],
+        ["sees", "hears", "fears", "obeys", "mocks"],
+    )
 
     def speech(lines: int) -> str:
-        return "".join(f"{names[rng.integers(5)]} {verbs[rng.integers(5)]} {names[rng.integers(5)]}.\n" for _ in range(lines))
+        return "".join(
+            f"{names[rng.integers(5)]} {verbs[rng.integers(5)]} {names[rng.integers(5)]}.\n" for _ in range(lines)
+        )
 
     return {"train": speech(400), "validation": speech(60), "test": speech(150) + "the caf\u00e9 mocks Zeus.\n"}
 
@@ -54,7 +60,7 @@ def run(tmp_path: Path, name: str, block: dict[str, Any]) -> tuple[StageContext,
         samples=tmp_path / f"{name}.jsonl",
         quiet=True,
     )
-    sets = draw(context)
+    sets = sample(context)
     assert context.samples is not None
     for item in sets:
         assert item.info.pop("seconds") > 0 and item.info.pop("seconds_per_item") > 0
@@ -67,12 +73,16 @@ SAMPLE = {"texts": 6, "characters": 150, "prompts": ["", "the king "]}
 
 
 def rows(evaluation: Evaluation, metric: str) -> dict[str, Any]:
-    return {record.variant: record for record in evaluation.records if record.metric == metric and record.split == "test"}
+    return {
+        record.variant: record for record in evaluation.records if record.metric == metric and record.split == "test"
+    }
 
 
 def test_sweep_of_an_ngram(tmp_path: Path) -> None:
     block = {"system": "ngram", "model": {"order": 4}, "sample": {**SAMPLE, "variants": SWEEP}}
-    context, evaluation = run(tmp_path, "ngram-char", {**block, "evaluate": {"block": 400, "train_characters": 2000, "passage": 40}})
+    context, evaluation = run(
+        tmp_path, "ngram-char", {**block, "evaluate": {"block": 400, "train_characters": 2000, "passage": 40}}
+    )
     bits, copies = rows(evaluation, "bits_per_byte"), rows(evaluation, "verbatim_copy_rate")
     assert len(bits) == len(copies) == len(rows(evaluation, "perplexity")) == 6
     best = bits["n=4,smoothing=kneser_ney"]
@@ -80,21 +90,30 @@ def test_sweep_of_an_ngram(tmp_path: Path) -> None:
     model = context.load()
     assert best.value == pytest.approx(-model.log_prob(test, 4, "kneser_ney").sum() / len(test.encode()) / math.log(2))
     assert best.ci95 is not None and best.ci95[0] < best.value < best.ci95[1]
-    assert best.n == len(test.encode()) and best.protocol == "bits_per_byte/test/all-bytes/v1" and best.higher_is_better is False
+    assert (
+        best.n == len(test.encode())
+        and best.protocol == "bits_per_byte/test/all-bytes/v1"
+        and best.higher_is_better is False
+    )
     assert bits["n=1,smoothing=kneser_ney"].value > best.value
     impossible = bits["n=1,smoothing=mle"]
     assert impossible.value is None and impossible.ci95 is None
-    assert rows(evaluation, "perplexity")["n=4,smoothing=kneser_ney"].protocol == f"perplexity/test/{model.vocabulary_name}/all-bytes/v1"
+    assert (
+        rows(evaluation, "perplexity")["n=4,smoothing=kneser_ney"].protocol
+        == f"perplexity/test/{model.vocabulary_name}/all-bytes/v1"
+    )
     zero = next(table for table in evaluation.extras["tables"] if "cannot happen" in table["title"])
     assert [row[0] for row in zero["rows"]] == [f"n={n},smoothing=mle" for n in (1, 2, 4)]
     assert 0 < zero["rows"][0][1] < zero["rows"][2][1] < 1
     assert copies["n=1,smoothing=mle"].value < copies["n=4,smoothing=mle"].value
     curve = {line["name"]: line["points"] for line in evaluation.extras["curves"][0]["series"]}
     assert [x for x, _ in curve["kneser ney"]] == [1, 2, 4]
-    assert len(curve["mle, on training text"]) == 3 and "mle" not in curve  # finite on what it was trained on, infinite held-out
+    assert (
+        len(curve["mle, on training text"]) == 3 and "mle" not in curve
+    )  # finite on what it was trained on, infinite held-out
     assert len(evaluation.extras["texts"]) == 12 and evaluation.extras["texts"][1]["prompt"] == "the king "
     json.dumps(evaluation.extras, allow_nan=False)
-    assert draw(context)[0].texts == draw(context)[0].texts
+    assert sample(context)[0].texts == sample(context)[0].texts
 
 
 def test_models_are_scored_on_the_same_bytes_and_only_the_copier_is_flagged(tmp_path: Path) -> None:
@@ -113,8 +132,15 @@ def test_models_are_scored_on_the_same_bytes_and_only_the_copier_is_flagged(tmp_
         variants = [{"temperature": 1.0}, {"temperature": 0.7, "top_p": 0.9}] if name == "transformer" else [{}]
         _, evaluation = run(tmp_path, name, {**block, "sample": {**SAMPLE, "variants": variants}})
         (record,) = rows(evaluation, "bits_per_byte").values()
-        assert (record.protocol, record.n, record.variant) == ("bits_per_byte/test/all-bytes/v1", len(corpus()["test"].encode()), "")
-        assert set(rows(evaluation, "verbatim_copy_rate")) == {"temperature=1.0", "temperature=0.7,top_p=0.9"} or name != "transformer"
+        assert (record.protocol, record.n, record.variant) == (
+            "bits_per_byte/test/all-bytes/v1",
+            len(corpus()["test"].encode()),
+            "",
+        )
+        assert (
+            set(rows(evaluation, "verbatim_copy_rate")) == {"temperature=1.0", "temperature=0.7,top_p=0.9"}
+            or name != "transformer"
+        )
         bits[name] = record.value
         verdicts[name] = [row[-1] for row in evaluation.extras["tables"][0]["rows"]]
     assert bits["dummy"] == pytest.approx(8)

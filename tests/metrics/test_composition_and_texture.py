@@ -1,4 +1,5 @@
-"""Compositional accuracy against a literal reading of the rules, and the two texture metrics between copy and garbage."""
+"""Compositional accuracy against a literal reading of the rules, and the two texture metrics between copy and
+garbage."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from scipy.optimize import linear_sum_assignment
 from sklearn.feature_extraction.image import extract_patches_2d
 from sklearn.neighbors import NearestNeighbors
 
-from bench.errors import BenchError
+from bench.base.errors import BenchError
 from bench.metrics.compositional import RELATIONS, Asked, Detections, compose, relation_holds
 from bench.metrics.structure_error import copied_share, patch_errors, structure_error
 
@@ -27,7 +28,9 @@ def detections(*pictures: list[Object]) -> Detections:
     for i, picture in enumerate(pictures):
         for slot, (digit, colour, centre) in enumerate(picture):
             digits[i, slot], colours[i, slot], centres[i, slot] = digit, colour, centre
-    return Detections(np.array([len(picture) for picture in pictures]), digits, colours, centres, (digits >= 0).astype(float))
+    return Detections(
+        np.array([len(picture) for picture in pictures]), digits, colours, centres, (digits >= 0).astype(float)
+    )
 
 
 def asked(*captions: tuple[list[tuple[int, int]], int]) -> Asked:
@@ -37,7 +40,12 @@ def asked(*captions: tuple[list[tuple[int, int]], int]) -> Asked:
     for i, (objects, _) in enumerate(captions):
         for slot, (digit, colour) in enumerate(objects):
             digits[i, slot], colours[i, slot] = digit, colour
-    return Asked(np.array([len(objects) for objects, _ in captions]), digits, colours, np.array([relation for _, relation in captions]))
+    return Asked(
+        np.array([len(objects) for objects, _ in captions]),
+        digits,
+        colours,
+        np.array([relation for _, relation in captions]),
+    )
 
 
 ABOVE = RELATIONS.index("above")
@@ -48,7 +56,12 @@ def test_swapped_colours_keep_digits_and_colours_but_lose_the_objects() -> None:
     """Binding: "a red three above a blue seven" drawn as a blue three above a red seven."""
     verdict = compose(detections([(3, 2, HIGH), (7, 0, LOW)]), asked(([(3, 0), (7, 2)], ABOVE)))
     assert (verdict.digits_right[0], verdict.colours_right[0], verdict.count_right[0]) == (1.0, 1.0, 1.0)
-    assert (verdict.both_right[0], verdict.relation_right[0], verdict.objects_right[0], verdict.all_right[0]) == (0.0, 0.0, 0.0, 0.0)
+    assert (verdict.both_right[0], verdict.relation_right[0], verdict.objects_right[0], verdict.all_right[0]) == (
+        0.0,
+        0.0,
+        0.0,
+        0.0,
+    )
 
 
 def test_relation_is_judged_between_the_matched_objects_in_any_order_of_detection() -> None:
@@ -126,8 +139,14 @@ def test_compose_against_assignment_by_the_hungarian_method(wanted: list, seen: 
     assert verdict.both_right[0] == (both == len(wanted))
     assert verdict.objects_right[0] == pytest.approx(both / len(wanted))
     if relation >= 0:
-        possible = [order for order in permutations(seen, len(wanted)) if all(a == b[:2] for a, b in zip(wanted, order, strict=True))]
-        holds = any(relation_holds(RELATIONS[relation], np.array(order[0][2]), np.array(order[1][2])) for order in possible)
+        possible = [
+            order
+            for order in permutations(seen, len(wanted))
+            if all(a == b[:2] for a, b in zip(wanted, order, strict=True))
+        ]
+        holds = any(
+            relation_holds(RELATIONS[relation], np.array(order[0][2]), np.array(order[1][2])) for order in possible
+        )
         assert verdict.relation_right[0] == holds
 
 

@@ -1,4 +1,5 @@
-"""FID, KID, precision/recall/density/coverage and nearest neighbours against independent implementations and closed forms."""
+"""FID, KID, precision/recall/density/coverage and nearest neighbours against independent implementations and closed
+forms."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from sklearn.neighbors import NearestNeighbors
 from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.kid import KernelInceptionDistance
 
-from bench.errors import BenchError
+from bench.base.errors import BenchError
 from bench.metrics.fid import feature_statistics, frechet_distance, frechet_from_statistics, frechet_leave_group_out
 from bench.metrics.kid import kernel_distance, kernel_distance_subsets, kernel_leave_group_out
 from bench.metrics.neighbours import nearest
@@ -80,7 +81,10 @@ def test_fid_of_a_singular_covariance_is_finite() -> None:
 def test_fid_bias_falls_as_one_over_n() -> None:
     """Why N is in the protocol id: two halves of one population are never at distance zero."""
     rng = np.random.default_rng(3)
-    means = [np.mean([frechet_distance(rng.normal(size=(n, 8)), rng.normal(size=(n, 8))) for _ in range(20)]) for n in (1000, 4000)]
+    means = [
+        np.mean([frechet_distance(rng.normal(size=(n, 8)), rng.normal(size=(n, 8))) for _ in range(20)])
+        for n in (1000, 4000)
+    ]
     assert means[0] / means[1] == pytest.approx(4.0, rel=0.25)
 
 
@@ -156,7 +160,9 @@ def test_kid_over_subsets_is_seeded_and_centres_on_the_full_estimate() -> None:
 def test_prdc_equals_sklearn_neighbours_and_full_distance_matrices(k: int) -> None:
     real, fake = two_sets(400)
     fake = fake[:300]
-    radius_real = NearestNeighbors(n_neighbors=k + 1).fit(real).kneighbors(real)[0][:, -1]  # the item itself is the first
+    radius_real = (
+        NearestNeighbors(n_neighbors=k + 1).fit(real).kneighbors(real)[0][:, -1]
+    )  # the item itself is the first
     radius_fake = NearestNeighbors(n_neighbors=k + 1).fit(fake).kneighbors(fake)[0][:, -1]
     distances = cdist(real, fake)
     inside = distances < radius_real[:, None]
@@ -201,7 +207,9 @@ def test_nearest_equals_sklearn_whatever_the_chunks(chunks: tuple[int, int]) -> 
     expected, where = model.kneighbors(queries.reshape(120, -1).astype(float))
     np.testing.assert_allclose(distances, expected, atol=1e-6)
     np.testing.assert_array_equal(indices, where)
-    assert distances[:5, 0].tolist() == [0.0] * 5  # a copy is at distance zero, not at the rounding error of a matrix product
+    assert (
+        distances[:5, 0].tolist() == [0.0] * 5
+    )  # a copy is at distance zero, not at the rounding error of a matrix product
 
 
 def test_nearest_finds_a_copy_among_near_copies_far_from_the_origin() -> None:

@@ -12,11 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import entropy
 
-from bench.errors import BenchError
+from bench.base.errors import BenchError
 from bench.metrics.letter_entropy import SHANNON, fold_letters, letter_entropies, word_entropy
 from bench.metrics.total_variation import total_variation
 
-TEXT = "It was the best of times, it was the worst of times; it was the age of wisdom, it was the age of foolishness. " * 4
+TEXT = (
+    "It was the best of times, it was the worst of times; it was the age of wisdom, it was the age of foolishness. " * 4
+)
 
 
 def test_folding() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import confusion_matrix as sklearn_confusion
 from sklearn.metrics import f1_score
 
-from bench.errors import BenchError
+from bench.base.errors import BenchError
 from bench.metrics.macro_f1 import confusion_matrix, f1_from_confusion, macro_f1
 
 

@@ -1,4 +1,5 @@
-"""Memorisation of pictures and of text: planted copiers are flagged, honest samples are not, counts equal brute force."""
+"""Memorisation of pictures and of text: planted copiers are flagged, honest samples are not, counts equal brute
+force."""
 
 from __future__ import annotations
 
@@ -8,9 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.neighbors import NearestNeighbors
 
-from bench.errors import BenchError
+from bench.base.errors import BenchError
 from bench.metrics.hashing import hash_windows
-from bench.metrics.memorisation import TrainingText, nearest_train, nearest_train_ratio, verbatim_copy_counts, verbatim_copy_rate
+from bench.metrics.memorisation import (
+    TrainingText,
+    nearest_train,
+    nearest_train_ratio,
+    verbatim_copy_counts,
+    verbatim_copy_rate,
+)
 
 
 def pictures(n: int, seed: int) -> np.ndarray:
@@ -50,7 +57,9 @@ def test_a_memoriser_that_copies_a_third_or_adds_a_little_noise_is_flagged() -> 
     assert 0.5 < found.value < 0.8
     assert found.near_copy_share == pytest.approx(1 / 3, abs=0.03)
     assert found.flagged
-    noisy = np.clip(train[:200].astype(int) + np.random.default_rng(0).integers(-3, 4, train[:200].shape), 0, 255).astype(np.uint8)
+    noisy = np.clip(
+        train[:200].astype(int) + np.random.default_rng(0).integers(-3, 4, train[:200].shape), 0, 255
+    ).astype(np.uint8)
     assert nearest_train(noisy, train, heldout).flagged
 
 
@@ -77,7 +86,11 @@ def brute_force(texts: list[str], train: str, n: int) -> tuple[list[int], list[i
 
 
 @settings(deadline=None, max_examples=150)
-@given(st.text(alphabet="abñ✓", max_size=60), st.lists(st.text(alphabet="abñ✓", max_size=20), max_size=4), st.integers(1, 9))
+@given(
+    st.text(alphabet="abñ✓", max_size=60),
+    st.lists(st.text(alphabet="abñ✓", max_size=20), max_size=4),
+    st.integers(1, 9),
+)
 def test_copy_counts_equal_a_set_of_substrings(train: str, texts: list[str], n: int) -> None:
     copied, windows = verbatim_copy_counts(texts, train, n)
     assert (copied.tolist(), windows.tolist()) == brute_force(texts, train, n)

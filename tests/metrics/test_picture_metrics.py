@@ -15,7 +15,7 @@ from sklearn.metrics import balanced_accuracy_score
 from torchmetrics.image import PeakSignalNoiseRatio
 from torchmetrics.text import Perplexity as TorchPerplexity
 
-from bench.errors import BenchError
+from bench.base.errors import BenchError
 from bench.metrics.bits_per_byte import bits_per_byte, count_bytes
 from bench.metrics.clip_score import clip_score
 from bench.metrics.codebook import codebook_counts, codebook_usage, usage_from_counts
@@ -37,7 +37,9 @@ def reconstructions(n: int = 6, size: tuple[int, int] = (28, 32), channels: int 
 def test_ssim_equals_scikit_image(channels: int) -> None:
     images, others = reconstructions(channels=channels)
     expected = [
-        structural_similarity(a, b, channel_axis=2, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=255)
+        structural_similarity(
+            a, b, channel_axis=2, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=255
+        )
         for a, b in zip(images, others, strict=True)
     ]
     np.testing.assert_allclose(ssim(images, others), expected, rtol=1e-9)
@@ -47,7 +49,9 @@ def test_ssim_equals_scikit_image(channels: int) -> None:
 def test_ssim_does_not_depend_on_the_batch_and_refuses_small_pictures() -> None:
     images, others = reconstructions(n=300, size=(12, 11), channels=1)
     whole = ssim(images, others)
-    np.testing.assert_allclose(np.concatenate([ssim(images[:77], others[:77]), ssim(images[77:], others[77:])]), whole, rtol=1e-12)
+    np.testing.assert_allclose(
+        np.concatenate([ssim(images[:77], others[:77]), ssim(images[77:], others[77:])]), whole, rtol=1e-12
+    )
     with pytest.raises(BenchError, match="at least 11"):
         ssim(images[:, :, :10], others[:, :, :10])
 
@@ -131,7 +135,9 @@ def test_zero_shot_against_sklearn_and_the_two_ways_of_templates() -> None:
     assert result["mean_per_class"] == pytest.approx(balanced_accuracy_score(labels, predicted))
     assert result["chance"] == 0.2
     single = zero_shot_accuracy(images, templates[:, 0], labels)
-    np.testing.assert_array_equal(single["predictions"], zero_shot_accuracy(images, templates[:, :1], labels)["predictions"])
+    np.testing.assert_array_equal(
+        single["predictions"], zero_shot_accuracy(images, templates[:, :1], labels)["predictions"]
+    )
 
 
 def test_zero_shot_mean_per_class_ignores_absent_classes_and_labels_are_checked() -> None:
@@ -146,7 +152,9 @@ def test_retrieval_against_an_argsort_and_with_equal_captions() -> None:
     rng = np.random.default_rng(0)
     texts = rng.normal(size=(200, 6))
     images = texts + 0.5 * rng.normal(size=texts.shape)
-    scores = (images / np.linalg.norm(images, axis=1, keepdims=True)) @ (texts / np.linalg.norm(texts, axis=1, keepdims=True)).T
+    scores = (images / np.linalg.norm(images, axis=1, keepdims=True)) @ (
+        texts / np.linalg.norm(texts, axis=1, keepdims=True)
+    ).T
     order = np.argsort(-scores, axis=1)
     for k in (1, 5):
         expected = (order[:, :k] == np.arange(200)[:, None]).any(axis=1)

@@ -1,4 +1,5 @@
-"""Streaming classes equal their functional cores however the data is cut: in batches, merged, and over two processes."""
+"""Streaming classes equal their functional cores however the data is cut: in batches, merged, and over two
+processes."""
 
 from __future__ import annotations
 
@@ -12,10 +13,10 @@ import numpy as np
 import pytest
 import torch
 
-from bench.errors import BenchError
+from bench.base.errors import BenchError
+from bench.catalogue.metrics import metric_info
 from bench.metrics import streaming
 from bench.metrics.bits_per_byte import bits_per_byte
-from bench.metrics.catalogue import metric_info
 from bench.metrics.clip_score import clip_score
 from bench.metrics.codebook import codebook_usage
 from bench.metrics.compositional import Asked, Detections, compose
@@ -52,7 +53,9 @@ def take(value: Any, rows: np.ndarray) -> Any:
     if isinstance(value, list):
         return [value[i] for i in rows]
     if isinstance(value, Detections):
-        return Detections(*(getattr(value, name)[rows] for name in ("count", "digits", "colours", "centres", "confidences")))
+        return Detections(
+            *(getattr(value, name)[rows] for name in ("count", "digits", "colours", "centres", "confidences"))
+        )
     if isinstance(value, Asked):
         return Asked(*(getattr(value, name)[rows] for name in ("count", "digits", "colours", "relation")))
     return torch.from_numpy(value[rows])
@@ -114,7 +117,9 @@ def expected(name: str) -> dict[str, float]:
         "StructuralSimilarity": lambda: ssim(IMAGES, OTHERS).mean(),
         "ClipScore": lambda: clip_score(REAL, FAKE).mean(),
         "ClassAccuracy": lambda: (REAL.argmax(1) == LABELS).mean(),
-        "ZeroShotAccuracy": lambda: {k: zero_shot_accuracy(REAL, CLASSES, LABELS)[k] for k in ("accuracy", "mean_per_class", "chance")},
+        "ZeroShotAccuracy": lambda: {
+            k: zero_shot_accuracy(REAL, CLASSES, LABELS)[k] for k in ("accuracy", "mean_per_class", "chance")
+        },
         "CompositionalAccuracy": lambda: {k: np.nanmean(v) for k, v in vars(compose(SEEN, ASKED)).items()},
         "NearestTrainRatio": lambda: nearest_train_ratio(OTHERS, IMAGES, IMAGES[::-1] // 2)["value"],
         "VerbatimCopyRate": lambda: verbatim_copy_rate(TEXTS, TRAIN_TEXT, 4),
@@ -156,7 +161,10 @@ def test_merged_states_equal_everything_at_once(name: str) -> None:
 def test_textures_are_averaged(name: str) -> None:
     metric = build(name)
     feed(name, metric, np.arange(4))
-    core = {"StructureError": lambda a, b: structure_error(a, b, (3, 5))["value"], "CopiedShare": lambda a, b: copied_share(a, b, 2)}[name]
+    core = {
+        "StructureError": lambda a, b: structure_error(a, b, (3, 5))["value"],
+        "CopiedShare": lambda a, b: copied_share(a, b, 2),
+    }[name]
     values = [core(TEXTURES[i][:12, :12], TEXTURES[i + 1 - 2 * (i % 2)]) for i in range(4)]
     assert computed(metric)[""] == pytest.approx(np.mean(values))
     assert 0 < np.mean(values) < 1
@@ -173,7 +181,9 @@ def test_direction_is_the_catalogues_and_the_protocol_starts_with_the_name(name:
 
 @pytest.mark.parametrize("name", ["FrechetDistance", "KernelDistance"])
 def test_the_guard_counts_what_was_streamed(name: str) -> None:
-    metric = {"FrechetDistance": lambda: streaming.FrechetDistance(6), "KernelDistance": streaming.KernelDistance}[name]()
+    metric = {"FrechetDistance": lambda: streaming.FrechetDistance(6), "KernelDistance": streaming.KernelDistance}[
+        name
+    ]()
     feed(name, metric, np.arange(N))
     with pytest.raises(BenchError, match="at least 1000 items and got 240"):
         metric.compute()
@@ -207,7 +217,8 @@ def test_two_processes_equal_everything_at_once(tmp_path: Path) -> None:
         port = probe.getsockname()[1]
     command = (
         f"import importlib.util as u; s = u.spec_from_file_location('streaming_worker', {__file__!r}); "
-        f"m = u.module_from_spec(s); s.loader.exec_module(m); m.worker(int(__import__('sys').argv[1]), {port}, {str(tmp_path)!r})"
+        f"m = u.module_from_spec(s); s.loader.exec_module(m); m.worker(int(__import__('sys').argv[1]), {port}, "
+        f"{str(tmp_path)!r})"
     )
     import subprocess
 

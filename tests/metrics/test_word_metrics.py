@@ -9,7 +9,7 @@ import pytest
 from gensim.models import KeyedVectors
 from scipy.stats import spearmanr
 
-from bench.errors import BenchError
+from bench.base.errors import BenchError
 from bench.metrics.analogy import analogy_hits, solve_analogies
 from bench.metrics.word_similarity import pair_cosines, spearman, spearman_interval, spearman_pseudo_values
 
@@ -26,7 +26,9 @@ def test_pseudo_values_are_those_of_leaving_one_out() -> None:
     rng = np.random.default_rng(0)
     x, y = rng.integers(0, 9, 150), rng.standard_normal(150)
     without = [float(spearmanr(np.delete(x, i), np.delete(y, i)).statistic) for i in range(150)]
-    np.testing.assert_allclose(spearman_pseudo_values(x, y), 150 * spearmanr(x, y).statistic - 149 * np.array(without), atol=1e-9)
+    np.testing.assert_allclose(
+        spearman_pseudo_values(x, y), 150 * spearmanr(x, y).statistic - 149 * np.array(without), atol=1e-9
+    )
 
 
 def test_spearman_of_something_constant_is_zero() -> None:
@@ -52,13 +54,17 @@ def test_the_interval_covers_the_true_correlation() -> None:
 
 def test_cosines() -> None:
     vectors = np.array([[1.0, 0.0], [1.0, 1.0], [0.0, 0.0], [-2.0, 0.0]])
-    np.testing.assert_allclose(pair_cosines(vectors, [[0, 1], [0, 2], [0, 3], [1, 1]]), [np.sqrt(0.5), 0, -1, 1], atol=1e-12)
+    np.testing.assert_allclose(
+        pair_cosines(vectors, [[0, 1], [0, 2], [0, 3], [1, 1]]), [np.sqrt(0.5), 0, -1, 1], atol=1e-12
+    )
 
 
 @pytest.fixture
 def keyed() -> KeyedVectors:
     table = KeyedVectors(6)
-    table.add_vectors([f"w{i}" for i in range(60)], np.random.default_rng(0).standard_normal((60, 6)).astype(np.float32))
+    table.add_vectors(
+        [f"w{i}" for i in range(60)], np.random.default_rng(0).standard_normal((60, 6)).astype(np.float32)
+    )
     return table
 
 
@@ -85,7 +91,11 @@ def test_the_share_right_is_gensims(keyed: KeyedVectors, tmp_path: Path) -> None
 
 @pytest.mark.parametrize(
     ("vectors", "questions", "message"),
-    [(np.eye(3), [[0, 1, 2]], "at least four"), (np.eye(5), [[0, 1]], r"\(Q, 3\)"), (np.eye(5), [[0, 1, 5]], "rows must be from 0 to 4")],
+    [
+        (np.eye(3), [[0, 1, 2]], "at least four"),
+        (np.eye(5), [[0, 1]], r"\(Q, 3\)"),
+        (np.eye(5), [[0, 1, 5]], "rows must be from 0 to 4"),
+    ],
 )
 def test_questions_that_cannot_be_asked(vectors: np.ndarray, questions: list[list[int]], message: str) -> None:
     with pytest.raises(BenchError, match=message):

@@ -157,7 +157,9 @@ def test_block_with_context_uses_it() -> None:
     only_first = torch.tensor([[[True, False, False]]]).expand(2, 1, 3)
     changed = context.clone()
     changed[:, 1:] = 5
-    torch.testing.assert_close(block(x, context=changed, context_mask=only_first), block(x, context=context, context_mask=only_first))
+    torch.testing.assert_close(
+        block(x, context=changed, context_mask=only_first), block(x, context=context, context_mask=only_first)
+    )
 
 
 def test_sinusoidal_positions_are_distinct_with_constant_norm() -> None:
@@ -194,6 +196,8 @@ def test_positions_are_those_of_the_places_after_start(kind: PositionKind) -> No
         torch.testing.assert_close(positions(x, start=20), x * 8**0.5 + sinusoidal_positions(24, 8)[20:])
     else:
         assert positions.learned is not None
-        torch.testing.assert_close(positions(x, start=4)[:, 2:], x[:, 2:] + positions.learned[5])  # beyond the table: its last row
+        torch.testing.assert_close(
+            positions(x, start=4)[:, 2:], x[:, 2:] + positions.learned[5]
+        )  # beyond the table: its last row
     with pytest.raises(ValueError, match="rotary"):
         Positions("alibi", 6, 8)  # type: ignore[arg-type]

@@ -4,7 +4,17 @@ import numpy as np
 import pytest
 import torch
 
-from bench.nn.blocks import ConvNormAct, Downsample, ResBlock, Upsample, images_to_tensor, in_chunks, ready, tensor_to_images, zero_init
+from bench.nn.blocks import (
+    ConvNormAct,
+    Downsample,
+    ResBlock,
+    Upsample,
+    images_to_tensor,
+    in_chunks,
+    ready,
+    tensor_to_images,
+    zero_init,
+)
 
 
 def test_bytes_survive_the_way_to_floats_and_back() -> None:

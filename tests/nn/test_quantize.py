@@ -46,7 +46,9 @@ def test_output_vectors_are_those_of_the_codes() -> None:
     result = quantizer(inputs())
     assert result.codes.shape == (4, 5, 5)
     assert torch.allclose(result.vectors, quantizer.lookup(result.codes))
-    assert result.vectors[2, :, 1, 3].tolist() == pytest.approx(quantizer.codebook[result.codes[2, 1, 3]].tolist(), abs=1e-6)
+    assert result.vectors[2, :, 1, 3].tolist() == pytest.approx(
+        quantizer.codebook[result.codes[2, 1, 3]].tolist(), abs=1e-6
+    )
 
 
 def test_gradient_codebook_learns_by_the_second_term_alone() -> None:

@@ -45,7 +45,11 @@ def test_shape_is_kept_and_the_untrained_answer_is_zero(config: UNetConfig, shap
 def test_every_condition_changes_the_answer():
     net, given = wake(UNet(TEXT)), inputs()
     base = net(**given)
-    for key, other in {"t": given["t"].flip(0) + 0, "vector": given["vector"] + 1, "context": given["context"] + 1}.items():
+    for key, other in {
+        "t": given["t"].flip(0) + 0,
+        "vector": given["vector"] + 1,
+        "context": given["context"] + 1,
+    }.items():
         assert not torch.allclose(net(**{**given, key: other}), base), key
     classed = wake(UNet(UNetConfig(channels=1, widths=(8, 8), classes=3, embedding=16)))
     x, t = torch.randn(1, 1, 8, 8), torch.tensor([5])

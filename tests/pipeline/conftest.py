@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
-from bench.config import set_profile
+from bench.config.load import set_profile
 
 ROOT = Path(__file__).parents[2]
 COST_UNITS = ("s", "bytes", "x")
@@ -36,11 +36,15 @@ class Project:
     def environment(self) -> dict[str, str]:
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         own = {"PATH": path, "DVC_NO_ANALYTICS": "1", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
-        clean = {key: value for key, value in os.environ.items() if key not in ("MLFLOW_TRACKING_URI", "OMP_NUM_THREADS")}
+        clean = {
+            key: value for key, value in os.environ.items() if key not in ("MLFLOW_TRACKING_URI", "OMP_NUM_THREADS")
+        }
         return {**clean, **own, "PYTHONPATH": str(self.root)}
 
     def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(command, cwd=self.root, env=self.environment, capture_output=True, text=True, timeout=1500)
+        done = subprocess.run(
+            command, cwd=self.root, env=self.environment, capture_output=True, text=True, timeout=1500
+        )
         if check and done.returncode:
             raise AssertionError(f"{' '.join(command)} failed:\n{done.stdout[-6000:]}\n{done.stderr[-6000:]}")
         return done
@@ -53,7 +57,8 @@ class Project:
         return re.findall(r"^Running stage '([^']+)'", done.stdout, re.M)
 
     def measured(self) -> dict[str, Any]:
-        """Everything in the evaluations that does not depend on the clock, by generator, variant, metric, slice and protocol."""
+        """Everything in the evaluations that does not depend on the clock, by generator, variant, metric, slice and
+        protocol."""
         found = {}
         for path in sorted((self.root / "evaluations").glob("*.json")):
             if path.name.endswith(".metrics.json"):
@@ -67,7 +72,9 @@ class Project:
 
 def copy_project(target: Path) -> Project:
     """The files git knows or would know, and the fetched archives."""
-    listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True)
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     for name in listed.stdout.splitlines():
         source = ROOT / name
         if source.is_file() and name != "dvc.lock":
@@ -76,7 +83,11 @@ def copy_project(target: Path) -> Project:
     if (ROOT / "downloads").is_dir():
         shutil.copytree(ROOT / "downloads", target / "downloads", dirs_exist_ok=True)
     project = Project(target)
-    for command in (["init", "-q"], ["add", "-A"], ["-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "copy"]):
+    for command in (
+        ["init", "-q"],
+        ["add", "-A"],
+        ["-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "copy"],
+    ):
         subprocess.run(["git", *command], cwd=target, check=True)
     set_profile(target / "params.yaml", "smoke")
     return project
@@ -113,7 +124,8 @@ for line in sys.stdin:
 
 @pytest.fixture(scope="session")
 def by_hand(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What `measured` finds after a run by hand; of several test processes the first that asks does it, the others wait."""
+    """What `measured` finds after a run by hand; of several test processes the first that asks does it, the others
+    wait."""
     shared = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         shared = shared.parent
@@ -121,14 +133,24 @@ def by_hand(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     with FileLock(shared / "measured-by-hand.lock", timeout=1500):
         if not result.is_file():
             project = copy_project(tmp_path_factory.mktemp("by-hand") / "project")
-            listed = project.run("dvc", "stage", "list", "--name-only").stdout.split()  # in the order of dvc.yaml, inputs first
+            listed = project.run(
+                "dvc", "stage", "list", "--name-only"
+            ).stdout.split()  # in the order of dvc.yaml, inputs first
             kinds = [(name.split("@")[0].split("-")[0], name.partition("@")[2]) for name in listed]
             lines = "".join(
-                f"stages/{'prepare' if kind == 'render' else kind}.py {name}\n" for kind, name in kinds if kind not in ("report", "track")
+                f"stages/{'prepare' if kind == 'render' else kind}.py {name}\n"
+                for kind, name in kinds
+                if kind not in ("report", "track")
             )
             command = [sys.executable, "-c", BY_HAND]
             done = subprocess.run(
-                command, cwd=project.root, env=project.environment, input=lines, capture_output=True, text=True, timeout=1500
+                command,
+                cwd=project.root,
+                env=project.environment,
+                input=lines,
+                capture_output=True,
+                text=True,
+                timeout=1500,
             )
             assert not done.returncode, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
             result.write_text(json.dumps(project.measured()))

@@ -1,4 +1,5 @@
-"""Follows docs/bring-your-own-data.md to the letter: writes its files, merges its blocks, runs its commands, in its order."""
+"""Follows docs/bring-your-own-data.md to the letter: writes its files, merges its blocks, runs its commands, in its
+order."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bench.config import merge
+from bench.config.load import merge
 from bench.data.card_reader import load_card
 
 ROOT = Path(__file__).parents[2]
@@ -46,10 +47,18 @@ def test_the_worked_example_works(tmp_path: Path) -> None:
     for name in ("params.yaml", "dvc.yaml", "constraints.txt", "pyproject.toml"):
         shutil.copy2(ROOT / name, project / name)
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(project), "DVC_NO_ANALYTICS": "1", "OMP_NUM_THREADS": "1"}
+    environment = {
+        **os.environ,
+        "PATH": path,
+        "PYTHONPATH": str(project),
+        "DVC_NO_ANALYTICS": "1",
+        "OMP_NUM_THREADS": "1",
+    }
 
     def run(command: str) -> None:
-        done = subprocess.run(["bash", "-ec", command], cwd=project, env=environment, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            ["bash", "-ec", command], cwd=project, env=environment, capture_output=True, text=True, check=False
+        )
         assert not done.returncode, f"{command}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
 
     run("dvc init -q --no-scm")
@@ -60,7 +69,9 @@ def test_the_worked_example_works(tmp_path: Path) -> None:
             (project / target).write_text(content, encoding="utf-8")
         elif kind == "merge":
             file = project / target
-            file.write_text(yaml.safe_dump(merge(yaml.safe_load(file.read_text()), yaml.safe_load(content)), sort_keys=False))
+            file.write_text(
+                yaml.safe_dump(merge(yaml.safe_load(file.read_text()), yaml.safe_load(content)), sort_keys=False)
+            )
         elif kind == "run":
             run(content)
             if "stages/" in content or "dvc" in content:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bench.config import load_params
+from bench.config.load import load_params
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 

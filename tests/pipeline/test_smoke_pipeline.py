@@ -18,8 +18,8 @@ import numpy as np
 import pytest
 import yaml
 
-from bench.config import load_params
-from bench.files import read_image_samples
+from bench.base.files import read_image_samples
+from bench.config.load import load_params
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -56,9 +56,16 @@ def test_one_hyperparameter_runs_only_what_depends_on_it(smoke: Any) -> None:
     path.write_text(yaml.safe_dump(params, sort_keys=False))
     ran = smoke.repro()
     path.write_text(before)
-    expected = ["plan", *(f"{stage}-codecs@vqvae-gradient" for stage in ("train", "sample", "evaluate")), "report", "track"]
+    expected = [
+        "plan",
+        *(f"{stage}-codecs@vqvae-gradient" for stage in ("train", "sample", "evaluate")),
+        "report",
+        "track",
+    ]
     assert sorted(ran) == sorted(expected)
-    assert [stage for stage in smoke.repro() if stage.startswith(("train", "sample", "evaluate"))] == [], "restored from the run cache"
+    assert [stage for stage in smoke.repro() if stage.startswith(("train", "sample", "evaluate"))] == [], (
+        "restored from the run cache"
+    )
 
 
 def test_editing_the_report_template_retrains_nothing(smoke: Any) -> None:
@@ -90,7 +97,9 @@ def test_the_database_deleted_is_restored_without_retraining(smoke: Any) -> None
     def runs() -> list[str]:
         set_tracking_uri(f"sqlite:///{smoke.root}/mlflow.db")
         client = MlflowClient()
-        found = client.search_runs([experiment.experiment_id for experiment in client.search_experiments()], max_results=1000)
+        found = client.search_runs(
+            [experiment.experiment_id for experiment in client.search_experiments()], max_results=1000
+        )
         return sorted(run.info.run_name for run in found)
 
     before = runs()
@@ -116,7 +125,9 @@ def test_a_killed_training_resumes_to_the_same_model(smoke: Any) -> None:
         return {file.name: file.read_bytes() for file in sorted(models.iterdir())}
 
     command = ["dvc", "repro", "-s", stage]
-    process = subprocess.Popen(command, cwd=smoke.root, env=smoke.environment, start_new_session=True, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command, cwd=smoke.root, env=smoke.environment, start_new_session=True, stdout=subprocess.DEVNULL
+    )
     checkpoints = smoke.root / "checkpoints" / name
     deadline = time.monotonic() + 120
     while not list(checkpoints.glob("*/last.safetensors")) and time.monotonic() < deadline:

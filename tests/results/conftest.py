@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import yaml
 
-from bench.files import write_json, write_text
+from bench.base.files import write_json, write_text
 from bench.results.pictures import grid, png_data_uri
 from bench.results.records import Record
 
@@ -104,7 +104,13 @@ def _words(w: Writer) -> None:
                 variant = f"n={n},smoothing={smoothing}"
                 w.add("bits_per_byte", None if extra is None else base + extra, 0.02, protocol, variant=variant)
                 w.add("perplexity", None if extra is None else 2 ** (base + extra), 0.2, ppl, variant=variant)
-                w.add("verbatim_copy_rate", min(0.95, 0.02 * 2**n), 0.01, "verbatim_copy_rate/window=20/v1", variant=variant)
+                w.add(
+                    "verbatim_copy_rate",
+                    min(0.95, 0.02 * 2**n),
+                    0.01,
+                    "verbatim_copy_rate/window=20/v1",
+                    variant=variant,
+                )
     else:
         value = {"transformer-char": 2.24, "dummy-words": 6.9, "memoriser-words": 5.1}[w.name]
         w.add("bits_per_byte", value, 0.02, protocol)
@@ -116,7 +122,13 @@ def _by_example(w: Writer) -> None:
         variant = f"window={window}" if window else ""
         value = {"floor": 0.4, "ceiling": 0.02}.get(w.role, 0.2 - 0.008 * window)
         w.add("structure_error", value, 0.006, "structure_error/patch=9/v1", variant=variant)
-        w.add("copied_share", {"floor": 0.0, "ceiling": 0.0}.get(w.role, 0.04 * window), 0.02, "copied_share/patch=15/v1", variant=variant)
+        w.add(
+            "copied_share",
+            {"floor": 0.0, "ceiling": 0.0}.get(w.role, 0.04 * window),
+            0.02,
+            "copied_share/patch=15/v1",
+            variant=variant,
+        )
 
 
 def _encoders(w: Writer) -> None:
@@ -125,7 +137,11 @@ def _encoders(w: Writer) -> None:
         return
     for templates in ("single", "ensemble"):
         for part, gap in (("", 0.0), ("seen", -0.01), ("unseen-combinations", 0.06)):
-            value = 0.013 if w.role == "floor" else 0.93 + 0.015 * (templates == "ensemble") - gap - 0.004 * w.name.endswith("b")
+            value = (
+                0.013
+                if w.role == "floor"
+                else 0.93 + 0.015 * (templates == "ensemble") - gap - 0.004 * w.name.endswith("b")
+            )
             w.add(
                 "zero_shot_accuracy",
                 value,
@@ -161,8 +177,21 @@ def _images(w: Writer) -> None:
         variant = f"sampler=ddim,steps={step}" if step else ""
         w.add("fid", value, 0.06 * value, fid, variant=variant)
         w.add("kid", value / 900, 0.1 * value / 900, kid, variant=variant)
-        w.add("class_accuracy", 0.1 if value > 1000 else 0.97, 0.01, "class_accuracy/resnet-digits/v1", higher=True, variant=variant)
-        w.add("near_copy_share", 1.0 if w.role == "memoriser" else 0.01, 0.004, "near_copy_share/pixels/q=0.01/v1", variant=variant)
+        w.add(
+            "class_accuracy",
+            0.1 if value > 1000 else 0.97,
+            0.01,
+            "class_accuracy/resnet-digits/v1",
+            higher=True,
+            variant=variant,
+        )
+        w.add(
+            "near_copy_share",
+            1.0 if w.role == "memoriser" else 0.01,
+            0.004,
+            "near_copy_share/pixels/q=0.01/v1",
+            variant=variant,
+        )
         ratio = 0.0 if w.role == "memoriser" else 1.1
         w.add("nearest_train_ratio", ratio, 0.03, "nearest_train_ratio/pixels/v1", higher=None, variant=variant)
 
@@ -171,11 +200,29 @@ def _text_to_image(w: Writer) -> None:
     for guidance in (1, 3, 5) if w.role == "generator" else (0,):
         variant = f"guidance={guidance},steps=50" if guidance else ""
         value = {"floor": 0.012, "ceiling": 0.97}.get(w.role, {1: 0.69, 3: 0.96, 5: 0.965}.get(guidance, 0.0))
-        for part, gap in (("single", 0.0), ("unseen-combinations", 0.03), ("relation", 0.6 if w.role == "generator" else 0.0)):
-            w.add("both_accuracy", max(0.0, value - gap), 0.02, "both_accuracy/detector-scenes/v1", higher=True, variant=variant, part=part)
+        for part, gap in (
+            ("single", 0.0),
+            ("unseen-combinations", 0.03),
+            ("relation", 0.6 if w.role == "generator" else 0.0),
+        ):
+            w.add(
+                "both_accuracy",
+                max(0.0, value - gap),
+                0.02,
+                "both_accuracy/detector-scenes/v1",
+                higher=True,
+                variant=variant,
+                part=part,
+            )
         w.add("both_accuracy", value, 0.02, "both_accuracy/detector-scenes/v1", higher=True, variant=variant)
         w.add("clip_score", 20 + 60 * value, 0.8, "clip_score/clip-scenes-b/v1", higher=True, variant=variant)
-        w.add("fid", {"floor": 900.0, "ceiling": 5.0}.get(w.role, 40.0 + guidance), 3.0, "fid/detector-scenes/n=1000/v1", variant=variant)
+        w.add(
+            "fid",
+            {"floor": 900.0, "ceiling": 5.0}.get(w.role, 40.0 + guidance),
+            3.0,
+            "fid/detector-scenes/n=1000/v1",
+            variant=variant,
+        )
 
 
 MAKERS: dict[str, Callable[[Writer], None]] = {
@@ -218,7 +265,14 @@ def _extras(w: Writer) -> dict[str, Any]:
     }
     extras: dict[str, Any] = {"gallery": [item], "notes": ["Invented for the tests."]}
     if w.name == "ddpm-mnist":
-        extras["strips"] = [{"title": "Noise to digit", "png": item["png"], "alt": "Noise becoming digits", "captions": ["t=999", "t=0"]}]
+        extras["strips"] = [
+            {
+                "title": "Noise to digit",
+                "png": item["png"],
+                "alt": "Noise becoming digits",
+                "captions": ["t=999", "t=0"],
+            }
+        ]
         points = [[1, 2457.0], [3, 61.5], [10, 15.1], [50, 14.0]]
         extras["curves"] = [
             {
@@ -262,7 +316,10 @@ def make_workspace(root: Path) -> Path:
             params[family][name] = {"system": system, "dataset": dataset, "role": role}
             writer = Writer(name, family)
             MAKERS[family](writer)
-            write_json(root / "evaluations" / f"{name}.json", {"generator": name, "records": writer.rows, "extras": _extras(writer)})
+            write_json(
+                root / "evaluations" / f"{name}.json",
+                {"generator": name, "records": writer.rows, "extras": _extras(writer)},
+            )
             seed = sum(map(ord, name))
             cost = {
                 "seconds": 10.0 + seed % 200,
@@ -270,7 +327,10 @@ def make_workspace(root: Path) -> Path:
                 "parameters": 1000 * (1 + seed % 50),
                 "peak_memory_bytes": 4e8,
             }
-            write_json(root / f"runs/{name}/train.json", {**cost, "machine": {"device": "cpu", "threads": 2, "name": "Test CPU"}})
+            write_json(
+                root / f"runs/{name}/train.json",
+                {**cost, "machine": {"device": "cpu", "threads": 2, "name": "Test CPU"}},
+            )
             variants = dict.fromkeys(row["variant"] for row in writer.rows)
             write_json(
                 root / f"runs/{name}/sample.json",
@@ -297,9 +357,14 @@ def make_workspace(root: Path) -> Path:
 
 
 def blocks(root: Path) -> dict[str, dict[str, Any]]:
-    """name -> block, as ``bench.config.Params.generators`` gives it (without the slots that a real block must name)."""
+    """name -> block, as ``bench.config.load.Params.generators`` gives it (without the slots that a real block must
+    name)."""
     params = yaml.safe_load((root / "params.yaml").read_text())
-    return {name: {**block, "name": name, "family": family} for family in SYSTEMS for name, block in params.get(family, {}).items()}
+    return {
+        name: {**block, "name": name, "family": family}
+        for family in SYSTEMS
+        for name, block in params.get(family, {}).items()
+    }
 
 
 @pytest.fixture(scope="session")

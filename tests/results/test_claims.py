@@ -9,16 +9,25 @@ from typing import Any
 import pytest
 import yaml
 
-from bench.errors import BenchError
-from bench.results.claims import FAILS, HOLDS, UNCLEAR, Claim, claims_json, load_claims
-from bench.results.judging import judge
+from bench.base.errors import BenchError
+from bench.report.claim_tests import judge
+from bench.report.claims import FAILS, HOLDS, UNCLEAR, Claim, claims_json, load_claims
 from bench.results.records import Record
 
 
 def row(name: str, value: float | None, half: float | None = 0.1, variant: str = "", **changes: Any) -> Record:
     interval = None if value is None or half is None else (value - half, value + half)
-    plain: dict[str, Any] = {"generator": name, "system": "s", "family": "images", "dataset": "d", "metric": "m", "protocol": "m/v1"}
-    return Record(**{**plain, "value": value, "variant": variant, "ci95": interval, "higher_is_better": False, **changes})
+    plain: dict[str, Any] = {
+        "generator": name,
+        "system": "s",
+        "family": "images",
+        "dataset": "d",
+        "metric": "m",
+        "protocol": "m/v1",
+    }
+    return Record(
+        **{**plain, "value": value, "variant": variant, "ci95": interval, "higher_is_better": False, **changes}
+    )
 
 
 def verdict(test: dict[str, Any], rows: list[Record]) -> str:
@@ -26,7 +35,14 @@ def verdict(test: dict[str, Any], rows: list[Record]) -> str:
 
 
 def outcome(test: dict[str, Any], rows: list[Record]) -> Any:
-    entry = {"id": "c", "title": "t", "statement": "s", "source": "x", "family": "images", "test": {"metric": "m", **test}}
+    entry = {
+        "id": "c",
+        "title": "t",
+        "statement": "s",
+        "source": "x",
+        "family": "images",
+        "test": {"metric": "m", **test},
+    }
     return judge(load_claims({"claims": [entry]})[0], rows)
 
 
@@ -68,13 +84,23 @@ def test_every_kind_holds_fails_and_stays_open(
 
 @pytest.mark.parametrize(
     ("values", "half", "expected"),
-    [([1.0, 2.0, 3.0], 0.1, HOLDS), ([3.0, 2.0, 1.0], 0.1, FAILS), ([1.0, 3.0, 2.0], 0.1, FAILS), ([1.0, 1.1, 1.2], 0.5, UNCLEAR)],
+    [
+        ([1.0, 2.0, 3.0], 0.1, HOLDS),
+        ([3.0, 2.0, 1.0], 0.1, FAILS),
+        ([1.0, 3.0, 2.0], 0.1, FAILS),
+        ([1.0, 1.1, 1.2], 0.5, UNCLEAR),
+    ],
 )
 def test_monotone_looks_at_the_ends_and_at_every_step(values: list[float], half: float, expected: str) -> None:
     rows = [row("a", value, half, f"n={n},smoothing=x") for n, value in zip((1, 2, 10), values, strict=True)]
     test = {"kind": "monotone", "left": {"generator": "a"}, "along": "n", "direction": "up"}
     assert verdict(test, rows) == expected
-    assert verdict({**test, "direction": "down"}, [row("a", -r.value, half, r.variant) for r in rows if r.value is not None]) == expected
+    assert (
+        verdict(
+            {**test, "direction": "down"}, [row("a", -r.value, half, r.variant) for r in rows if r.value is not None]
+        )
+        == expected
+    )
 
 
 def test_monotone_orders_numbers_as_numbers() -> None:
@@ -82,11 +108,18 @@ def test_monotone_orders_numbers_as_numbers() -> None:
     assert verdict({"kind": "monotone", "left": {"generator": "a"}, "along": "n"}, rows) == HOLDS
 
 
-@pytest.mark.parametrize(("other", "expected"), [([10.0, 20.0, 30.0], HOLDS), ([30.0, 20.0, 10.0], FAILS), ([10.0, 10.1, 10.2], UNCLEAR)])
+@pytest.mark.parametrize(
+    ("other", "expected"), [([10.0, 20.0, 30.0], HOLDS), ([30.0, 20.0, 10.0], FAILS), ([10.0, 10.1, 10.2], UNCLEAR)]
+)
 def test_agree_compares_the_order_of_two_columns(other: list[float], expected: str) -> None:
     left = [row(f"g{i}", value, 0.1) for i, value in enumerate((1.0, 2.0, 3.0))]
     right = [row(f"g{i}", value, 1.0, slice="second") for i, value in enumerate(other)]
-    test = {"kind": "agree", "left": {"family": "images"}, "right": {"family": "images", "slice": "second"}, "match": "generator"}
+    test = {
+        "kind": "agree",
+        "left": {"family": "images"},
+        "right": {"family": "images", "slice": "second"},
+        "match": "generator",
+    }
     assert verdict(test, left + right) == expected
 
 
@@ -123,7 +156,12 @@ def test_two_protocols_are_never_compared(change: dict[str, Any]) -> None:
 
 
 def test_match_pairs_rows_of_equal_setting() -> None:
-    test = {"kind": "less", "left": {"variant": {"s": "kn"}}, "right": {"variant": {"s": "mle"}}, "match": ["generator", "n"]}
+    test = {
+        "kind": "less",
+        "left": {"variant": {"s": "kn"}},
+        "right": {"variant": {"s": "mle"}},
+        "match": ["generator", "n"],
+    }
     rows = [
         row("g", 1.0, 0.1, "n=1,s=kn"),
         row("g", 2.0, 0.1, "n=1,s=mle"),
@@ -139,7 +177,10 @@ def test_slices_are_all_of_the_split_unless_named() -> None:
     rows = [row("a", 1.0), row("a", 9.0, slice="unseen"), row("b", 2.0), row("b", 0.5, slice="unseen")]
     assert verdict({"kind": "less", **AB}, rows) == HOLDS
     assert verdict({"kind": "less", **AB, "slice": "*"}, rows) == FAILS
-    assert verdict({"kind": "less", "left": {"generator": "a"}, "right": {"generator": "a", "slice": "unseen"}}, rows) == HOLDS
+    assert (
+        verdict({"kind": "less", "left": {"generator": "a"}, "right": {"generator": "a", "slice": "unseen"}}, rows)
+        == HOLDS
+    )
 
 
 def test_missing_rows_are_no_evidence() -> None:
@@ -159,7 +200,12 @@ def test_infinity_loses_to_every_number_and_two_infinities_stay_open() -> None:
     assert verdict({"kind": "less", **AB}, [row("a", 1.0), row("b", None)]) == HOLDS
     assert verdict({"kind": "less", **AB}, [row("a", None), row("b", 1.0)]) == FAILS
     assert verdict({"kind": "less", **AB}, [row("a", None), row("b", None)]) == UNCLEAR
-    assert verdict({"kind": "greater", **AB}, [row("a", 1.0, higher_is_better=True), row("b", None, higher_is_better=True)]) == UNCLEAR
+    assert (
+        verdict(
+            {"kind": "greater", **AB}, [row("a", 1.0, higher_is_better=True), row("b", None, higher_is_better=True)]
+        )
+        == UNCLEAR
+    )
 
 
 def test_best_picks_the_best_row_only() -> None:
@@ -188,7 +234,14 @@ def test_constants_stand_on_the_right() -> None:
     ],
 )
 def test_a_wrong_claim_is_named(change: dict[str, Any], message: str) -> None:
-    entry = {"id": "c", "title": "t", "statement": "s", "source": "x", "family": "f", "test": {"kind": "less", **AB, **change}}
+    entry = {
+        "id": "c",
+        "title": "t",
+        "statement": "s",
+        "source": "x",
+        "family": "f",
+        "test": {"kind": "less", **AB, **change},
+    }
     with pytest.raises(BenchError, match=message):
         load_claims({"claims": [entry]})
 
@@ -229,9 +282,12 @@ def test_the_claims_of_the_spine_are_there(shipped: list[Claim]) -> None:
     assert wanted <= {claim.id for claim in shipped}
 
 
-def test_every_shipped_claim_names_metrics_generators_and_systems_that_exist(shipped: list[Claim], reports: Path) -> None:
-    from bench.metrics.catalogue import CATALOGUE
-    from bench.registry import FAMILIES, systems
+def test_every_shipped_claim_names_metrics_generators_and_systems_that_exist(
+    shipped: list[Claim], reports: Path
+) -> None:
+    from bench.catalogue.families import FAMILIES
+    from bench.catalogue.metrics import CATALOGUE
+    from bench.registry import systems
 
     blocks = yaml.safe_load((reports.parent / "params.yaml").read_text())
     names = {name for family in FAMILIES for name in blocks.get(family) or {}}
@@ -258,7 +314,9 @@ def _adversaries(claim: Claim) -> list[list[Record]]:
         selector = test[side]
         settings = selector.get("variant")
         fixed = dict(settings) if isinstance(settings, dict) else {}
-        picked = {key: (item[0] if isinstance(item, list) else str(item)).replace("*", "") for key, item in fixed.items()}
+        picked = {
+            key: (item[0] if isinstance(item, list) else str(item)).replace("*", "") for key, item in fixed.items()
+        }
         for key in [test["match"]] if isinstance(test.get("match"), str) else test.get("match", []):
             if key not in ("generator", "slice", "variant", "dataset", "system"):
                 picked.setdefault(key, "3")

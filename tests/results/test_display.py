@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bench.results.display import MetricStyle, format_interval, format_value, metric_style
+from bench.report.display import MetricStyle, format_interval, format_value, metric_style
 
 
 @pytest.mark.parametrize(

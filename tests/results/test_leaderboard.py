@@ -13,13 +13,13 @@ import jsonschema
 import pytest
 import yaml
 
-from bench.errors import BenchError
-from bench.files import read_json, write_json
+from bench.base.errors import BenchError
+from bench.base.files import read_json, write_json
+from bench.report.overview import BEGIN, END, Scale, headlines, insert_block, readme_block
+from bench.report.tables import build_tables, leftover, tables_markdown
 from bench.results.leaderboard import COST_METRICS, build_rows, column_key, from_csv, rows_from_json, to_csv, to_json
-from bench.results.overview import BEGIN, END, Scale, headlines, insert_block, readme_block
 from bench.results.records import Record, parse_variant
 from bench.results.sources import Sources, cost_records, gather
-from bench.results.tables import build_tables, leftover, tables_markdown
 
 Declared = Callable[[Path], dict[str, dict[str, Any]]]
 
@@ -61,7 +61,14 @@ def test_every_row_fits_the_shipped_schema(sources: Sources, validator: Any) -> 
     document = json.loads(json.dumps(to_json(build_rows(sources.records)), allow_nan=False))
     assert len(document["rows"]) > 300
     validator.validate(document)
-    assert {row["family"] for row in document["rows"]} == {"words", "by_example", "encoders", "codecs", "images", "text_to_image"}
+    assert {row["family"] for row in document["rows"]} == {
+        "words",
+        "by_example",
+        "encoders",
+        "codecs",
+        "images",
+        "text_to_image",
+    }
 
 
 @pytest.mark.parametrize(
@@ -98,7 +105,11 @@ def test_rows_come_in_a_fixed_order_whatever_the_order_of_reading(sources: Sourc
 
 def test_overlapping_values_tie_and_the_next_rank_is_skipped() -> None:
     rows = build_rows([record("a", 9.0, 1.0), record("b", 9.1, 1.0), record("c", 20.0, 1.0)])
-    assert [(row.record.generator, row.rank, row.tied) for row in rows] == [("a", 1, True), ("b", 1, True), ("c", 3, False)]
+    assert [(row.record.generator, row.rank, row.tied) for row in rows] == [
+        ("a", 1, True),
+        ("b", 1, True),
+        ("c", 3, False),
+    ]
 
 
 def test_direction_decides_who_is_first() -> None:
@@ -115,7 +126,9 @@ def test_references_are_shown_but_never_ranked(role: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"protocol": "fid/net/v2"}, {"slice": "unseen"}, {"split": "validation"}, {"dataset": "e"}, {"metric": "kid"}], ids=str
+    "change",
+    [{"protocol": "fid/net/v2"}, {"slice": "unseen"}, {"split": "validation"}, {"dataset": "e"}, {"metric": "kid"}],
+    ids=str,
 )
 def test_two_protocols_share_neither_rank_nor_column(change: dict[str, Any]) -> None:
     rows = build_rows([record("a", 1.0), record("b", 5.0, **change)])
@@ -125,7 +138,11 @@ def test_two_protocols_share_neither_rank_nor_column(change: dict[str, Any]) -> 
 
 def test_infinite_and_neutral_values_have_no_rank() -> None:
     rows = build_rows(
-        [record("a", math.inf, None), record("b", 3.0), record("c", 1.0, metric="nearest_train_ratio", higher_is_better=None)]
+        [
+            record("a", math.inf, None),
+            record("b", 3.0),
+            record("c", 1.0, metric="nearest_train_ratio", higher_is_better=None),
+        ]
     )
     assert {row.record.generator: row.rank for row in rows} == {"a": None, "b": 1, "c": None}
     assert rows[0].record.value is None
@@ -164,7 +181,11 @@ def test_markdown_shows_every_number_of_every_table(sources: Sources, schema: di
         if line.startswith("| ") and "model" not in line and ":--" not in line
     ]
     expected = [
-        [line.place, line.variant, *(f"{cell.text} ({cell.interval})" if cell.interval else cell.text for cell in line.cells)]
+        [
+            line.place,
+            line.variant,
+            *(f"{cell.text} ({cell.interval})" if cell.interval else cell.text for cell in line.cells),
+        ]
         for table in tables
         for line in table.lines
     ]
@@ -176,7 +197,9 @@ def test_markdown_shows_every_number_of_every_table(sources: Sources, schema: di
 
 def test_ties_are_written_with_an_equals_sign(schema: dict[str, Any]) -> None:
     same: dict[str, Any] = {"family": "words", "metric": "bits_per_byte", "protocol": "bits_per_byte/test/v1"}
-    table = build_tables(build_rows([record("a", 2.0, **same), record("b", 2.01, **same), record("c", 5.0, **same)]), schema)[0]
+    table = build_tables(
+        build_rows([record("a", 2.0, **same), record("b", 2.01, **same), record("c", 5.0, **same)]), schema
+    )[0]
     assert [(line.generator, line.place) for line in table.lines] == [("a", "1="), ("b", "1="), ("c", "3")]
 
 
@@ -184,19 +207,26 @@ def test_the_column_with_most_models_ranks_and_numbers_sort_by_value(schema: dic
     """Of three protocols of the ranking metric, whichever comes first."""
     few, many, none = (f"bits_per_byte/works/known={count}/v1" for count in (90, 189, 1085))
     measured = [("a", 2.0, few), ("b", 3.0, many), ("c", 3.0, many), ("d", 1.0, none)]
-    rows = [record(name, value, family="words", metric="bits_per_byte", protocol=protocol) for name, value, protocol in measured]
+    rows = [
+        record(name, value, family="words", metric="bits_per_byte", protocol=protocol)
+        for name, value, protocol in measured
+    ]
     table = build_tables(build_rows(rows), schema)[0]
     assert [column.qualifier for column in table.columns] == ["known 90", "known 189", "known 1085"]
     assert table.ranking is not None and table.ranking.protocol == many
     assert {line.generator: line.place for line in table.lines} == {"a": "", "b": "1=", "c": "1=", "d": ""}
 
 
-def test_lines_are_ordered_real_first_then_best_then_copier_then_floor(sources: Sources, schema: dict[str, Any]) -> None:
+def test_lines_are_ordered_real_first_then_best_then_copier_then_floor(
+    sources: Sources, schema: dict[str, Any]
+) -> None:
     table = next(table for table in build_tables(build_rows(sources.records), schema) if table.id == "images-mnist")
     assert [line.role for line in table.lines] == ["ceiling", *["generator"] * 4, "memoriser", "floor"]
     values = [line.cells[0].sort for line in table.lines if line.role == "generator"]
     assert values == sorted(values)  # type: ignore[type-var]
-    assert all(any(column.cost and line.cells[i].text for i, column in enumerate(table.columns)) for line in table.lines)
+    assert all(
+        any(column.cost and line.cells[i].text for i, column in enumerate(table.columns)) for line in table.lines
+    )
 
 
 def test_what_no_table_names_is_left_over_and_nothing_is_lost(schema: dict[str, Any]) -> None:
@@ -231,14 +261,26 @@ def test_seconds_of_two_machines_never_share_a_column_but_flops_do() -> None:
 
 def test_costs_that_the_sample_stage_measured_become_rows(fresh_workspace: Path, declared: Declared) -> None:
     path = fresh_workspace / "runs/latent-diffusion-scenes/sample.json"
-    cost = {"metric": "step_seconds_per_item", "variant": "space=latents", "value": 0.01, "ci95": [0.009, 0.011], "n": 5, "unit": "s"}
+    cost = {
+        "metric": "step_seconds_per_item",
+        "variant": "space=latents",
+        "value": 0.01,
+        "ci95": [0.009, 0.011],
+        "n": 5,
+        "unit": "s",
+    }
     facts = read_json(path)
     first = next(iter(facts["variants"].values()))
     first["cost"] = [{**cost, "higher_is_better": False, "protocol": "cost/step/v1"}]
     write_json(path, facts)
     entry = gather(fresh_workspace, declared(fresh_workspace)).entries["latent-diffusion-scenes"]
     row = next(record for record in entry.records if record.metric == "step_seconds_per_item")
-    assert (row.value, row.family, row.system, row.run_key) == (0.01, "text_to_image", "latent_diffusion", entry.run_key)
+    assert (row.value, row.family, row.system, row.run_key) == (
+        0.01,
+        "text_to_image",
+        "latent_diffusion",
+        entry.run_key,
+    )
 
 
 def test_only_declared_generators_are_read(fresh_workspace: Path, declared: Declared) -> None:
@@ -255,7 +297,9 @@ def test_run_key_changes_with_the_block_and_the_inputs_only(fresh_workspace: Pat
     blocks = declared(fresh_workspace)
     key = gather(fresh_workspace, blocks).entries["vqvae-ema"].run_key
     write_json(fresh_workspace / "runs/vqvae-ema/train.json", {"seconds": 99.0})
-    assert gather(fresh_workspace, blocks).entries["vqvae-ema"].run_key == key, "a slower run of the same inputs is the same run"
+    assert gather(fresh_workspace, blocks).entries["vqvae-ema"].run_key == key, (
+        "a slower run of the same inputs is the same run"
+    )
     blocks["vqvae-ema"]["model"] = {"width": 3}
     assert gather(fresh_workspace, blocks).entries["vqvae-ema"].run_key != key
 
@@ -299,7 +343,9 @@ def test_headline_has_the_best_generator_and_not_a_reference(sources: Sources, s
     assert found["codecs"].scale.ceiling == 1.0
 
 
-def test_there_is_no_scale_up_to_real_data_that_score_worse_than_noise(sources: Sources, schema: dict[str, Any]) -> None:
+def test_there_is_no_scale_up_to_real_data_that_score_worse_than_noise(
+    sources: Sources, schema: dict[str, Any]
+) -> None:
     records = [
         dataclasses.replace(record, value=30_000.0) if (record.metric, record.role) == ("fid", "ceiling") else record
         for record in sources.records
@@ -320,7 +366,9 @@ def test_a_row_that_was_scored_without_sampling_shows_what_its_first_samples_cos
     assert line.endswith("| 12.0 ms |")
 
 
-def test_readme_block_is_inserted_between_its_markers_and_twice_is_once(sources: Sources, schema: dict[str, Any]) -> None:
+def test_readme_block_is_inserted_between_its_markers_and_twice_is_once(
+    sources: Sources, schema: dict[str, Any]
+) -> None:
     block = readme_block(build_rows(sources.records), schema)
     page = f"# Title\n\n{BEGIN}\nold\n{END}\n\nThe end.\n"
     once = insert_block(page, block)

@@ -19,11 +19,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.errors import BenchError
-from bench.files import read_json, write_json
-from bench.results.build import Products, build
-from bench.results.charts import Point, Series, line_chart, micro_interval, scatter, ticks
-from bench.results.figures import bucket_means
+from bench.base.errors import BenchError
+from bench.base.files import read_json, write_json
+from bench.report.build import Products, build
+from bench.report.charts import Point, Series, line_chart, micro_interval, scatter, ticks
+from bench.report.figures import bucket_means
 from bench.results.pictures import data_uri_size, grid, png_bytes, png_data_uri
 from bench.results.sources import gather
 
@@ -75,7 +75,9 @@ def page(products: Products) -> Page:
     return Page(products.html)
 
 
-def test_two_builds_are_byte_for_byte_equal(workspace: Path, declared: Declared, reports: Path, products: Products) -> None:
+def test_two_builds_are_byte_for_byte_equal(
+    workspace: Path, declared: Declared, reports: Path, products: Products
+) -> None:
     again = make(workspace, declared, reports)
     assert (again.html, again.csv, again.markdown, again.preview, again.readme) == (
         products.html,
@@ -99,7 +101,9 @@ def test_the_page_loads_nothing(products: Products, page: Page) -> None:
     assert style is not None
     assert "url(" not in style.group(1)
     assert "@import" not in style.group(1)
-    assert not re.search(r"fetch\(|XMLHttpRequest|import\(|https?://|//[a-z]+\.[a-z]", re.sub(r"base64,[^\"]*", "", products.html))
+    assert not re.search(
+        r"fetch\(|XMLHttpRequest|import\(|https?://|//[a-z]+\.[a-z]", re.sub(r"base64,[^\"]*", "", products.html)
+    )
 
 
 def test_every_picture_has_an_alternative_text_and_a_size(page: Page) -> None:
@@ -146,7 +150,9 @@ def test_light_dark_phone_and_print_are_styled(products: Products) -> None:
 
 def test_every_ranked_number_stands_on_the_page(products: Products, page: Page) -> None:
     for generator in {row.record.generator for row in products.rows}:
-        assert any(attributes.get("id") == generator for attributes in page.all("details")), f"{generator} has no provenance"
+        assert any(attributes.get("id") == generator for attributes in page.all("details")), (
+            f"{generator} has no provenance"
+        )
     for verdict in products.verdicts:
         assert verdict.claim.title in page.text
         assert verdict.claim.source in page.text
@@ -161,7 +167,9 @@ def test_ties_floors_directions_and_intervals_are_shown(page: Page) -> None:
 
 
 def test_the_real_row_comes_first_and_neighbours_lie_under_each_grid(products: Products) -> None:
-    section = products.html[products.html.index('<section id="images"') : products.html.index('<section id="text_to_image"')]
+    section = products.html[
+        products.html.index('<section id="images"') : products.html.index('<section id="text_to_image"')
+    ]
     figures = re.findall(r'<figure class="sample (\w+)">', section)
     assert figures[:2] == ["ceiling", "generator"]
     assert section.count("nearest training items") >= 4
@@ -179,7 +187,9 @@ def test_licences_and_attribution_are_shown(page: Page) -> None:
         assert f"made by {dataset}" in page.text
 
 
-def test_removing_a_generator_removes_it_from_every_product(fresh_workspace: Path, declared: Declared, reports: Path) -> None:
+def test_removing_a_generator_removes_it_from_every_product(
+    fresh_workspace: Path, declared: Declared, reports: Path
+) -> None:
     blocks = declared(fresh_workspace)
     del blocks["latent-diffusion-scenes"]
     products = build(gather(fresh_workspace, blocks), reports)
@@ -189,7 +199,9 @@ def test_removing_a_generator_removes_it_from_every_product(fresh_workspace: Pat
         assert "ddpm-mnist" in text or "images" not in text
 
 
-def test_a_declared_generator_without_evaluation_is_named(fresh_workspace: Path, declared: Declared, reports: Path) -> None:
+def test_a_declared_generator_without_evaluation_is_named(
+    fresh_workspace: Path, declared: Declared, reports: Path
+) -> None:
     (fresh_workspace / "evaluations/vqvae-ema.json").unlink()
     assert "not evaluated yet: vqvae-ema." in make(fresh_workspace, declared, reports).html
 
@@ -232,16 +244,23 @@ def test_the_preview_is_a_picture_of_reasonable_size(products: Products) -> None
 
 def test_the_stage_writes_every_product_and_again_the_same_bytes(small_project: Path, reports: Path) -> None:
     shutil.copytree(
-        reports, small_project / "reports", ignore=shutil.ignore_patterns("*.html", "*.png", "*.csv", "*.md", "leaderboard.json")
+        reports,
+        small_project / "reports",
+        ignore=shutil.ignore_patterns("*.html", "*.png", "*.csv", "*.md", "leaderboard.json"),
     )
-    (small_project / "README.md").write_text("# A project\n\n<!-- leaderboard:begin -->\n<!-- leaderboard:end -->\n\nMore.\n")
+    (small_project / "README.md").write_text(
+        "# A project\n\n<!-- leaderboard:begin -->\n<!-- leaderboard:end -->\n\nMore.\n"
+    )
     names = ("leaderboard.json", "leaderboard.csv", "leaderboard.md", "claims.json", "index.html", "preview.png")
     contents = []
     for _ in range(2):
         command = [sys.executable, str(reports.parent / "stages/report.py"), "--readme"]
         done = subprocess.run(command, cwd=small_project, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 0, done.stderr
-        contents.append([(small_project / "reports" / name).read_bytes() for name in names] + [(small_project / "README.md").read_bytes()])
+        contents.append(
+            [(small_project / "reports" / name).read_bytes() for name in names]
+            + [(small_project / "README.md").read_bytes()]
+        )
     assert contents[0] == contents[1]
     assert "rows; claims: " in done.stdout
     readme = contents[0][-1].decode()
@@ -272,8 +291,20 @@ said.push(document.getElementById("ddpm-mnist").open); document.title = JSON.str
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="needs a browser")
 def test_sorting_filtering_and_jumping_work_in_a_browser(products: Products, tmp_path: Path) -> None:
     (tmp_path / "page.html").write_text(products.html.replace("</body>", _CLICKS), encoding="utf-8")
-    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
-    flags += ["--disable-component-update", "--disable-sync", f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=3000"]
+    flags = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+    ]
+    flags += [
+        "--disable-component-update",
+        "--disable-sync",
+        f"--user-data-dir={tmp_path / 'profile'}",
+        "--virtual-time-budget=3000",
+    ]
     command = ["chromium", *flags, "--dump-dom", f"file://{tmp_path / 'page.html'}"]
     dom = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
     title = re.search(r"<title>(.*?)</title>", dom)
@@ -318,7 +349,8 @@ def test_grid_puts_pictures_in_reading_order() -> None:
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "log"), [(0, 1, False), (-3.2, 17, False), (1e-5, 3e-5, False), (1, 1e6, True), (2, 7, True), (0.01, 90, True)]
+    ("low", "high", "log"),
+    [(0, 1, False), (-3.2, 17, False), (1e-5, 3e-5, False), (1, 1e6, True), (2, 7, True), (0.01, 90, True)],
 )
 def test_ticks_lie_inside_and_are_few(low: float, high: float, log: bool) -> None:
     found = ticks(low, high, log)

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.errors import BenchError
-from bench.files import read_json, write_json
-from bench.results.build import Products, build
-from bench.results.figures import dense_picture, video
+from bench.base.errors import BenchError
+from bench.base.files import read_json, write_json
+from bench.report.build import Products, build
+from bench.report.figures import dense_picture, video
 from bench.results.pictures import png_bytes, png_data_uri
-from bench.results.run_content import artifacts_of
 from bench.results.sources import gather
+from bench.tracking.run_content import artifacts_of
 
 Declared = Callable[[Path], dict[str, dict[str, Any]]]
 MP4 = b"\x00\x00\x00\x18ftypisom" + bytes(range(200))
@@ -68,13 +68,17 @@ def make(root: Path, declared: Declared, reports: Path, **extras: Any) -> Produc
 @pytest.fixture
 def page(fresh_workspace: Path, declared: Declared, reports: Path) -> str:
     once = a_video(title="Once", loop=False, note="")
-    return make(fresh_workspace, declared, reports, videos=[a_video(), once], figures=[a_figure(), a_figure(density=1)]).html
+    return make(
+        fresh_workspace, declared, reports, videos=[a_video(), once], figures=[a_figure(), a_figure(density=1)]
+    ).html
 
 
 def test_a_video_can_be_played_on_the_page(page: str) -> None:
     first, second = Elements(page).all("video")
     for attributes in (first, second):
-        assert {"controls", "muted", "playsinline"} <= set(attributes), "plays in place, silently, when the reader wants"
+        assert {"controls", "muted", "playsinline"} <= set(attributes), (
+            "plays in place, silently, when the reader wants"
+        )
         assert attributes["preload"] == "none"
         assert attributes["src"] == a_video()["mp4"]
         assert attributes["poster"] == png_data_uri(FRAME)
@@ -125,7 +129,9 @@ def test_sizes() -> None:
 
 
 def test_a_run_holds_the_files(fresh_workspace: Path, declared: Declared, reports: Path) -> None:
-    make(fresh_workspace, declared, reports, videos=[a_video()], figures=[a_figure()], strips=[a_figure(title="A strip")])
+    make(
+        fresh_workspace, declared, reports, videos=[a_video()], figures=[a_figure()], strips=[a_figure(title="A strip")]
+    )
     entry = gather(fresh_workspace, declared(fresh_workspace)).entries["efros-leung"]
     files = artifacts_of(fresh_workspace, entry)
     assert files["videos/00-Endless play.mp4"] == MP4

@@ -1,0 +1,1 @@
+"""Errors, files, seeds, progress, processes, hardware: imports nothing else of bench."""

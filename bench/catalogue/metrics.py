@@ -1,0 +1,348 @@
+"""Every metric of the leaderboard: its direction, unit and meaning. Import-light: the report and the command line read
+it without torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bench.base.errors import BenchError, did_you_mean
+
+__all__ = ["CATALOGUE", "MetricInfo", "metric_info"]
+
+
+@dataclass(frozen=True)
+class MetricInfo:
+    """What the report needs to show a column.
+
+    Attributes:
+        name: canonical snake-case name.
+        title: for people.
+        higher_is_better: None for a number without direction.
+        unit: ``""``, ``"dB"``, ``"s"``, ``"bytes"``, ``"FLOP"``, ``"bits/byte"``.
+        meaning: one line.
+        cost: True for what a result costs rather than how good it is.
+        share: True for a proportion in [0, 1], which the report may show in percent.
+    """
+
+    name: str
+    title: str
+    higher_is_better: bool | None
+    unit: str
+    meaning: str
+    cost: bool = False
+    share: bool = False
+
+    @property
+    def arrow(self) -> str:
+        """``"↑"``, ``"↓"`` or ``""``."""
+        return {True: "↑", False: "↓", None: ""}[self.higher_is_better]
+
+
+def _quality(name: str, title: str, higher: bool | None, meaning: str, unit: str = "") -> MetricInfo:
+    return MetricInfo(name, title, higher, unit, meaning)
+
+
+def _share(name: str, title: str, meaning: str, higher: bool | None = True) -> MetricInfo:
+    return MetricInfo(name, title, higher, "", meaning, share=True)
+
+
+def _cost(name: str, title: str, unit: str, meaning: str, higher: bool = False) -> MetricInfo:
+    return MetricInfo(name, title, higher, unit, meaning, cost=True)
+
+
+_ENTRIES = (
+    # words
+    _quality(
+        "bits_per_byte",
+        "Bits per byte",
+        False,
+        "Bits to encode one byte of held-out text, every byte counted",
+        "bits/byte",
+    ),
+    _quality("perplexity", "Perplexity per token", False, "Effective number of choices a token, within one vocabulary"),
+    _share(
+        "verbatim_copy_rate",
+        "Verbatim copying",
+        "Share of character windows of the samples that stand in the training text",
+        False,
+    ),
+    _quality(
+        "nats_per_state",
+        "Nats per state",
+        False,
+        "Minus the logarithm of the next state's probability, held out",
+        "nats/state",
+    ),
+    _quality(
+        "stationary_distance",
+        "Stationary distance",
+        False,
+        "Total variation between stationary distribution and long-run shares",
+    ),
+    _quality(
+        "letter_entropy",
+        "Letter entropy",
+        None,
+        "Shannon's F_n: bits of a letter given the n - 1 letters before it",
+        "bits/letter",
+    ),
+    _quality(
+        "scaling_exponent",
+        "Scaling exponent",
+        None,
+        "How held-out loss falls with parameters and with tokens: log L = a - alpha log N",
+    ),
+    # word vectors
+    _quality(
+        "wordsim_spearman",
+        "WordSim-353",
+        True,
+        "Spearman correlation of cosines with how related people find two words",
+    ),
+    _quality(
+        "simlex_spearman", "SimLex-999", True, "Spearman correlation of cosines with how alike people find two words"
+    ),
+    _share(
+        "analogy_accuracy",
+        "Analogies",
+        "Share of analogies (a is to b as c is to d) whose d is the nearest vector to b - a + c",
+    ),
+    _share("word_coverage", "Words known", "Share of a test's items whose words are all in the vocabulary"),
+    _quality(
+        "pmi_spearman",
+        "Shifted PMI",
+        True,
+        "Spearman correlation of v.c with PMI - log k over pairs of words that meet often",
+    ),
+    # text encoders
+    _share(
+        "masked_accuracy",
+        "Hidden words found",
+        "Share of hidden tokens of held-out text that the model's first guess restores",
+    ),
+    _quality("pseudo_perplexity", "Pseudo-perplexity", False, "exp(-mean log-probability of a token given all others)"),
+    _share("macro_f1", "Macro-F1", "F1 of each class, averaged over classes however rare"),
+    _quality(
+        "macro_f1_gain", "Gain in macro-F1", True, "Macro-F1 after pre-training minus that from scratch, same labels"
+    ),
+    # distributions of pictures
+    _quality("fid", "FID", False, "Frechet distance of features to the test set, at a stated N and feature network"),
+    _quality("fid_ratio", "FID, multiples of floor", False, "FID divided by the real-versus-real FID at the same N"),
+    _quality("kid", "KID", False, "Unbiased kernel distance of features to the test set"),
+    _share("precision", "Precision", "Share of samples inside the manifold of real pictures"),
+    _share("recall", "Recall", "Share of real pictures inside the manifold of samples"),
+    _quality("density", "Density", True, "How deep the samples lie in the real manifold; about 1 for real data"),
+    _share("coverage", "Coverage", "Share of real pictures with a sample among their neighbours"),
+    _quality(
+        "nearest_train_ratio",
+        "Nearest training neighbour",
+        None,
+        "Distance to training data over that of held-out data: 1 new, 0 copied",
+    ),
+    _share(
+        "near_copy_share",
+        "Near copies",
+        "Share of samples nearer to the training set than 99 % of held-out data",
+        False,
+    ),
+    _share("class_accuracy", "Asked class", "Share of samples that the classifier sees as the asked class"),
+    # text to image
+    _quality(
+        "clip_score",
+        "CLIP score",
+        True,
+        "100 x cosine of picture and caption, by a CLIP that took no part in making it",
+    ),
+    _share("digit_accuracy", "Digits right", "Share of pictures with all asked digits, colours ignored"),
+    _share("colour_accuracy", "Colours right", "Share of pictures with all asked colours, digits ignored"),
+    _share("both_accuracy", "Objects right", "Share of pictures where every asked object has its digit and its colour"),
+    _share("count_accuracy", "Count right", "Share of pictures with as many objects as asked"),
+    _share("relation_accuracy", "Relation right", "Share of pictures with both objects right and standing as asked"),
+    _share("all_accuracy", "All right", "Share of pictures with count, objects and relation as asked"),
+    _share(
+        "attribute_rate", "Attribute present", "Share of pictures that show a named attribute (negative prompts)", None
+    ),
+    # encoders
+    _share("accuracy", "Accuracy", "Share of held-out items classified right"),
+    _share("zero_shot_accuracy", "Zero-shot accuracy", "Share of pictures named right from class descriptions alone"),
+    _share("zero_shot_mean_per_class", "Zero-shot, mean per class", "Mean over classes of the share named right"),
+    _share("retrieval_at_1", "Retrieval at 1", "Share of queries whose nearest target is right"),
+    _share("agreement", "Agreement", "How far two judges rank or decide alike"),
+    # codecs
+    _quality("psnr", "PSNR", True, "Peak signal-to-noise ratio of reconstructions, mean over pictures", "dB"),
+    _quality("ssim", "SSIM", True, "Structural similarity of reconstructions; 1 is exact"),
+    _share("codebook_usage", "Codebook used", "Share of codes used at least once on the evaluation set"),
+    _quality(
+        "codebook_perplexity", "Codebook perplexity", True, "Effective number of codes, exp of the entropy of their use"
+    ),
+    _quality("codebook_dead", "Dead codes", False, "Codes never used on the evaluation set"),
+    # textures
+    _quality(
+        "structure_error",
+        "Structure error",
+        False,
+        "Mean squared distance of output patches to the nearest exemplar patch",
+    ),
+    _share(
+        "copied_share",
+        "Copied pixels",
+        "Share of output pixels inside large patches copied verbatim from the exemplar",
+        False,
+    ),
+    _quality(
+        "histogram_distance",
+        "Histogram distance",
+        False,
+        "Earth mover's distance of output and exemplar values, in a 0-1 range",
+    ),
+    _quality(
+        "seam_error",
+        "Seam error",
+        False,
+        "Mean squared distance of patches across a filled hole's border to the nearest real one",
+    ),
+    _quality(
+        "seam_gain", "Gain at the seam", True, "Seam error of raster order minus that of onion order, hole by hole"
+    ),
+    _quality(
+        "copied_run", "Copied run", None, "Pixels in a row that stand in a row in the exemplar, mean over pixels", "px"
+    ),
+    # video textures
+    _quality(
+        "jump_cost",
+        "Cost of a jump",
+        False,
+        "Mean cost of the jumps of a play, in mean distances between two frames of the clip",
+    ),
+    _quality(
+        "jumps_per_second",
+        "Jumps",
+        None,
+        "Places in a second where the played frame is not the successor of the one before",
+        "1/s",
+    ),
+    _quality(
+        "seam_ratio",
+        "Seams",
+        False,
+        "Change of the picture at a jump, over the clip's own median change from frame to frame",
+    ),
+    _quality(
+        "motion_agreement",
+        "Motion kept",
+        True,
+        "Cosine between the step of the picture that was due at a jump and the step shown; 1 for the clip",
+    ),
+    _share(
+        "dynamics_reversals", "Reversals", "Share of the jumps after which a known motion goes the other way", False
+    ),
+    _quality(
+        "periodicity_error",
+        "Beat lost",
+        False,
+        "Share of a period by which a jump of a known motion misses its next phase",
+    ),
+    _quality(
+        "transition_variety",
+        "Variety",
+        None,
+        "Effective number of different jumps in a play, exp of the entropy of their use",
+    ),
+    _share("single_loop_share", "Single loop", "Share of the plays that end in one loop repeated for ever", None),
+    _share("dead_end_probability", "Dead ends", "Share of the plays that reach a frame without a way on", False),
+    _quality(
+        "loop_cost",
+        "Cost of a loop",
+        False,
+        "Sum of the jump costs of one round of a loop, in mean distances between two frames",
+    ),
+    _quality(
+        "value_iteration_rate",
+        "Convergence",
+        None,
+        "Factor by which a sweep over the future costs shrinks what is left, over alpha",
+    ),
+    _share(
+        "in_range_share", "Frames in range", "Share of the shown frames inside the range of frames that was asked for"
+    ),
+    _quality(
+        "heading_error",
+        "Heading error",
+        False,
+        "Angle between a sprite's motion and the direction to its target",
+        "deg",
+    ),
+    _quality("target_distance", "Distance to target", False, "Distance of a sprite from its moving target", "px"),
+    # style transfer
+    _share(
+        "style_loss",
+        "Style loss",
+        "Distance to the style's Gram matrices, as a share of that of the untouched content picture",
+        False,
+    ),
+    _share(
+        "content_loss",
+        "Content loss",
+        "Distance to the content's activations, as a share of that of the style picture",
+        None,
+    ),
+    _quality(
+        "colour_shift", "Shift of colours", None, "Mean absolute difference of chrominance to the content picture"
+    ),
+    # cost
+    _cost("train_seconds", "Training time", "s", "Wall time of training on the machine at hand"),
+    _cost("train_flops", "Training compute", "FLOP", "Floating point operations of training"),
+    _cost("sample_seconds_per_item", "Sampling time", "s", "Wall time for one sample"),
+    _cost("sample_flops_per_item", "Sampling compute", "FLOP", "Floating point operations for one sample"),
+    _cost(
+        "step_seconds_per_item",
+        "Denoising step",
+        "s",
+        "Wall time of one denoising step for one picture, decoder included",
+    ),
+    _cost(
+        "step_flops_per_item",
+        "Denoising step, compute",
+        "FLOP",
+        "Operations of one denoising step for one picture, decoder included",
+    ),
+    _cost("seconds_per_pixel", "Time of a pixel", "s", "Wall time of one synthesised pixel"),
+    _cost(
+        "growth_exponent",
+        "Growth of the cost",
+        "",
+        "Slope of log time along log pixels of output, sample or window; 1 is proportional",
+    ),
+    _cost(
+        "latent_speedup",
+        "Latent speed-up",
+        "",
+        "Time of a denoising step in pixels over that in latents, same network",
+        higher=True,
+    ),
+    _cost("peak_memory_bytes", "Peak memory", "bytes", "Largest resident memory while training"),
+    _cost("parameters", "Parameters", "", "Numbers that training sets"),
+    _cost("images_seen", "Images seen", "", "Training pictures shown, repetitions counted"),
+    _cost("model_bytes", "Model size", "bytes", "Size of the trained model on disk"),
+    _cost("tokens_per_second", "Scoring speed", "1/s", "Tokens scored in one second", higher=True),
+)
+
+CATALOGUE: dict[str, MetricInfo] = {entry.name: entry for entry in _ENTRIES}
+"""All metrics by canonical name, in the order in which a report shows them."""
+
+
+def metric_info(name: str) -> MetricInfo:
+    """The entry of a metric.
+
+    >>> metric_info("fid").arrow, metric_info("psnr").unit
+    ('↓', 'dB')
+
+    Raises:
+        BenchError: an unknown name, with the nearest known one.
+    """
+    if name not in CATALOGUE:
+        raise BenchError(
+            f"unknown metric {name!r}.{did_you_mean(name, CATALOGUE)} Metrics are declared in "
+            "bench/catalogue/metrics.py."
+        )
+    return CATALOGUE[name]

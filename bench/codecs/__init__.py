@@ -1,1 +1,0 @@
-"""Visual words: pictures to codes and back."""

@@ -1,0 +1,322 @@
+"""``params.yaml``, read strictly: every error names the file, the key and what is allowed, before anything runs.
+
+A block holds the default (``cpu``) values and, under ``profiles``, what another profile changes:
+
+    ddpm-mnist:
+      system: ddpm
+      train: {steps: 6000}
+      profiles: {smoke: {train: {steps: 20}}}
+
+so that everything about a generator stands in one place, and ``profile: smoke`` is the one word to change. A block with
+``only: [gpu]`` is a part of that profile alone: elsewhere its stages leave empty outputs and no rows.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from bench.base.errors import BenchError, did_you_mean
+from bench.base.files import parse_yaml
+from bench.catalogue.families import FAMILIES
+from bench.registry import build_config, family_of, resolve, systems
+
+__all__ = ["PROFILES", "ROLES", "Params", "TrainConfig", "load_params", "set_profile"]
+
+PROFILES = ("smoke", "cpu", "gpu")
+ROLES = ("generator", "floor", "ceiling", "memoriser")
+_TOP = ("profile", "seed", "runtime", "datasets", "derived_datasets", *FAMILIES)
+_BLOCK = ("system", "dataset", "role", "model", "train", "sample", "evaluate", "profiles", "only")
+_BY_PROFILE = ("role", "model", "train", "sample", "evaluate")  # what a profile may change in a generator's block
+_FIXED = ("source", "card", "only")  # and what it may not change in a data set's: dvc.yaml is the same in all profiles
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """The keys under ``train:`` of a block: budget and optimiser of the one training loop.
+
+    Attributes:
+        steps: optimiser steps (the budget is counted in steps, never in seconds).
+        batch_size: items a step, over all processes together.
+        lr: peak learning rate of AdamW.
+        betas: AdamW's.
+        weight_decay: on matrices and kernels only, not on gains and biases.
+        warmup: steps of linear warm-up.
+        schedule: after warm-up ``constant``, ``cosine`` to zero, or ``linear_tail`` (constant, then linear to zero).
+        tail: share of the steps that ``linear_tail`` decays over.
+        grad_clip: largest global gradient norm, 0 for none.
+        ema: decay of the exponential moving average of the weights, 0 for none; the window grows from the start
+            (weight ``max(1 - ema, 1 / (1 + 0.1 step))``), so that no start-up bias remains.
+        precision: ``fp32`` or ``bf16`` (autocast).
+        channels_last: memory format of convolutional networks.
+        log_every: steps between points of the learning curve.
+        checkpoint_every: steps between checkpoints, 0 for none.
+    """
+
+    steps: int = 1000
+    batch_size: int = 64
+    lr: float = 1e-3
+    betas: tuple[float, float] = (0.9, 0.99)
+    weight_decay: float = 0.01
+    warmup: int = 50
+    schedule: str = "cosine"
+    tail: float = 0.25
+    grad_clip: float = 1.0
+    ema: float = 0.0
+    precision: str = "fp32"
+    channels_last: bool = False
+    log_every: int = 50
+    checkpoint_every: int = 500
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "log_every"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}")
+        for name, low, high in (
+            ("lr", 0.0, 10.0),
+            ("ema", 0.0, 0.999999),
+            ("tail", 0.0, 1.0),
+            ("grad_clip", 0.0, 1e9),
+            ("weight_decay", 0.0, 10.0),
+        ):
+            value = getattr(self, name)
+            if not isinstance(value, int | float) or not low <= value <= high:
+                raise ValueError(f"{name} must be a number from {low:g} to {high:g}, not {value!r}")
+        if self.schedule not in ("constant", "cosine", "linear_tail"):
+            raise ValueError(f"schedule must be constant, cosine or linear_tail, not {self.schedule!r}")
+        if self.precision not in ("fp32", "bf16"):
+            raise ValueError(f"precision must be fp32 or bf16, not {self.precision!r}")
+
+
+def merge(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
+    """Deep merge: mappings are merged, everything else (lists too) is replaced."""
+    merged = dict(base)
+    for key, value in overlay.items():
+        old = merged.get(key)
+        merged[key] = merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+class Params:
+    """The parsed ``params.yaml`` with one profile in force."""
+
+    def __init__(self, raw: Mapping[str, Any], path: Path, profile: str | None = None) -> None:
+        self.raw, self.path = raw, path
+        self._keys(raw, _TOP, "")
+        self.profile = profile or raw.get("profile", "cpu")
+        if self.profile not in PROFILES:
+            raise self._error(
+                "profile", f"{self.profile!r} is not a profile.{did_you_mean(str(self.profile), PROFILES)}"
+            )
+        self.seed = raw.get("seed", 0)
+        if not isinstance(self.seed, int) or isinstance(self.seed, bool):
+            raise self._error("seed", f"must be a whole number, not {self.seed!r}")
+        self.runtime = merge({"device": "auto", "threads": 2}, raw.get("runtime") or {})
+        self._keys(self.runtime, ("device", "threads"), "runtime")
+        if not isinstance(self.runtime["threads"], int) or self.runtime["threads"] < 1:
+            raise self._error(
+                "runtime.threads", f"must be a whole number of at least 1, not {self.runtime['threads']!r}"
+            )
+        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", str(self.runtime["device"])):
+            raise self._error("runtime.device", f"must be auto, cpu, cuda or cuda:N, not {self.runtime['device']!r}")
+        self._datasets = self._section("datasets") | self._section("derived_datasets")
+        self._generators: dict[str, dict[str, Any]] = {}
+        for family in FAMILIES:
+            for name, block in self._section(family).items():
+                if name in self._generators:
+                    raise self._error(
+                        f"{family}.{name}", f"the name is taken by {self._generators[name]['family']}.{name}"
+                    )
+                self._generators[name] = {**self._check_block(family, name, block), "family": family, "name": name}
+        for name, block in self._generators.items():
+            for role, other in self._roles(block).items():
+                where = f"{block['family']}.{name}.{role}"
+                if other in self._generators and self.active(name) and not self.active(other):
+                    raise self._error(where, f"{other!r} is not a part of profile {self.profile}")
+                if other not in self._generators and other not in self._datasets:
+                    hint = did_you_mean(other, [*self._generators, *self._datasets])
+                    raise self._error(where, f"no generator or data set {other!r}.{hint}")
+
+    @staticmethod
+    def _roles(block: Mapping[str, Any]) -> dict[str, str]:
+        """Role -> name, for every key of a block that is not one of all blocks."""
+        return {key: value for key, value in block.items() if key not in (*_BLOCK, "family", "name")}
+
+    def _error(self, key: str, text: str) -> BenchError:
+        return BenchError(f"{self.path}: {key}: {text}" if key else f"{self.path}: {text}")
+
+    def _keys(self, mapping: Mapping[str, Any], allowed: Iterable[str], where: str) -> None:
+        for key in mapping:
+            if key not in set(allowed):
+                raise self._error(where, f"unknown key {key!r}.{did_you_mean(str(key), allowed)}")
+
+    def _section(self, name: str) -> dict[str, dict[str, Any]]:
+        section = self.raw.get(name) or {}
+        if not isinstance(section, Mapping):
+            raise self._error(name, "must be a mapping of name to block")
+        blocks = {}
+        for key, block in section.items():
+            where = f"{name}.{key}"
+            if not isinstance(key, str) or not _NAME.fullmatch(key):
+                raise self._error(where, "a name is lower-case letters, digits and hyphens")
+            if not isinstance(block, Mapping):
+                raise self._error(where, "must be a mapping")
+            profiles = block.get("profiles") or {}
+            if not isinstance(profiles, Mapping):
+                raise self._error(f"{where}.profiles", "must be a mapping of profile to changed values")
+            self._keys(profiles, PROFILES, f"{where}.profiles")
+            for profile, overlay in profiles.items():
+                if not isinstance(overlay, Mapping):
+                    raise self._error(f"{where}.profiles.{profile}", "must be a mapping of changed values")
+                for fixed in overlay:
+                    if fixed in _FIXED or (name in FAMILIES and fixed not in _BY_PROFILE):
+                        hint = "write a block of its own with `only: [profile]`"
+                        raise self._error(f"{where}.profiles.{profile}.{fixed}", f"cannot differ by profile: {hint}")
+            only = block.get("only", list(PROFILES))
+            if not isinstance(only, list) or not set(only) <= set(PROFILES):
+                raise self._error(f"{where}.only", f"must be a list of profiles ({', '.join(PROFILES)})")
+            merged = merge(block, profiles.get(self.profile) or {})
+            merged.pop("profiles", None)
+            blocks[key] = merged
+        return blocks
+
+    def _check_block(self, family: str, name: str, block: dict[str, Any]) -> dict[str, Any]:
+        where = f"{family}.{name}"
+        for key, value in block.items():
+            if key not in _BLOCK and not isinstance(value, str):
+                raise self._error(where, f"unknown key {key!r}.{did_you_mean(str(key), _BLOCK)}")
+        for key in ("system", "dataset"):
+            if not isinstance(block.get(key), str):
+                raise self._error(f"{where}.{key}", "missing, or not a name")
+        if block["system"] not in systems():
+            raise self._error(
+                f"{where}.system", f"no system {block['system']!r}.{did_you_mean(block['system'], systems())}"
+            )
+        if (home := family_of(block["system"])) not in ("", family):
+            raise self._error(f"{where}.system", f"{block['system']!r} belongs to {home}")
+        if block["dataset"] not in self._datasets:
+            hint = did_you_mean(block["dataset"], self._datasets)
+            raise self._error(f"{where}.dataset", f"no dataset {block['dataset']!r}.{hint}")
+        block.setdefault("role", "generator")
+        if block["role"] not in ROLES:
+            raise self._error(f"{where}.role", f"{block['role']!r} is not one of {', '.join(ROLES)}")
+        for key in ("model", "train", "sample", "evaluate"):
+            block[key] = block.get(key) or {}
+            if not isinstance(block[key], Mapping):
+                raise self._error(f"{where}.{key}", "must be a mapping")
+        build_config(TrainConfig, block["train"], f"{self.path}: {where}.train")
+        return block
+
+    def datasets(self) -> dict[str, dict[str, Any]]:
+        """The block of every data set of this profile, by name."""
+        return {name: self.dataset(name) for name in self._datasets if self.active(name)}
+
+    def active(self, name: str) -> bool:
+        """Whether the data set or generator is a part of this profile."""
+        if name not in self._generators:
+            self.dataset(name)
+        block = self._generators.get(name) or self._datasets[name]
+        return self.profile in block.get("only", PROFILES)
+
+    def inactive(self) -> list[str]:
+        """The data sets and generators of other profiles alone."""
+        return [name for name in (*self._datasets, *self._generators) if not self.active(name)]
+
+    def dataset(self, name: str) -> dict[str, Any]:
+        """One data set's block.
+
+        Raises:
+            BenchError: no such data set.
+        """
+        if name not in self._datasets:
+            raise BenchError(f"{self.path}: no dataset {name!r}.{did_you_mean(name, self._datasets)}")
+        return {key: value for key, value in self._datasets[name].items() if key != "only"}
+
+    def generators(self) -> dict[str, dict[str, Any]]:
+        """The block of every generator of this profile, by name, with ``family`` and ``name`` filled in."""
+        return {name: block for name, block in self._generators.items() if self.active(name)}
+
+    def every_generator(self) -> list[str]:
+        """Names of the generators of all profiles."""
+        return list(self._generators)
+
+    def generator(self, name: str) -> dict[str, Any]:
+        """One generator's block.
+
+        Raises:
+            BenchError: no such generator.
+        """
+        if name not in self._generators:
+            raise BenchError(f"{self.path}: no generator {name!r}.{did_you_mean(name, self._generators)}")
+        return dict(self._generators[name])
+
+    def uses(self, name: str) -> dict[str, str]:
+        """Role -> name of the other generators that this one's block names."""
+        return {role: other for role, other in self._roles(self.generator(name)).items() if other in self._generators}
+
+    def further_data(self, name: str) -> dict[str, str]:
+        """Role -> name of the further data sets that a generator's block names."""
+        roles = self._roles(self.generator(name))
+        return {role: other for role, other in roles.items() if other not in self._generators}
+
+    def validate(self) -> None:
+        """The checks that need the systems' own modules (imports torch): the keys and values under ``model:``.
+
+        Raises:
+            BenchError: file, key, what is allowed.
+        """
+        for name, block in self._generators.items():
+            cls = resolve(block["system"])
+            build_config(cls.Config, block["model"], f"{self.path}: {block['family']}.{name}.model")
+
+
+def load_params(path: Path | str = "params.yaml", profile: str | None = None) -> Params:
+    """Read and check ``params.yaml``.
+
+    Raises:
+        BenchError: no such file, not YAML, or a wrong key or value (file, key and what is allowed are named).
+    """
+    path = Path(path)
+    try:
+        raw = parse_yaml(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BenchError(f"no {path} here: run the command in the project's root folder") from None
+    except yaml.YAMLError as error:
+        raise BenchError(f"{path} is not YAML: {error}") from error
+    if not isinstance(raw, Mapping):
+        raise BenchError(f"{path}: must be a mapping with the keys {', '.join(_TOP)}")
+    return Params(raw, path, profile)
+
+
+def set_profile(path: Path, profile: str) -> bool:
+    """Change the one word ``profile:`` of ``params.yaml`` and nothing else; True if it changed.
+
+    Raises:
+        BenchError: unknown profile, or the file has no ``profile:`` line.
+    """
+    if profile not in PROFILES:
+        raise BenchError(f"{profile!r} is not a profile.{did_you_mean(profile, PROFILES)}")
+    old = path.read_text(encoding="utf-8")
+    new, count = re.subn(r"(?m)^profile:[ \t]*\w+", f"profile: {profile}", old, count=1)
+    if not count:
+        raise BenchError(f"{path}: no line `profile: ...` to change")
+    if new != old:
+        from bench.base.files import write_text
+
+        write_text(path, new)
+    return new != old
+
+
+def train_config(values: Mapping[str, Any], where: str = "train") -> TrainConfig:
+    """A :class:`TrainConfig` from a block's ``train`` mapping."""
+    config = build_config(TrainConfig, values, where)
+    assert dataclasses.is_dataclass(config) and isinstance(config, TrainConfig)
+    return config

@@ -1,0 +1,1 @@
+"""One folder for each family: its declaration, its sampling and one file for each system."""

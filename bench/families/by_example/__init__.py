@@ -1,0 +1,1 @@
+"""Images and video from one or a few exemplars."""

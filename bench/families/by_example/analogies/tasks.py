@@ -1,0 +1,299 @@
+"""What image analogies are asked: pairs A, A' and pictures B, from photographs or from pictures before and after.
+
+A *question* is one pair (or several) and all B that it is put to; those with ``truths`` are scored, the others are to
+look at.
+
+================== ================================================
+========================================================== task               A -> A'
+B ================== ================================================
+========================================================== blur, painterly    a photograph -> the same, filtered
+crops of other photographs edge, emboss       the same in grey                                 the same in grey
+super-resolution   left half of a photograph, enlarged -> sharp     crops of its right half, enlarged
+colourise          left half of a photograph in grey -> in colour   crops of its right half in grey
+texture-by-numbers a map of areas -> textures in these areas        another map
+texture-transfer   a texture, blurred -> the texture                a photograph
+line-art           line drawings -> the same concepts in colour     line drawings of held-out concepts of the same group
+================== ================================================
+==========================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.base.errors import BenchError, did_you_mean
+from bench.data.pairs import PairSplit
+from bench.families.by_example.analogies.planted_filters import FILTERS, blur
+
+__all__ = ["OPTIONS", "SCORED", "Question", "SampleConfig", "Timed", "enlarged", "grey", "questions", "timed_question"]
+
+Picture = NDArray[np.uint8]
+
+OPTIONS: Mapping[str, Mapping[str, Any]] = {
+    # Filters that take differences do not commute with a change of contrast; the others are judged in absolute values
+    # too.
+    **{name: {"remap": False} for name in FILTERS},
+    # Their answers are small: without a heavy A and B a neighbourhood is mostly chosen for the flat parts of A'.
+    **{name: {"remap": False, "levels": 2, "source_weight": 10.0} for name in ("edge", "emboss")},
+    "super-resolution": {"remap": False},
+    "colourise": {"colour": "chroma", "remap": False},
+    "line-art": {"colour": "full", "remap": False},
+    "texture-by-numbers": {"colour": "full", "remap": False, "kappa": 5.0},
+    "texture-transfer": {"colour": "luminance", "kappa": 2.0, "source_weight": 1.0},
+}
+"""Settings that a task needs, by name of the task."""
+SCORED = (*FILTERS, "super-resolution", "colourise", "line-art")
+
+
+@dataclass(frozen=True)
+class Timed:
+    """Keys under ``sample.timed:``: one planted filter asked of the exact search and of the tree.
+
+    Attributes:
+        task: name of the filter.
+        side: of A; candidates of the search grow with its square, and so does what a tree saves.
+    """
+
+    task: str = "blur"
+    side: int = 320
+
+
+@dataclass(frozen=True)
+class SampleConfig:
+    """Keys under ``sample:`` of a block of image analogies.
+
+    Attributes:
+        tasks: name of a task -> settings of :class:`bench.families.by_example.analogies.image_analogies.AnalogyConfig`
+            for it alone.
+        example: photograph that the planted filters are shown on.
+        side: photographs are reduced to this shorter side; of ``example``, the square in the middle is taken.
+        pictures: photographs that B are cut from.
+        crop: side of each B.
+        crops: B of each photograph.
+        variants: the sweep over all scored tasks.
+        timed: keys of :class:`Timed`, or null.
+    """
+
+    tasks: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)
+    example: str = "astronaut"
+    side: int = 256
+    pictures: tuple[str, ...] = ("chelsea", "coffee", "motorcycle_left", "rocket")
+    crop: int = 96
+    crops: int = 2
+    variants: tuple[Mapping[str, Any], ...] = ({},)
+    timed: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Question:
+    """Pairs and what they are put to.
+
+    Attributes:
+        task: its name.
+        pairs: A and A'.
+        names: of each B.
+        pictures: each B.
+        truths: each B', or None where there is no right answer.
+        small: for super-resolution each B before it was enlarged.
+    """
+
+    task: str
+    pairs: Sequence[tuple[Picture, Picture]]
+    names: Sequence[str]
+    pictures: Sequence[Picture]
+    truths: Sequence[Picture] | None = None
+    small: Sequence[Picture] = ()
+
+
+def grey(picture: Picture) -> Picture:
+    """Luminance, ``(H, W)``."""
+    from PIL import Image
+
+    return picture if picture.ndim == 2 else np.asarray(Image.fromarray(picture).convert("L"))
+
+
+def _resized(picture: Picture, shape: tuple[int, int], filter_name: str) -> Picture:
+    from PIL import Image
+
+    return np.asarray(Image.fromarray(picture).resize(shape[::-1], Image.Resampling[filter_name]))
+
+
+def enlarged(small: Picture, shape: tuple[int, int], how: str = "BICUBIC") -> Picture:
+    """``small`` at another size: ``BICUBIC``, or ``NEAREST`` for repeated pixels."""
+    return _resized(small, shape, how)
+
+
+def _reduced(picture: Picture, side: int) -> Picture:
+    scale = side / min(picture.shape[:2])
+    return (
+        picture
+        if scale >= 1
+        else _resized(picture, (round(picture.shape[0] * scale), round(picture.shape[1] * scale)), "BOX")
+    )
+
+
+def _crops(picture: Picture, side: int, count: int, name: str) -> list[Picture]:
+    """Squares spread along the longer side, in the middle of the shorter."""
+    height, width = picture.shape[:2]
+    if min(height, width) < side:
+        raise BenchError(
+            f"sample.crop: {side} pixels do not fit {name} of {height}x{width}: give a smaller crop or a larger side"
+        )
+    along, across = max(height, width) - side, (min(height, width) - side) // 2
+    starts = [round((i + 0.5) / count * along) for i in range(count)]
+    corners = [(start, across) if height >= width else (across, start) for start in starts]
+    return [picture[y : y + side, x : x + side] for y, x in corners]
+
+
+def _square(picture: Picture, side: int) -> Picture:
+    reduced = _reduced(picture, side)
+    return _crops(reduced, min(reduced.shape[:2]), 1, "")[0]
+
+
+class _Photographs:
+    """The photographs of a block, by name, reduced."""
+
+    def __init__(self, pictures: Mapping[str, Picture], config: SampleConfig, where: str) -> None:
+        self._pictures, self.config, self._where = pictures, config, where
+
+    def whole(self, name: str) -> Picture:
+        if name not in self._pictures:
+            raise BenchError(f"{self._where}: no picture {name!r} in the data set.{did_you_mean(name, self._pictures)}")
+        return self._pictures[name]
+
+    def crops(self, name: str) -> list[Picture]:
+        return _crops(_reduced(self.whole(name), self.config.side), self.config.crop, self.config.crops, name)
+
+    def halves(self, name: str) -> tuple[Picture, list[Picture]]:
+        """The left half, and crops of the right half."""
+        reduced = _reduced(self.whole(name), self.config.side)
+        middle = reduced.shape[1] // 2
+        return reduced[:, :middle], _crops(reduced[:, middle:], self.config.crop, self.config.crops, name)
+
+    def names(self) -> list[str]:
+        return [f"{name} {i + 1}" for name in self.config.pictures for i in range(self.config.crops)]
+
+
+def _filtered(task: str, photographs: _Photographs, side: int) -> Question:
+    """A planted filter."""
+    apply = FILTERS[task]
+    look: Callable[[Picture], Picture] = grey if task in ("edge", "emboss") else np.asarray
+    a = look(_square(photographs.whole(photographs.config.example), side))
+    pictures = [look(crop) for name in photographs.config.pictures for crop in photographs.crops(name)]
+    return Question(task, [(a, apply(a))], photographs.names(), pictures, [apply(picture) for picture in pictures])
+
+
+def _halved(task: str, photographs: _Photographs) -> list[Question]:
+    """Super-resolution or colourisation: one question for each photograph."""
+    asked = []
+    for name in photographs.config.pictures:
+        left, crops = photographs.halves(name)
+        names = [f"{name} {i + 1}" for i in range(len(crops))]
+        if task == "colourise":
+            asked.append(Question(task, [(grey(left), left)], names, [grey(crop) for crop in crops], crops))
+            continue
+        small = [_resized(crop, (crop.shape[0] // 2, crop.shape[1] // 2), "BOX") for crop in crops]
+        coarse = enlarged(_resized(left, (left.shape[0] // 2, left.shape[1] // 2), "BOX"), left.shape[:2])
+        pictures = [enlarged(one, crop.shape[:2]) for one, crop in zip(small, crops, strict=True)]
+        asked.append(Question(task, [(coarse, left)], names, pictures, crops, small))
+    return asked
+
+
+def _areas(heights: Sequence[NDArray[np.float64]]) -> NDArray[np.int64]:
+    """Number of the last function that is positive at each pixel, 0 where none is."""
+    areas = np.zeros(heights[0].shape, dtype=np.int64)
+    for number, height in enumerate(heights, 1):
+        areas[height > 0] = number
+    return areas
+
+
+_LABELS = np.array([[40, 70, 200], [60, 170, 60], [220, 60, 50]], dtype=np.uint8)
+_TINTS = np.array([[1.25, 0.75, 0.6], [0.8, 1.15, 0.45], [1.0, 1.0, 1.1]])
+
+
+def _by_numbers(photographs: _Photographs) -> Question:
+    """Brick, grass and gravel (tinted: the photographs are grey) in wavy bands; asked for a wall, a hill with a path,
+    and a disc."""
+    side = photographs.config.side * 5 // 8
+    y, x = np.indices((side, side)) / side
+    textures = [
+        _square(photographs.whole(name), photographs.config.side)[:side, :side] for name in ("brick", "grass", "gravel")
+    ]
+    tinted = [np.clip(grey(texture)[:, :, None] * tint, 0, 255) for texture, tint in zip(textures, _TINTS, strict=True)]
+    bands = _areas([y - 0.33 - 0.05 * np.sin(9 * x), y - 0.67 - 0.05 * np.cos(8 * x)])
+    scene = _areas([y - 0.55 + 0.15 * np.sin(3.2 * x), np.minimum(y - 0.5, 0.02 + 0.22 * (y - 0.4) - np.abs(x - 0.45))])
+    scene[(x - 0.78) ** 2 + (y - 0.2) ** 2 < 0.018] = 2
+    a_prime = np.choose(bands[:, :, None], tinted).astype(np.uint8)
+    return Question("texture-by-numbers", [(_LABELS[bands], a_prime)], ["brick, grass and gravel"], [_LABELS[scene]])
+
+
+def _transferred(photographs: _Photographs) -> list[Question]:
+    """A face made of gravel, a cat made of grass."""
+    asked = []
+    for texture, photograph in (("gravel", photographs.config.example), ("grass", photographs.config.pictures[0])):
+        a_prime = _square(photographs.whole(texture), photographs.config.side)
+        b = _square(photographs.whole(photograph), photographs.config.side * 5 // 8)
+        asked.append(Question("texture-transfer", [(blur(a_prime, 1.5), a_prime)], [f"{photograph} in {texture}"], [b]))
+    return asked
+
+
+def _line_art(data: Mapping[str, PairSplit]) -> list[Question]:
+    """One question for each group: its training pairs, put to its test pictures."""
+    train, test = data["train"], data["test"]
+    asked = []
+    for group in sorted(set(test.groups)):
+        learnt = [i for i, name in enumerate(train.groups) if name == group]
+        held = [i for i, name in enumerate(test.groups) if name == group]
+        pairs = [(train.before[i], train.after[i]) for i in learnt]
+        names = [test.names[i] for i in held]
+        asked.append(Question("line-art", pairs, names, [test.before[i] for i in held], [test.after[i] for i in held]))
+    return asked
+
+
+def questions(data: Mapping[str, Any], config: SampleConfig, where: str) -> list[Question]:
+    """All questions of a block, task by task.
+
+    Args:
+        data: what :func:`bench.data.datasets.load` gives: photographs by name, or splits of pairs.
+        config: the block's ``sample``.
+        where: names the block in errors.
+
+    Raises:
+        BenchError: an unknown task or picture, a task that the data cannot serve, a crop that does not fit.
+    """
+    paired = any(isinstance(part, PairSplit) for part in data.values())
+    if not config.tasks:
+        raise BenchError(f"{where}.tasks: name at least one of {', '.join(OPTIONS)}")
+    asked: list[Question] = []
+    photographs = _Photographs(data, config, where)
+    for task in config.tasks:
+        if task not in OPTIONS:
+            raise BenchError(f"{where}.tasks: unknown task {task!r}.{did_you_mean(task, OPTIONS)}")
+        if paired != (task == "line-art"):
+            raise BenchError(
+                f"{where}.tasks: {task} needs {'pairs before and after' if task == 'line-art' else 'photographs'} "
+                "as data set"
+            )
+        if task == "line-art":
+            asked += _line_art(data)
+        elif task in FILTERS:
+            asked.append(_filtered(task, photographs, config.side))
+        elif task == "texture-by-numbers":
+            asked.append(_by_numbers(photographs))
+        elif task == "texture-transfer":
+            asked += _transferred(photographs)
+        else:
+            asked += _halved(task, photographs)
+    return asked
+
+
+def timed_question(data: Mapping[str, Any], config: SampleConfig, timed: Timed, where: str) -> Question:
+    """The planted filter whose search is timed."""
+    if timed.task not in FILTERS:
+        raise BenchError(f"{where}.timed.task: {timed.task!r} is no planted filter.{did_you_mean(timed.task, FILTERS)}")
+    return _filtered(timed.task, _Photographs(data, config, where), timed.side)

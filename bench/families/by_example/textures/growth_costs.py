@@ -1,0 +1,102 @@
+"""What a pixel of a texture costs as output, sample and window grow: seconds (they belong to a machine) and counted
+operations."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.base.errors import BenchError
+from bench.families.by_example.textures.texture_growth import available_threads
+from bench.stats.intervals import mean_t_ci
+
+__all__ = ["AXES", "Growths", "growth_costs"]
+
+AXES = ("output", "sample", "window")
+
+
+@dataclass(frozen=True)
+class Growths:
+    """What is timed: each axis in turn, the others as in ``base``.
+
+    Attributes:
+        exemplar: name of the photograph that the samples are corners of.
+        base: (output side, candidates' side, window): the sample is ``candidates + window - 1`` pixels high and wide,
+            so that another window meets as many candidates. The outputs are grown from the first of ``samples``.
+        outputs, samples, windows: sides along each axis.
+        repeats: timings of each point; the axes are timed in turn, so that a machine whose speed drifts slows all
+            alike.
+    """
+
+    exemplar: str = "grass"
+    base: tuple[int, int, int] = (32, 100, 11)
+    outputs: tuple[int, ...] = (32, 64, 96)
+    samples: tuple[int, ...] = (50, 100, 150)
+    windows: tuple[int, ...] = (7, 11, 17)
+    repeats: int = 3
+
+
+def growth_costs(system: Any, photograph: NDArray[np.uint8], growths: Growths, seed: int) -> dict[str, Any]:
+    """Time and count one picture at every point of the three axes.
+
+    Returns:
+        ``cost``: rows of seconds and of exponents (the slope of log seconds along log output pixels, candidates or
+            window
+        pixels; 1 is proportional); ``operations``: {axis: [[size, operations of one output pixel], ...]}.
+
+    Raises:
+        BenchError: the photograph is smaller than the largest sample.
+    """
+    output, sample, window = growths.base
+    points = {
+        "output": [(side, growths.samples[0], window) for side in growths.outputs],
+        "sample": [(output, side, window) for side in growths.samples],
+        "window": [(output, sample, side) for side in growths.windows],
+    }
+    largest = max(side + width - 1 for listed in points.values() for _, side, width in listed)
+    if min(photograph.shape[:2]) < largest:
+        have = "x".join(map(str, photograph.shape[:2]))
+        raise BenchError(
+            f"growth: a sample of {largest}x{largest} does not fit {growths.exemplar} of {have}: give smaller ones"
+        )
+    every = sorted({point for listed in points.values() for point in listed})
+    taken: dict[tuple[int, int, int], list[float]] = {point: [] for point in every}
+    operations = {}
+    for _ in range(growths.repeats):
+        for point in every:
+            side, candidates, width = point
+            exemplar = photograph[: candidates + width - 1, : candidates + width - 1]
+            start = time.perf_counter()
+            (grown,) = system.growths(exemplar, (side, side), [seed], window=width)
+            taken[point].append(time.perf_counter() - start)
+            operations[point] = grown.operations / side**2
+    protocol = f"cost/growth/device=cpu/threads={available_threads()}/v1"
+    rows = []
+    for o, s, w in every:
+        variant = f"output={o},sample={s + w - 1},window={w}"
+        rows.append(_row("seconds_per_pixel", variant, np.array(taken[o, s, w]) / o**2, "s", protocol))
+    for axis, listed in points.items():
+        sizes = np.log([point[AXES.index(axis)] ** 2 for point in listed])
+        slopes = np.polyfit(sizes, np.log([taken[point] for point in listed]), 1)[0]  # one for each repeat
+        rows.append(_row("growth_exponent", f"axis={axis}", slopes, "", protocol))
+    counted = {
+        axis: [[point[AXES.index(axis)], operations[point]] for point in listed] for axis, listed in points.items()
+    }
+    return {"cost": rows, "operations": counted}
+
+
+def _row(metric: str, variant: str, values: NDArray[np.float64], unit: str, protocol: str) -> dict[str, Any]:
+    row = {
+        "metric": metric,
+        "variant": variant,
+        "value": float(values.mean()),
+        "n": len(values),
+        "unit": unit,
+        "protocol": protocol,
+    }
+    interval = list(mean_t_ci(values)) if len(values) > 1 else None
+    return {**row, "ci95": interval, "higher_is_better": False if metric == "seconds_per_pixel" else None}

@@ -1,0 +1,332 @@
+"""Textures: what is drawn from which piece of which photograph.
+
+Each photograph is reduced and cut into the *exemplar*, which the generators see, and a *held-out* piece beside it,
+which only the ceiling row sees, and the holes that are taken out of it. The sample sets: one for each window of the
+sweep (``window=9``) over all exemplars; the filled holes (``task=fill``); exemplars grown outwards
+(``task=extrapolate``).
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.base.errors import BenchError, did_you_mean
+from bench.base.files import SampleSet
+from bench.base.progress import Progress
+from bench.context import StageContext
+from bench.data.datasets import load_exemplars
+from bench.families.by_example.textures.growth_costs import Growths, growth_costs
+from bench.registry import build_config
+from bench.results.records import variant_id
+
+__all__ = [
+    "Cut",
+    "Holes",
+    "Piece",
+    "SampleConfig",
+    "cut",
+    "pieces_of",
+    "reduced",
+    "sample",
+    "sample_config",
+    "stacked",
+    "tiles",
+]
+
+Picture = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Where in a photograph the exemplar lies.
+
+    Attributes:
+        of: name of the photograph; empty for the exemplar's own name.
+        downscale: whole-number reduction by means of blocks; the rest is counted in reduced pixels.
+        flatten: sigma in pixels of the Gaussian mean that is divided out, for unevenly lit pages; 0 for none.
+        rows, columns: usable part, ``[first, one past the last]``; null for all.
+        side: height and width of the exemplar, which is the top left corner of that part; null for the block's.
+    """
+
+    of: str = ""
+    downscale: int = 1
+    flatten: float = 0.0
+    rows: tuple[int, int] | None = None
+    columns: tuple[int, int] | None = None
+    side: int | None = None
+
+
+@dataclass(frozen=True)
+class Holes:
+    """Square holes in the held-out pieces, each in a tile of its own, filled from the exemplar.
+
+    Attributes:
+        side: of the hole, in pixels.
+        margin: known pixels around it.
+        count: tiles of each held-out piece.
+        windows, orders: every pair of them is a variant; empty for a system without.
+    """
+
+    side: int = 20
+    margin: int = 12
+    count: int = 4
+    windows: tuple[int, ...] = ()
+    orders: tuple[str, ...] = ()
+
+    @property
+    def tile(self) -> int:
+        """Side of a tile."""
+        return self.side + 2 * self.margin
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """``(tile, tile)``, False in the hole."""
+        known = np.ones((self.tile, self.tile), dtype=bool)
+        known[self.margin : -self.margin, self.margin : -self.margin] = False
+        return known
+
+
+@dataclass(frozen=True)
+class SampleConfig:
+    """Keys under ``sample:`` of a block of this family.
+
+    Attributes:
+        exemplars: name of the exemplar -> :class:`Cut`.
+        side: height and width of the exemplars that do not say their own.
+        windows: the sweep; empty for a system without windows.
+        size: height and width of the pictures.
+        pictures: pictures of each exemplar and window, each with a seed of its own; 0 for none.
+        holes: keys of :class:`Holes`, or null for none.
+        extrapolate: side of the pictures that grow outwards from each exemplar, 0 for none.
+        extrapolate_window: their window.
+        growth: keys of :class:`bench.families.by_example.textures.growth_costs.Growths`, or null: what a pixel costs at
+            growing sizes.
+    """
+
+    exemplars: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    side: int = 64
+    windows: tuple[int, ...] = ()
+    size: tuple[int, int] = (64, 64)
+    pictures: int = 4
+    holes: Mapping[str, Any] | None = None
+    extrapolate: int = 0
+    extrapolate_window: int = 15
+    growth: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One photograph, cut: ``exemplar`` and ``held_out`` are ``(H, W, C)`` uint8 and do not overlap."""
+
+    exemplar: Picture
+    held_out: Picture
+
+
+def reduced(picture: Picture, how: Cut) -> Picture:
+    """The usable part of a photograph, reduced: ``(H, W, C)``."""
+    image = picture[:, :, None] if picture.ndim == 2 else picture
+    step = how.downscale
+    height, width = image.shape[0] // step, image.shape[1] // step
+    blocks = image[: height * step, : width * step].reshape(height, step, width, step, -1)
+    means = blocks.mean(axis=(1, 3))
+    if how.flatten:
+        from scipy.ndimage import gaussian_filter
+
+        means = means / np.maximum(gaussian_filter(means, how.flatten, axes=(0, 1)), 1.0) * means.mean()
+    whole: Picture = np.clip(np.rint(means), 0, 255).astype(np.uint8)
+    return whole[slice(*(how.rows or (None,))), slice(*(how.columns or (None,)))]
+
+
+def cut(picture: Picture, how: Cut, where: str, side: int = 64) -> Piece:
+    """Reduces and cuts one photograph; the held-out piece lies right of the exemplar, or below where that is larger.
+
+    ``side`` counts where ``how`` has none.
+
+    Raises:
+        BenchError: the usable part is smaller than the exemplar.
+    """
+    image = reduced(picture, how)
+    height, width = image.shape[:2]
+    side = how.side or side
+    if min(height, width) < side:
+        raise BenchError(
+            f"{where}: the usable part is {height}x{width} pixels, smaller than the exemplar's side of {side}"
+        )
+    right, below = image[:, side:], image[side:]
+    return Piece(image[:side, :side], right if min(right.shape[:2]) >= min(below.shape[:2]) else below)
+
+
+def pieces_of(context: StageContext, config: SampleConfig) -> dict[str, Piece]:
+    """Exemplar and held-out piece of every photograph of the block.
+
+    Raises:
+        BenchError: no photograph, an unknown one, or one too small.
+    """
+    where = f"{context.family}.{context.name}.sample.exemplars"
+    pictures = load_exemplars(context.data)
+    pieces = {}
+    for name, values in config.exemplars.items():
+        how: Cut = build_config(Cut, values or {}, f"{where}.{name}")
+        photograph = how.of or name
+        if photograph not in pictures:
+            raise BenchError(
+                f"{where}: no picture {photograph!r} in {context.data}.{did_you_mean(photograph, pictures)}"
+            )
+        pieces[name] = cut(pictures[photograph], how, f"{where}.{name}", config.side)
+    if not pieces:
+        raise BenchError(f"{where}: name at least one of {', '.join(sorted(pictures))}")
+    return pieces
+
+
+def sample_config(context: StageContext) -> tuple[SampleConfig, Holes | None]:
+    """The keys under ``sample:``, for drawing and for scoring what was drawn."""
+    where = f"{context.family}.{context.name}.sample"
+    config: SampleConfig = build_config(SampleConfig, context.block.get("sample") or {}, where)
+    return config, None if config.holes is None else build_config(Holes, config.holes, f"{where}.holes")
+
+
+def tiles(piece: Piece, holes: Holes, where: str) -> Picture:
+    """``(count, tile, tile, C)`` of the held-out piece, spread evenly; their holes do not overlap.
+
+    Raises:
+        BenchError: fewer fit than are asked for.
+    """
+    height, width = piece.held_out.shape[:2]
+    corners = list(itertools.product(*(range(0, length - holes.tile + 1, holes.side) for length in (height, width))))
+    if len(corners) < holes.count:
+        raise BenchError(
+            f"{where}: {holes.count} holes of {holes.side} pixels with a margin of {holes.margin} do not fit the "
+            "held-out piece "
+            f"of {height}x{width} ({len(corners)} do): give fewer or smaller ones"
+        )
+    chosen = [corners[i] for i in np.linspace(0, len(corners) - 1, holes.count).round().astype(int)]
+    return np.stack([piece.held_out[y : y + holes.tile, x : x + holes.tile] for y, x in chosen])
+
+
+def stacked(images: Sequence[Picture]) -> Picture:
+    """Pictures of one size as ``(N, H, W, C)``; grey ones get three channels if any is in colour."""
+    channels = max(image.shape[2] for image in images)
+    return np.stack([np.repeat(image, channels // image.shape[2], axis=2) for image in images])
+
+
+def sample(context: StageContext) -> list[SampleSet]:
+    """A sample set for each window, for each way to fill the holes, and for the extrapolation."""
+    config, holes = sample_config(context)
+    where = f"{context.family}.{context.name}.sample"
+    drawing = _Drawing(context, context.load(), pieces_of(context, config))
+    sweep: list[dict[str, Any]] = [{"window": window} for window in config.windows] or [{}]
+    sweep = sweep if config.pictures else []
+    ways: list[dict[str, Any]] = []
+    if holes is not None:
+        ways = [{"order": order, "window": window} for window in holes.windows for order in holes.orders] or [{}]
+    outwards = [config.extrapolate_window] * (config.extrapolate > 0)
+    pixels = len(drawing.pieces) * (
+        config.size[0] * config.size[1] * config.pictures * len(sweep)
+        + (holes.side**2 * holes.count * len(ways) if holes is not None else 0)
+        + config.extrapolate**2 * len(outwards)
+    )
+    with Progress(f"sample {context.name}", pixels, "pixels", quiet=context.quiet) as drawing.progress:
+        sets = [drawing.pictures(config, option) for option in sweep]
+        if holes is not None:
+            sets += [drawing.fills(holes, option, f"{where}.holes") for option in ways]
+        sets += [drawing.extrapolations(config.extrapolate, window) for window in outwards]
+    if config.growth is not None:
+        growths: Growths = build_config(Growths, config.growth, f"{where}.growth")
+        pictures = load_exemplars(context.data)
+        sets[0].info.update(growth_costs(drawing.system, pictures[growths.exemplar], growths, context.derive("growth")))
+    return sets
+
+
+class _Drawing:
+    """A system at work on the pieces of the block."""
+
+    def __init__(self, context: StageContext, system: Any, pieces: dict[str, Piece]) -> None:
+        self.context, self.system, self.pieces = context, system, pieces
+        self.progress = Progress("", quiet=True)
+
+    def _grown(
+        self,
+        piece: Piece,
+        size: tuple[int, int],
+        seeds: list[int],
+        option: dict[str, Any],
+        contents: Sequence[Picture] | None = None,
+        **more: Any,
+    ) -> tuple[list[Picture], list[NDArray[np.int64]], float]:
+        """A picture for each seed; their sources in the exemplar and the operations that they took, from systems that
+        know them."""
+        if hasattr(self.system, "growths"):
+            given = {"progress": self.progress.update, "initial": contents, **more, **option}
+            grown = self.system.growths(piece.exemplar, size, seeds, **given)
+            return [one.picture for one in grown], [one.sources for one in grown], sum(one.operations for one in grown)
+        images = []
+        for seed, content in zip(seeds, contents if contents is not None else [None] * len(seeds), strict=True):
+            images.append(
+                self.system.synthesize(
+                    piece.exemplar, size, seed, held_out=piece.held_out, initial=content, **more, **option
+                )
+            )
+            self.progress.update(size[0] * size[1])
+        return images, [], 0.0
+
+    def pictures(self, config: SampleConfig, option: dict[str, Any]) -> SampleSet:
+        """Pictures of every exemplar, from seed patches."""
+        images, sources, names, operations, start = [], [], [], 0.0, time.monotonic()
+        for name, piece in self.pieces.items():
+            seeds = [self.context.derive("sample", name, number) for number in range(config.pictures)]
+            made, origins, spent = self._grown(piece, config.size, seeds, option)
+            images += made
+            sources += origins
+            operations += spent
+            names += [name] * config.pictures
+        extra = {"sources": np.stack(sources).astype(np.int16)} if sources else {}
+        return _set(option, images, names, start, operations, extra, size=list(config.size))
+
+    def fills(self, holes: Holes, option: dict[str, Any], where: str) -> SampleSet:
+        """The tiles with their holes filled."""
+        images, names, operations, start = [], [], 0.0, time.monotonic()
+        for name, piece in self.pieces.items():
+            broken = [
+                np.where(holes.known[:, :, None], tile, 0).astype(np.uint8) for tile in tiles(piece, holes, where)
+            ]
+            seeds = [self.context.derive("hole", name, number) for number in range(holes.count)]
+            made, _, spent = self._grown(piece, (holes.tile, holes.tile), seeds, option, broken, mask=holes.known)
+            images += made
+            operations += spent
+            names += [name] * holes.count
+        return _set({"task": "fill", **option}, images, names, start, operations)
+
+    def extrapolations(self, side: int, window: int) -> SampleSet:
+        """Every exemplar, cut to half of ``side`` where it is larger, in the middle of a picture that grew around
+        it."""
+        images, operations, start = [], 0.0, time.monotonic()
+        for name, piece in self.pieces.items():
+            middle = piece.exemplar[: side // 2, : side // 2]
+            seed = self.context.derive("extrapolate", name)
+            made, _, spent = self._grown(piece, (side, side), [seed], {"window": window}, [middle])
+            images += made
+            operations += spent
+        return _set({"task": "extrapolate", "window": window}, images, list(self.pieces), start, operations)
+
+
+def _set(
+    option: Mapping[str, Any],
+    images: Sequence[Picture],
+    names: list[str],
+    start: float,
+    operations: float,
+    extra: dict[str, NDArray[Any]] | None = None,
+    **info: Any,
+) -> SampleSet:
+    seconds = time.monotonic() - start
+    info = {"task": option.get("task", "grow"), "seconds": seconds, "seconds_per_item": seconds / len(images), **info}
+    if operations:
+        info["operations_per_item"] = operations / len(images)
+    return SampleSet(variant=variant_id(option), images=stacked(images), prompts=names, info=info, extra=extra or {})

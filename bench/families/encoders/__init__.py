@@ -1,0 +1,1 @@
+"""Pictures and captions to vectors and classes."""

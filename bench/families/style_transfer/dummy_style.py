@@ -1,0 +1,59 @@
+"""Floors of style transfer: the content picture, the style picture, and noise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.base.errors import BenchError
+from bench.contracts import RunContext
+
+__all__ = ["SHOWS", "DummyStyle", "DummyStyleConfig"]
+
+SHOWS = ("content", "style", "noise")
+
+
+@dataclass(frozen=True)
+class DummyStyleConfig:
+    """Nothing to set."""
+
+
+class DummyStyle:
+    """Answers with one of the two pictures, or with noise."""
+
+    Config: ClassVar[type] = DummyStyleConfig
+
+    def __init__(self, config: DummyStyleConfig | None = None) -> None:
+        self.config = config or DummyStyleConfig()
+
+    def fit(self, data: Mapping[str, Any], run: RunContext) -> None:
+        """Nothing to learn."""
+
+    def save(self, folder: Path) -> None:
+        """Nothing to keep."""
+
+    @classmethod
+    def load(cls, folder: Path, config: DummyStyleConfig, device: str = "cpu") -> DummyStyle:
+        """The inverse of :meth:`save`."""
+        return cls(config)
+
+    def stylise(
+        self, content: NDArray[np.uint8], style: NDArray[np.uint8], seed: int = 0, shows: str = "noise"
+    ) -> NDArray[np.uint8]:
+        """``(H, W, 3)`` uint8 of the size of ``content``; the style picture is cut or repeated to it."""
+        if shows not in SHOWS:
+            raise BenchError(f"shows must be one of {', '.join(SHOWS)}, not {shows!r}")
+        height, width = content.shape[:2]
+        if shows == "noise":
+            return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+        picture = content if shows == "content" else style
+        picture = np.atleast_3d(picture)
+        picture = np.take(
+            np.take(picture, np.arange(height) % picture.shape[0], axis=0), np.arange(width) % picture.shape[1], axis=1
+        )
+        return np.repeat(picture, 3 // picture.shape[2], axis=2)

@@ -1,0 +1,200 @@
+"""Style transfer: which pictures are drawn in which style, and with what settings.
+
+The sweeps: the ratio of style to content; the depth of the content layer, with content alone (a reconstruction from
+noise) and with style; the two ways of keeping colours. Every picture of a sweep is made of the same pairs.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.base.errors import BenchError, did_you_mean
+from bench.base.files import SampleSet
+from bench.base.progress import Progress
+from bench.context import StageContext
+from bench.data.datasets import load_exemplars
+from bench.registry import build_config
+from bench.results.records import variant_id
+
+Pair = tuple[str, NDArray[np.uint8], NDArray[np.uint8]]
+"""Name, content and style, ``(side, side, 3)``."""
+
+__all__ = ["Pair", "SampleConfig", "View", "Work", "pairs_of", "plan", "sample", "sample_config", "view_of"]
+
+
+@dataclass(frozen=True)
+class View:
+    """A square part of a photograph.
+
+    Attributes:
+        picture: name in the data set; empty for the view's own name.
+        corner: top and left pixel.
+        side: in pixels; null for the largest square in the middle.
+    """
+
+    picture: str = ""
+    corner: tuple[int, int] = (0, 0)
+    side: int | None = None
+
+
+@dataclass(frozen=True)
+class SampleConfig:
+    """Keys under ``sample:`` of a block of this family.
+
+    Attributes:
+        pairs: [content, style] names of views or photographs.
+        views: name -> :class:`View`.
+        side: height and width in pixels that every view is scaled to.
+        ratios: style/content ratios.
+        depths: content layers of the depth sweep.
+        depth_ratios: ratios of the depth sweep; 0 reconstructs the content from noise, others start as the system does.
+        depth_steps: iterations of the depth sweep.
+        colours: ways of keeping colours that are shown, at the system's own ratio.
+        shows: for the floor: which of content, style, noise.
+        frames: steps after which the first pair is shown at the system's own settings; empty for no strip.
+        large: side of a large picture of the first two pairs, 0 for none.
+    """
+
+    pairs: tuple[Sequence[str], ...] = ()
+    views: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    side: int = 112
+    ratios: tuple[float, ...] = ()
+    depths: tuple[str, ...] = ()
+    depth_ratios: tuple[float, ...] = (0.0,)
+    depth_steps: int = 40
+    colours: tuple[str, ...] = ()
+    shows: tuple[str, ...] = ()
+    frames: tuple[int, ...] = ()
+    large: int = 0
+
+
+@dataclass(frozen=True)
+class Work:
+    """One variant: its settings as the report names them, the options of the system, and how many steps they take."""
+
+    variant: str
+    options: Mapping[str, Any]
+    steps: int = 1
+
+
+def sample_config(context: StageContext) -> SampleConfig:
+    """The checked settings of the block."""
+    return build_config(SampleConfig, context.block.get("sample") or {}, f"{context.family}.{context.name}.sample")  # type: ignore[no-any-return]
+
+
+def view_of(
+    pictures: Mapping[str, NDArray[np.uint8]], name: str, config: SampleConfig, where: str, side: int
+) -> NDArray[np.uint8]:
+    """``(side, side, 3)`` uint8 of a view: cut, scaled with anti-aliasing.
+
+    Raises:
+        BenchError: no such picture, or the part lies outside of it.
+    """
+    from PIL import Image
+
+    view: View = build_config(View, config.views.get(name) or {}, f"{where}.views.{name}")
+    source = view.picture or name
+    if source not in pictures:
+        raise BenchError(f"{where}: no picture {source!r}.{did_you_mean(source, [*pictures, *config.views])}")
+    picture = pictures[source]
+    height, width = picture.shape[:2]
+    if view.side is None:
+        length = min(height, width)
+        top, left = (height - length) // 2, (width - length) // 2
+    else:
+        (top, left), length = view.corner, view.side
+    if min(top, left) < 0 or length < 1 or top + length > height or left + length > width:
+        raise BenchError(
+            f"{where}.views.{name}: {length} pixels from {[top, left]} do not lie inside {source}, {height}x{width}"
+        )
+    image = Image.fromarray(picture[top : top + length, left : left + length]).convert("RGB")
+    return np.asarray(image.resize((side, side), Image.Resampling.LANCZOS))
+
+
+def pairs_of(data: Path, config: SampleConfig, where: str, side: int | None = None) -> list[Pair]:
+    """Every pair of the block, scaled to ``side`` (the block's, if None)."""
+    pictures = load_exemplars(data)
+    if not config.pairs or any(isinstance(pair, str) or len(pair) != 2 for pair in config.pairs):
+        raise BenchError(f"{where}.pairs: must be a list of at least one [content, style]")
+    side = side or config.side
+    return [
+        (
+            f"{content} + {style}",
+            view_of(pictures, content, config, where, side),
+            view_of(pictures, style, config, where, side),
+        )
+        for content, style in config.pairs
+    ]
+
+
+def plan(config: SampleConfig, system: Any) -> list[Work]:
+    """Every variant of the block; the depth of a content layer is the number that the network gives it."""
+    if config.shows:
+        return [Work(variant_id({"shows": what}), {"shows": what}) for what in config.shows]
+    from bench.nn.features.networks import check_layers
+
+    check_layers(system.network, config.depths)
+    steps = system.config.steps
+    works = [Work(variant_id({"ratio": f"{ratio:g}"}), {"ratio": ratio}, steps) for ratio in config.ratios]
+    for ratio in config.depth_ratios:
+        for layer in config.depths:
+            start = {"start": "noise"} if ratio == 0 else {}
+            options = {"content_layers": (layer,), "ratio": ratio, "steps": config.depth_steps, **start}
+            named = {"depth": system.network.depth(layer), "style_ratio": f"{ratio:g}"}
+            works.append(Work(variant_id(named), options, config.depth_steps))
+    return works + [Work(variant_id({"colour": colour}), {"colour": colour}, steps) for colour in config.colours]
+
+
+def sample(context: StageContext) -> list[SampleSet]:
+    """A sample set for each variant; the first also holds the strip and the large pictures."""
+    config = sample_config(context)
+    where = f"{context.family}.{context.name}.sample"
+    pairs = pairs_of(context.data, config, where)
+    system = context.load()
+    works = plan(config, system)
+    if not works:
+        raise BenchError(f"{where}: name ratios, depths, colours or, for a floor, shows")
+    large = pairs_of(context.data, config, where, config.large)[:2] if config.large else []
+    alone = 0 if config.shows else system.config.steps  # steps of a picture at the system's own settings
+    total = sum(work.steps for work in works) * len(pairs) + alone * (len(large) + bool(config.frames))
+    sets = []
+    with Progress(f"sample {context.name}", total, "steps", quiet=context.quiet) as progress:
+        for work in works:
+            start = time.monotonic()
+            images = _make(system, context, pairs, work.options, progress)
+            seconds = time.monotonic() - start
+            info = {"seconds": seconds, "seconds_per_item": seconds / len(images)}
+            sets.append(
+                SampleSet(variant=work.variant, images=images, prompts=[name for name, _, _ in pairs], info=info)
+            )
+        if config.frames:
+            name, content, style = pairs[0]
+            sets[0].extra["frames"] = system.run_frames(
+                content, style, context.derive("strip", name), config.frames, progress.update
+            )
+        if large:
+            sets[0].extra["large"] = _make(system, context, large, {}, progress)
+    return sets
+
+
+def _make(
+    system: Any, context: StageContext, pairs: Sequence[Pair], options: Mapping[str, Any], progress: Progress
+) -> NDArray[np.uint8]:
+    """``(pairs, H, W, 3)``, as many at once as there are threads; a pair has the same seed in every variant."""
+    seeds = [context.derive("sample", name) for name, _, _ in pairs]
+    if hasattr(system, "stylise_all"):
+        import torch
+
+        return np.stack(system.stylise_all(pairs, seeds, options, torch.get_num_threads(), progress.update))
+    made = []
+    for (_, content, style), seed in zip(pairs, seeds, strict=True):
+        made.append(system.stylise(content, style, seed, **options))
+        progress.update()
+    return np.stack(made)

@@ -1,0 +1,80 @@
+"""Language models: which texts they write."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bench.base.files import SampleSet
+from bench.base.progress import Progress
+from bench.base.seeds import derive
+from bench.context import StageContext
+from bench.registry import build_config
+from bench.results.records import variant_id
+
+__all__ = ["SampleConfig", "sample", "sample_config"]
+
+
+@dataclass(frozen=True)
+class SampleConfig:
+    """Keys under ``sample:`` of a block of this family.
+
+    Attributes:
+        variants: options of the system's ``sample``, each a row of the table.
+        prompts: beginnings to continue, in turn; ``""`` asks for a text without one.
+        texts: texts of each variant.
+        characters: length of each text.
+    """
+
+    variants: tuple[Mapping[str, Any], ...] = ({},)
+    prompts: tuple[str, ...] = ("", "To be, or not to be", "KING.\n", "Enter ")
+    texts: int = 20
+    characters: int = 1000
+
+    def __post_init__(self) -> None:
+        if self.texts < 1 or self.characters < 1 or not self.prompts or not self.variants:
+            raise ValueError(
+                "texts and characters must be at least 1, and at least one prompt and one variant are needed"
+            )
+
+
+def sample_config(context: StageContext) -> SampleConfig:
+    """The keys under ``sample:``, for drawing and for scoring what was drawn."""
+    config: SampleConfig = build_config(
+        SampleConfig, context.block.get("sample") or {}, f"{context.family}.{context.name}.sample"
+    )
+    return config
+
+
+def sample(context: StageContext) -> list[SampleSet]:
+    """``texts`` continuations for each variant; prompt and seed of text i are the same for all variants and all
+    generators."""
+    config = sample_config(context)
+    system = context.load()
+    prompts = [config.prompts[i % len(config.prompts)] for i in range(config.texts)]
+    seeds = [derive(context.seed, context.family, str(context.block["dataset"]), i) for i in range(config.texts)]
+    sets = []
+    with Progress(
+        f"sample {context.name}", config.texts * len(config.variants), "texts", quiet=context.quiet
+    ) as progress:
+        for options in config.variants:
+            start = time.monotonic()
+            if hasattr(system, "sample_batch"):
+                texts = system.sample_batch(config.characters, seeds, prompts, **options)
+                progress.update(config.texts, variant_id(options))
+            else:
+                texts = []
+                for seed, prompt in zip(seeds, prompts, strict=True):
+                    texts.append(system.sample(config.characters, seed, prompt, **options))
+                    progress.update(1, variant_id(options))
+            seconds = time.monotonic() - start
+            info = {
+                "seconds": seconds,
+                "seconds_per_item": seconds / config.texts,
+                "characters": config.characters,
+                **options,
+            }
+            sets.append(SampleSet(variant=variant_id(options), texts=texts, prompts=prompts, info=info))
+    return sets

@@ -1,0 +1,1 @@
+"""Feature networks with packaged weights."""

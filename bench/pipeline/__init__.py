@@ -1,0 +1,1 @@
+"""The plan of all stages, code fingerprints, checks of a finished run."""

@@ -1,0 +1,176 @@
+"""The plan: for every stage of every generator, its resolved settings and a fingerprint of the code behind it.
+
+``stages/plan.py`` writes one small file for each stage (``build/plan/train-ddpm-mnist.json``), and the stage depends on
+that file. So a stage runs again exactly when its settings (after the profile is merged) or its code changed: the code
+is the *import closure* of the stage's script, of the generator's system and of the systems that it uses, with the
+pinned versions of the packages that it imports. A changed U-Net retrains what imports the U-Net; nobody keeps a list of
+dependencies by hand, so none can be forgotten. See docs/decisions/0001.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from bench.base.errors import BenchError
+from bench.base.files import parse_yaml, write_json
+from bench.catalogue.families import FAMILIES
+from bench.config.load import Params
+from bench.contracts import Need
+from bench.pipeline.fingerprint import computes_with_torch, file_of, fingerprint, forget
+from bench.registry import resolve, target_of, task_of
+
+__all__ = ["STAGES", "build_plan", "data_of", "models_of", "needs_of", "plan_path", "stage_module", "write_plan"]
+
+STAGES = ("train", "sample", "evaluate")
+_OWN_READERS = ("scenes",)  # bench/data/scenes.py renders: what it renders is read as pictures
+_SETTINGS = {"train": ("model", "train"), "sample": ("sample",), "evaluate": ("role", "sample", "evaluate")}
+
+
+def plan_path(root: Path, stage: str, name: str = "") -> Path:
+    """Where the plan of a stage lies."""
+    return root / "build" / "plan" / (f"{stage}-{name}.json" if name else f"{stage}.json")
+
+
+def needs_of(system: str) -> Mapping[str, Need]:
+    """Role -> what a system uses in training and sampling."""
+    needs: Mapping[str, Need] = getattr(resolve(system), "NEEDS", {})
+    return needs
+
+
+def models_of(params: Params, name: str, stage: str) -> dict[str, str]:
+    """Role -> the trained generators that a stage reads: evaluation reads all, the others what the system needs."""
+    needs = needs_of(params.generator(name)["system"])
+    return {role: other for role, other in params.uses(name).items() if stage == "evaluate" or role in needs}
+
+
+def data_of(params: Params, name: str, stage: str) -> dict[str, str]:
+    """Role -> the further data sets that a stage reads."""
+    needs = needs_of(params.generator(name)["system"])
+    return {role: data for role, data in params.further_data(name).items() if stage == "evaluate" or role in needs}
+
+
+def loaded_systems(params: Params, name: str, stage: str) -> list[str]:
+    """The systems whose code a stage of a generator runs: its own, those it uses, and what those need to be loaded."""
+    found = [params.generator(name)["system"]]
+    todo = list(models_of(params, name, stage).values())
+    while todo:
+        other = todo.pop()
+        system = params.generator(other)["system"]
+        if system not in found:
+            found.append(system)
+            todo += models_of(params, other, "sample").values()
+    return found
+
+
+def stage_module(block: Mapping[str, Any], stage: str) -> ModuleType:
+    """The module with ``sample`` or ``evaluate`` for a generator's block."""
+    return importlib.import_module(_stage_module(block, stage))
+
+
+def _stage_module(block: Mapping[str, Any], stage: str) -> str:
+    task = task_of(block["system"], block["family"])
+    return task.sampling if stage == "sample" else task.evaluation
+
+
+def _file(root: Path, module: str) -> Path:
+    """The file of a module, here or in an installed package."""
+    found = file_of(root, module)
+    if found is None:
+        spec = importlib.util.find_spec(module)
+        if spec is None or spec.origin is None:
+            raise BenchError(f"no module {module}")
+        found = Path(spec.origin)
+    return found
+
+
+def _entries(root: Path, params: Params, name: str, stage: str) -> list[Path]:
+    """The files that a stage of a generator starts from."""
+    block = params.generator(name)
+    modules = [target_of(system).partition(":")[0] for system in loaded_systems(params, name, stage)]
+    if stage != "train":
+        modules.append(_stage_module(block, stage))
+    data = [block["dataset"], *data_of(params, name, stage).values()]
+    return [
+        root / "stages" / f"{stage}.py",
+        *(_file(root, module) for module in modules),
+        *_readers(root, params, data),
+    ]
+
+
+def _stage_plan(root: Path, params: Params, name: str, stage: str) -> dict[str, Any]:
+    block = params.generator(name)
+    entries = _entries(root, params, name, stage)
+    settings = {
+        "seed": params.seed,
+        "family": block["family"],
+        "system": target_of(block["system"]),
+        "dataset": block["dataset"],
+        "uses": models_of(params, name, stage),
+    }
+    if further := data_of(params, name, stage):
+        settings["data"] = further
+    if computes_with_torch(root, entries):
+        settings["runtime"] = params.runtime
+    settings |= {key: block[key] for key in _SETTINGS[stage]}
+    return {"settings": settings, "code": fingerprint(root, entries)}
+
+
+def build_plan(root: Path, params: Params) -> dict[str, dict[str, Any]]:
+    """File name (without folder) -> content, for all stages."""
+    plan: dict[str, dict[str, Any]] = {}
+    for stage in ("fetch", "prepare", "report", "track"):
+        script = root / "stages" / f"{stage}.py"
+        plan[f"{stage}.json"] = {"code": fingerprint(root, [script]) if script.is_file() else {}}
+    data = params.raw.get("datasets", {}) | params.raw.get("derived_datasets", {})
+    for name in params.inactive():
+        stages = ("data",) if name in data else STAGES
+        plan |= {f"{stage}-{name}.json": {"inactive": params.profile} for stage in stages}
+    for name, dataset in params.datasets().items():
+        plan[f"data-{name}.json"] = {"settings": dataset, "seed": params.seed}
+        if readers := _readers(root, params, [name]):
+            plan[f"data-{name}.json"]["code"] = fingerprint(root, readers)
+    generators = params.generators()
+    plan["report.json"]["settings"] = {"generators": generators, "seed": params.seed, "profile": params.profile}
+    plan["track.json"]["settings"] = {"generators": sorted(generators)}
+    for name, block in generators.items():
+        for stage in STAGES:
+            if stage != "sample" or FAMILIES[block["family"]].samples:
+                plan[f"{stage}-{name}.json"] = _stage_plan(root, params, name, stage)
+    return plan
+
+
+@cache
+def _card(source: str) -> Any:
+    return parse_yaml(source)
+
+
+def _readers(root: Path, params: Params, datasets: Iterable[str]) -> list[Path]:
+    """The modules of the data sets' kinds and formats (``bench/data/<kind>.py``), which are imported by name."""
+    names = set()
+    for name in datasets:
+        card = root / str(params.dataset(name).get("card", ""))
+        described = _card(card.read_text(encoding="utf-8")) if card.is_file() else None
+        names |= (
+            {str(described.get(key, "")) for key in ("kind", "format")} if isinstance(described, Mapping) else set()
+        )
+    files = {name: root / "bench" / "data" / f"{name}.py" for name in sorted(names) if name not in _OWN_READERS}
+    return [path for path in files.values() if path.is_file()]
+
+
+def write_plan(root: Path, params: Params) -> int:
+    """Write ``build/plan``; returns the number of files."""
+    forget()
+    folder = root / "build" / "plan"
+    plan = build_plan(root, params)
+    for old in folder.glob("*.json"):
+        if old.name not in plan:
+            old.unlink()
+    for name, content in plan.items():
+        write_json(folder / name, content)
+    return len(plan)

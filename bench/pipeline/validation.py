@@ -1,0 +1,30 @@
+"""The whole-file check of ``params.yaml`` and the cards: every key under every block, before anything runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bench.catalogue.families import FAMILIES
+from bench.config.load import Params
+from bench.data.card_reader import card_of_block
+from bench.pipeline.plan import stage_module
+from bench.registry import build_config
+
+__all__ = ["validate"]
+
+
+def validate(params: Params, root: Path) -> None:
+    """Build every configuration that a stage will build: systems, sampling, scoring, data cards. Imports torch.
+
+    Raises:
+        BenchError: file, key, what is allowed.
+    """
+    params.validate()
+    for name, block in params.generators().items():
+        for stage, configuration in (("sample", "SampleConfig"), ("evaluate", "EvalConfig")):
+            if stage == "sample" and not FAMILIES[block["family"]].samples:
+                continue
+            where = f"{params.path}: {block['family']}.{name}.{stage}"
+            build_config(getattr(stage_module(block, stage), configuration), block[stage], where)
+    for name, block in params.datasets().items():
+        card_of_block(name, block, f"{params.path}: datasets", root)

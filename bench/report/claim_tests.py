@@ -1,0 +1,294 @@
+"""Judging a claim: pick its rows, compare them pair by pair beyond their intervals, combine the verdicts."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from itertools import combinations, pairwise
+from typing import Any
+
+from bench.report.claims import FAILS, FIELD_KEYS, HOLDS, ROW_KEYS, UNCLEAR, Claim, Comparison, Verdict
+from bench.results.records import Record, parse_variant
+from bench.stats.intervals import difference_from_intervals
+from bench.stats.paired import Items, paired_ratio_difference
+
+__all__ = ["judge"]
+
+# Picking rows
+
+
+def _alternatives(pattern: object) -> list[str]:
+    return [str(item) for item in pattern] if isinstance(pattern, list) else [str(pattern)]
+
+
+def _selected(record: Record, selector: Mapping[str, Any]) -> bool:
+    for key in ("generator", "system", "family", "role", "metric", "slice", "dataset", "protocol", "split"):
+        if key in selector and not any(
+            fnmatchcase(str(getattr(record, key)), pattern) for pattern in _alternatives(selector[key])
+        ):
+            return False
+    wanted = selector.get("variant")
+    if isinstance(wanted, Mapping):
+        settings = parse_variant(record.variant)
+        return all(
+            key in settings and any(fnmatchcase(settings[key], p) for p in _alternatives(value))
+            for key, value in wanted.items()
+        )
+    return wanted is None or fnmatchcase(record.variant, str(wanted))
+
+
+def _pick(records: Sequence[Record], test: Mapping[str, Any], side: str) -> list[Record]:
+    """Rows of one side: the side's own selector over the test's defaults (slice: all of the split unless said)."""
+    shared = {key: test[key] for key in ("metric", "dataset", "protocol", "split") if key in test}
+    selector = {"slice": test.get("slice", ""), **shared, **test[side]}
+    rows = [record for record in records if _selected(record, selector)]
+    if selector.get("pick") == "best" and rows:
+        sign = -1.0 if rows[0].higher_is_better else 1.0
+        rows = [min(rows, key=lambda row: sign * row.value if row.value is not None else math.inf)]
+    return rows
+
+
+def _number(record: Record) -> float | None:
+    """The value; a missing value of a lower-is-better metric is infinite (see ``Record.value``)."""
+    if record.value is not None:
+        return record.value
+    return math.inf if record.higher_is_better is False else None
+
+
+def _describe(record: Record) -> dict[str, Any]:
+    keys = ("generator", "variant", "metric", "slice", "protocol", "value", "ci95", "n")
+    row = record.to_json()
+    return {key: row[key] for key in keys}
+
+
+# Intervals
+
+
+def _interval_of(record: Record, exact: bool) -> tuple[float, float] | None:
+    value = _number(record)
+    if record.ci95 is not None:
+        return record.ci95
+    return (value, value) if value is not None and (exact or math.isinf(value)) else None
+
+
+def _against(low: float, high: float, bound: float) -> str:
+    """Whether a quantity with this interval lies above ``bound``."""
+    return HOLDS if low > bound else FAILS if high <= bound else UNCLEAR
+
+
+def _paired(
+    left: Record, right: Record | float, test: Mapping[str, Any], items: Items
+) -> tuple[float, tuple[float, float]] | None:
+    """Difference and interval from the blocks that both rows were measured on; None where they are not known, or not
+    the same."""
+    if not isinstance(right, Record) or test["kind"] == "ratio" or left.slice or right.slice:
+        return None
+    if any(getattr(left, key) != getattr(right, key) for key in sorted(ROW_KEYS)):
+        return None
+    a, b = (items.get((row.generator, row.metric, row.variant)) for row in (left, right))
+    return paired_ratio_difference(*a, *b) if a is not None and b is not None and len(a[0]) == len(b[0]) > 1 else None
+
+
+def _compare(left: Record, right: Record | float, test: Mapping[str, Any], items: Items) -> Comparison:
+    """One pair under a test of kind less, greater, within or ratio."""
+    exact = bool(test.get("exact"))
+    constant = not isinstance(right, Record)
+    shown = {"value": right} if constant else _describe(right)  # type: ignore[arg-type]
+    a, b = _number(left), right if constant else _number(right)  # type: ignore[arg-type]
+    a_ci = _interval_of(left, exact)
+    b_ci = (b, b) if constant else _interval_of(right, exact)  # type: ignore[arg-type]
+
+    def result(
+        verdict: str, reason: str = "", estimate: float | None = None, interval: tuple[float, float] | None = None
+    ) -> Comparison:
+        return Comparison(_describe(left), shown, estimate, interval, verdict, reason)
+
+    if a is None or b is None:
+        return result(UNCLEAR, "a value is missing")
+    if math.isinf(a) and math.isinf(b):  # type: ignore[arg-type]
+        return result(UNCLEAR, "both are infinite")
+    if (paired := _paired(left, right, test, items)) is not None:
+        estimate, (low, high) = paired
+        return result(_judge_difference(low, high, b, test), "block by block", estimate, (low, high))  # type: ignore[arg-type]
+    if a_ci is None or b_ci is None:
+        return result(UNCLEAR, "a value has no interval")
+    return result(*_judge_pair(a, a_ci, b, b_ci, test))  # type: ignore[arg-type]
+
+
+def _judge_pair(
+    a: float, a_ci: tuple[float, float], b: float, b_ci: tuple[float, float], test: Mapping[str, Any]
+) -> tuple[str, str, float | None, tuple[float, float] | None]:
+    """(verdict, reason, estimate, interval) of one pair of numbers with intervals."""
+    kind = test["kind"]
+    if kind == "ratio" and not (math.isinf(a) or math.isinf(b)):
+        if b <= 0:
+            return UNCLEAR, "a ratio needs a positive denominator", None, None
+        # a / b >= c if and only if a - c b >= 0, which stays defined where a or a bound is zero.
+        c = float(test["at_least"] if "at_least" in test else test["at_most"])
+        low, high = difference_from_intervals(a, a_ci, c * b, (c * b_ci[0], c * b_ci[1])).ci95
+        verdict = _against(low, high, 0.0) if "at_least" in test else _against(-high, -low, 0.0)
+        return verdict, "", a / b, _ratio_interval(a, a_ci, b, b_ci)
+    if math.isinf(a) or math.isinf(b):
+        wanted = a > b if kind == "greater" or "at_least" in test else a < b
+        return (HOLDS if wanted and kind != "within" else FAILS), "one side is infinite", None, None
+    low, high = difference_from_intervals(a, a_ci, b, b_ci).ci95
+    return _judge_difference(low, high, b, test), "", a - b, (low, high)
+
+
+def _judge_difference(low: float, high: float, b: float, test: Mapping[str, Any]) -> str:
+    """Verdict on left - right from its interval; ``b`` is the right value."""
+    kind, margin = test["kind"], float(test.get("margin", 0.0))
+    if kind == "within":
+        bound = float(test["relative"]) * abs(b) if "relative" in test else margin
+        inside, outside = -bound < low and high < bound, high < -bound or low > bound
+        return HOLDS if inside else FAILS if outside else UNCLEAR
+    return _against(low, high, margin) if kind == "greater" else _against(-high, -low, margin)
+
+
+def _ratio_interval(
+    a: float, a_ci: tuple[float, float], b: float, b_ci: tuple[float, float]
+) -> tuple[float, float] | None:
+    """95 % interval of ``a / b`` on the logarithm; None where a bound is not positive."""
+    if min(a_ci[0], b_ci[0]) <= 0:
+        return None
+    logs = [(math.log(low), math.log(high)) for low, high in (a_ci, b_ci)]
+    low, high = difference_from_intervals(math.log(a), logs[0], math.log(b), logs[1]).ci95
+    return math.exp(low), math.exp(high)
+
+
+# Judging
+
+
+def _comparable(a: Record, b: Record, test: Mapping[str, Any]) -> bool:
+    """Same data, metric, protocol and split (``across`` lists what may differ on purpose), and equal ``match``
+    settings."""
+    across = _alternatives(test["across"]) if "across" in test else []
+    if "slice" in test["right"] or "slice" in test["left"]:
+        across = [*across, "slice"]
+    if any(getattr(a, key) != getattr(b, key) for key in sorted(ROW_KEYS) if key not in across):
+        return False
+    return all(
+        _setting(a, key) is not None and _setting(a, key) == _setting(b, key)
+        for key in _alternatives(test.get("match", []))
+    )
+
+
+def _setting(record: Record, key: str) -> str | None:
+    """A field of the row, or a setting of its variant."""
+    return str(getattr(record, key)) if key in FIELD_KEYS else parse_variant(record.variant).get(key)
+
+
+def _combine(comparisons: Sequence[Comparison]) -> tuple[str, str]:
+    """All pairs must hold; one that fails refutes the claim."""
+    counts = Counter(item.verdict for item in comparisons)
+    total = len(comparisons)
+    if not total:
+        return UNCLEAR, "no rows that could be compared"
+    if counts[FAILS]:
+        return FAILS, f"{counts[FAILS]} of {total} comparisons exclude it" if total > 1 else "the interval excludes it"
+    if counts[UNCLEAR]:
+        reasons = sorted({item.reason for item in comparisons if item.verdict == UNCLEAR and item.reason})
+        detail = f" ({'; '.join(reasons)})" if reasons else ""
+        main = (
+            f"the intervals of {counts[UNCLEAR]} of {total} comparisons allow both"
+            if total > 1
+            else "the interval allows both"
+        )
+        return UNCLEAR, main + detail
+    return HOLDS, f"all {total} comparisons, beyond their intervals" if total > 1 else "beyond the interval"
+
+
+def _judge_pairs(
+    left: Sequence[Record], right: Sequence[Record | float], test: Mapping[str, Any], items: Items
+) -> list[Comparison]:
+    pairs = []
+    for a in left:
+        for b in right:
+            if not isinstance(b, Record) or (a is not b and _comparable(a, b, test)):
+                pairs.append(_compare(a, b, test, items))
+    return pairs
+
+
+def _along(record: Record, key: str) -> float | None:
+    """The setting as a number; of a name such as ``window-5`` the number that it ends in."""
+    text = parse_variant(record.variant).get(key, "")
+    try:
+        return float(text)
+    except ValueError:
+        found = re.search(r"-(\d+(?:\.\d+)?)$", text)
+        return float(found.group(1)) if found else None
+
+
+def _judge_monotone(rows: Sequence[Record], test: Mapping[str, Any], items: Items) -> list[Comparison]:
+    """Each series (rows alike but for the setting ``along``): last against first, then each step must not go back."""
+    key, up = str(test["along"]), test.get("direction", "up") == "up"
+    series: dict[tuple[object, ...], list[tuple[float, Record]]] = {}
+    for row in rows:
+        place = _along(row, key)
+        if place is None:
+            continue
+        others = tuple(sorted((k, v) for k, v in parse_variant(row.variant).items() if k != key))
+        series.setdefault(
+            (row.generator, row.dataset, row.metric, row.protocol, row.split, row.slice, others), []
+        ).append((place, row))
+    comparisons = []
+    for members in series.values():
+        ordered = [row for _, row in sorted(members, key=lambda member: member[0])]
+        if len(ordered) < 2:
+            continue
+        ends = {**test, "kind": "greater" if up else "less"}
+        comparisons.append(_compare(ordered[-1], ordered[0], ends, items))
+        for before, after in pairwise(ordered):
+            step = _compare(after, before, {**ends, "margin": 0.0}, items)
+            if step.verdict == FAILS and step.interval is not None and step.interval[0] <= 0.0 <= step.interval[1]:
+                continue  # an equal step is no step back
+            if step.verdict == FAILS:
+                comparisons.append(step)
+    return comparisons
+
+
+def _judge_agree(
+    left: Sequence[Record], right: Sequence[Record], test: Mapping[str, Any], items: Items
+) -> list[Comparison]:
+    """Pairs of models ordered beyond their intervals in both columns: same order holds, opposite order fails."""
+    keys = _alternatives(test.get("match", ["generator", "variant"]))
+    one, two = ({tuple(_setting(row, key) for key in keys): row for row in rows} for rows in (left, right))
+    comparisons = []
+    for first, second in combinations([key for key in one if key in two], 2):
+        if any(column[first].protocol != column[second].protocol for column in (one, two)):
+            continue
+        ordering = {"kind": "greater", "exact": test.get("exact", False)}
+        a, b = (_compare(column[first], column[second], ordering, items) for column in (one, two))
+        if UNCLEAR in (a.verdict, b.verdict):
+            continue  # one of the columns cannot tell the two apart
+        same = a.verdict == b.verdict
+        sides = {**a.left, "against": dict(a.right)}, {**b.left, "against": dict(b.right)}
+        comparisons.append(
+            Comparison(*sides, None, None, HOLDS if same else FAILS, "same order" if same else "opposite order")
+        )
+    return comparisons
+
+
+def judge(claim: Claim, records: Sequence[Record], items: Items | None = None) -> Verdict:
+    """Test one claim on the measured rows; where ``items`` holds the blocks behind two rows, they are compared block by
+    block."""
+    test, items = claim.test, items or {}
+    left = _pick(records, test, "left")
+    right: list[Record | float] = []
+    if test["kind"] == "monotone":
+        comparisons = _judge_monotone(left, test, items)
+    else:
+        right = [float(test["right"]["value"])] if "value" in test["right"] else list(_pick(records, test, "right"))
+        if test["kind"] == "agree":
+            comparisons = _judge_agree(left, [row for row in right if isinstance(row, Record)], test, items)
+        else:
+            comparisons = _judge_pairs(left, right, test, items)
+    if not left or (not right and test["kind"] != "monotone"):
+        return Verdict(claim, UNCLEAR, f"no measured rows on the {'left' if not left else 'right'} side")
+    verdict, reason = _combine(comparisons)
+    if test["kind"] == "agree" and not comparisons:
+        reason = "no two models are told apart by both columns"
+    return Verdict(claim, verdict, reason, tuple(comparisons))

@@ -1,0 +1,264 @@
+"""The pictures and charts of the report, made from evaluation extras, learning curves and the rows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bench.base.errors import BenchError
+from bench.report.charts import Point, Series, line_chart, marker_svg, micro_interval, scatter
+from bench.report.display import format_value, metric_style, short_variant
+from bench.report.overview import Headline, best_lines
+from bench.report.tables import ROLE_TITLES, Table
+from bench.results.leaderboard import Row
+from bench.results.pictures import data_uri_size
+from bench.results.sources import Entry
+
+__all__ = [
+    "bucket_means",
+    "dense_picture",
+    "extra_curves",
+    "extras_of",
+    "gallery",
+    "learning_curves",
+    "micro_pictures",
+    "picture",
+    "position_chart",
+    "video",
+]
+
+_BESIDE = {
+    "neighbours": "Nearest training item of each sample",
+    "real": "Real pictures for the same captions",
+    "source": "What it was made from",
+}
+
+
+def bucket_means(x: Sequence[float], y: Sequence[float], buckets: int = 120) -> tuple[tuple[float, float], ...]:
+    """At most ``buckets`` points, each the mean of consecutive finite ones: a learning curve small enough for a page.
+
+    >>> bucket_means([1, 2, 3, 4], [4.0, 2.0, 1.0, 1.0], buckets=2)
+    ((1.5, 3.0), (3.5, 1.0))
+    """
+    pairs = [(a, b) for a, b in zip(x, y, strict=True) if math.isfinite(a) and math.isfinite(b)]
+    size = max(1, -(-len(pairs) // buckets))
+    groups = [pairs[i : i + size] for i in range(0, len(pairs), size)]
+    return tuple((sum(a for a, _ in group) / len(group), sum(b for _, b in group) / len(group)) for group in groups)
+
+
+def picture(uri: str, alt: str, width: int = 620) -> dict[str, Any]:
+    """An image with its size on the page: a whole-number enlargement of small pictures."""
+    w, h = data_uri_size(uri)
+    factor = max(1, min(6, width // w))
+    return {"src": uri, "alt": alt, "width": w * factor, "height": h * factor}
+
+
+def dense_picture(item: Mapping[str, Any]) -> dict[str, Any]:
+    """A figure for the page, drawn with ``density`` (two, if it does not say) pixels for each of the page: sharp on any
+    screen."""
+    w, h = data_uri_size(item["png"])
+    density = float(item.get("density", 2))
+    return {
+        "src": item["png"],
+        "alt": str(item.get("alt") or item["title"]),
+        "width": round(w / density),
+        "height": round(h / density),
+    }
+
+
+def video(item: Mapping[str, Any], width: int = 620) -> dict[str, Any]:
+    """A video for the page: MP4 and poster as data URIs, with the poster's size (small ones enlarged by a whole
+    number).
+
+    Raises:
+        BenchError: the MP4 is no data URI of a video: the page would load it from elsewhere.
+    """
+    source = str(item.get("mp4", ""))
+    if not source.startswith("data:video/mp4;base64,"):
+        raise BenchError(f"video {item.get('title')!r} in extras: `mp4` must be a data URI (data:video/mp4;base64,...)")
+    poster = picture(item["poster"], str(item.get("alt") or item["title"]), width)
+    return {**poster, "src": source, "poster": item["poster"], "loop": bool(item.get("loop", True))}
+
+
+def gallery(entries: Sequence[Entry], best: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Sample grids by generator, the real row first, each with its nearest training neighbours.
+
+    The best setting of a generator (``best``: name -> variant) stands first, its other settings follow in ``more``. A
+    source or a row of real pictures is shown once.
+    """
+    groups: list[dict[str, Any]] = []
+    shown: set[str] = set()
+    real_row = any(entry.role == "ceiling" and entry.extras.get("gallery") for entry in entries)
+    for entry in entries:
+        items = list(entry.extras.get("gallery") or ())
+        if not items:
+            continue
+        items.sort(key=lambda item: item.get("variant") != best.get(entry.name))
+        figures = []
+        for item in items:
+            alt = str(item.get("alt") or f"Samples of {entry.name}")
+            figure: dict[str, Any] = {
+                "title": str(item.get("title") or short_variant(str(item.get("variant", "")))),
+                "captions": [str(caption) for caption in item.get("captions") or ()],
+                "columns": int(item.get("columns") or 0),
+                "main": picture(item["png"], alt),
+            }
+            for key, what in _BESIDE.items():
+                uri = item.get(f"{key}_png")
+                hidden = not uri or (key != "neighbours" and uri in shown) or (key == "real" and real_row)
+                figure[key] = None if hidden else picture(uri, f"{what}, same order as: {alt}")
+                shown.add(str(uri))
+            figures.append(figure)
+        head = {"generator": entry.name, "role": entry.role, "role_title": ROLE_TITLES[entry.role]}
+        groups.append({**head, "first": figures[0], "more": figures[1:]})
+    return groups
+
+
+def extras_of(entries: Sequence[Entry], key: str) -> list[dict[str, Any]]:
+    return [
+        {**item, "generator": entry.name, "role_title": ROLE_TITLES[entry.role]}
+        for entry in entries
+        for item in entry.extras.get(key) or ()
+    ]
+
+
+def extra_curves(entries: Sequence[Entry]) -> list[dict[str, Any]]:
+    """Extra curves: one chart for each, but the single lines of several generators under one title share a chart."""
+    charts: dict[tuple[object, ...], list[tuple[str, Series]]] = {}
+    for entry in entries:
+        for item in entry.extras.get("curves") or ():
+            lines = []
+            for line in item["series"]:
+                points = tuple((float(a), float(b)) for a, b in line["points"] if a is not None and b is not None)
+                lines.append((entry.name, Series(str(line["name"]), points)))
+            shared = "" if len(lines) == 1 else entry.name
+            axes = str(item["title"]), str(item["x"]), str(item["y"]), bool(item.get("log_x")), bool(item.get("log_y"))
+            charts.setdefault((*axes, shared), []).extend(lines)
+    figures = []
+    for (title, x, y, log_x, log_y, owner), lines in charts.items():
+        title = f"{title}: {owner}" if owner else str(title)
+        names = list(dict.fromkeys(name for name, _ in lines))
+        series = [Series(name, line.points) if len(names) > 1 else line for name, line in lines]
+        markers = all(len(line.points) <= 30 for line in series)
+        svg = line_chart(
+            series,
+            str(x),
+            str(y),
+            title=title,
+            log_x=bool(log_x),
+            log_y=bool(log_y),
+            width=420,
+            height=270,
+            markers=markers,
+        )
+        if svg:
+            legend = (
+                [(marker_svg(i), line.name) for i, line in enumerate(series)]
+                if len(series) > 1 or names[0] != series[0].name
+                else []
+            )
+            figures.append({"title": title, "svg": svg, "legend": legend})
+    return figures
+
+
+def learning_curves(entries: Sequence[Entry]) -> list[dict[str, Any]]:
+    """Loss by step, by second and by FLOP; generators of one system on one data set share the axes, because their
+    losses compare."""
+    groups: dict[tuple[str, str], list[Entry]] = {}
+    for entry in entries:
+        if sum(map(math.isfinite, entry.history.get("loss", ()))) > 1:
+            groups.setdefault((entry.system, entry.dataset), []).append(entry)
+    figures = []
+    for (system, dataset), members in groups.items():
+        charts = []
+        for column, title in (("step", "step"), ("seconds", "seconds"), ("flops", "FLOP")):
+            series = [
+                Series(e.name, bucket_means(e.history[column], e.history["loss"]))
+                for e in members
+                if column in e.history
+            ]
+            positive = all(y > 0 for line in series for _, y in line.points)
+            svg = line_chart(
+                series, title, "training loss", title=f"{system} on {dataset}: loss by {title}", log_y=positive
+            )
+            if svg:
+                charts.append(svg)
+        legend = [(marker_svg(i), entry.name) for i, entry in enumerate(members)]
+        figures.append({"title": f"{system} on {dataset}", "charts": charts, "legend": legend})
+    return figures
+
+
+def micro_pictures(table: Table) -> list[str]:
+    """The small interval picture of each line's ranking value, on one scale: that of the generators (a floor far off
+    shows none)."""
+    column = table.ranking
+    if column is None:
+        return [""] * len(table.lines)
+    index = table.columns.index(column)
+    spans: list[tuple[float, float, float] | None] = []
+    for line in table.lines:
+        cell = line.cells[index]
+        known = cell.sort is not None and math.isfinite(cell.sort)
+        low, high = cell.bounds or (cell.sort, cell.sort)
+        spans.append((float(cell.sort), float(low), float(high)) if known else None)  # type: ignore[arg-type]
+    shown = [
+        span for span, line in zip(spans, table.lines, strict=True) if span and line.role in ("generator", "ceiling")
+    ]
+    if len(shown) < 2:
+        return [""] * len(table.lines)
+    bounds = min(low for _, low, _ in shown), max(high for *_, high in shown)
+    log = bounds[0] > 0 and bounds[1] / bounds[0] > 30
+    return [micro_interval(*span, bounds, log) if span and bounds[0] <= span[0] <= bounds[1] else "" for span in spans]
+
+
+def position_chart(
+    found: Sequence[Headline],
+    rows: Sequence[Row],
+    schema: Mapping[str, Any],
+    metric: str,
+    x_title: str,
+    width: int = 560,
+    height: int = 380,
+) -> dict[str, Any] | None:
+    """Quality (0 = floor, 1 = ceiling of its family) against a cost, all families on one plot; None without points."""
+    costs = {
+        (row.record.generator, row.record.variant): row.record.value for row in rows if row.record.metric == metric
+    }
+    points: list[Point] = []
+    legend: dict[int, str] = {}
+    for group, family in enumerate(schema["families"]):
+        for headline in found:
+            if headline.family != family or headline.scale is None:
+                continue
+            best = {id(row) for row in best_lines(headline)}
+            for row in headline.rows:
+                record = row.record
+                cost = costs.get((record.generator, record.variant))
+                if record.role != "generator" or record.value is None or not cost:
+                    continue
+                ends = [headline.scale(v) for v in (record.ci95 or (record.value, record.value))]
+                y = headline.scale(record.value)
+                value = format_value(record.value, headline.style, record.unit)
+                cost_text = format_value(cost, metric_style(schema, metric), "FLOP" if metric == "train_flops" else "")
+                name = f"{record.generator} {short_variant(record.variant)}".strip()
+                text = f"{name}: {headline.style.title} {value}, {y:.0%} of the way, {cost_text}"
+                points.append(
+                    Point(
+                        record.generator, float(cost), y, min(ends), max(ends), group, text, minor=id(row) not in best
+                    )
+                )
+                legend[group] = str(schema["families"][family]["title"])
+    if not points:
+        return None
+    lowest, highest = min(0.0, *(point.y for point in points)), max(1.0, *(point.y for point in points))
+    svg = scatter(
+        points,
+        x_title,
+        "position between floor (0) and ceiling (1)",
+        title=f"Quality against {x_title}",
+        y_range=(max(-0.25, lowest) - 0.03, min(1.5, highest) + 0.06),
+        width=width,
+        height=height,
+    )
+    return {"svg": svg, "legend": [(marker_svg(group), name) for group, name in legend.items()]}

@@ -1,0 +1,173 @@
+"""The short answer: the best of each family between its floor and its ceiling, and the README's table."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+from bench.report.display import MetricStyle, format_interval, format_value, metric_style, short_variant
+from bench.results.leaderboard import ColumnKey, Row, column_key
+from bench.results.records import Record
+
+__all__ = ["BEGIN", "END", "Headline", "Scale", "best_lines", "headlines", "insert_block", "readme_block"]
+
+BEGIN, END = "<!-- leaderboard:begin -->", "<!-- leaderboard:end -->"
+
+
+@dataclass(frozen=True)
+class Scale:
+    """From a value to its position between floor (0) and ceiling (1).
+
+    Attributes:
+        floor: value of the best floor row of the column.
+        ceiling: value of real data, or the ideal that ``reports/schema.yaml`` names.
+        log: positions on the logarithm (Frechet distances span four decades).
+        ceiling_title: what the ceiling is.
+    """
+
+    floor: float
+    ceiling: float
+    log: bool = False
+    ceiling_title: str = "real data"
+
+    def __call__(self, value: float) -> float:
+        """Position of ``value``; outside 0..1 if it is worse than the floor or better than the ceiling."""
+        a, b, v = self.floor, self.ceiling, value
+        if self.log:
+            a, b, v = (math.log(max(x, 1e-12)) for x in (a, b, v))
+        return (v - a) / (b - a) if b != a else 0.0
+
+
+@dataclass(frozen=True)
+class Headline:
+    """The headline column of one family on one data set.
+
+    Attributes:
+        family: section of params.yaml.
+        dataset: name of the data set.
+        key: the column.
+        style: how its values are written.
+        rows: every row of the column, best first, floors and ceilings included.
+        scale: position between floor and ceiling, None where the table has no floor.
+    """
+
+    family: str
+    dataset: str
+    key: ColumnKey
+    style: MetricStyle
+    rows: tuple[Row, ...]
+    scale: Scale | None
+
+    @property
+    def best(self) -> Row | None:
+        """The best generator."""
+        return next((row for row in self.rows if row.record.role == "generator" and row.record.value is not None), None)
+
+    def of_role(self, role: str) -> Row | None:
+        """The best row of a role."""
+        return next((row for row in self.rows if row.record.role == role and row.record.value is not None), None)
+
+
+def _scale(rows: Sequence[Row], spec: Mapping[str, Any]) -> Scale | None:
+    def value(role: str) -> float | None:
+        return next(
+            (row.record.value for row in rows if row.record.role == role and row.record.value is not None), None
+        )
+
+    floor, ceiling = value("floor"), value("ceiling")
+    title = "real data"
+    if ceiling is None and "ideal" in spec:
+        ceiling, title = float(spec["ideal"]), str(spec.get("ideal_title", "the ideal value"))
+    if floor is None or ceiling is None or floor == ceiling:
+        return None
+    if (ceiling > floor) is not (rows[0].record.higher_is_better is True):
+        return None  # real data scores worse than noise (a metric that rewards copying): there is no scale between them
+    return Scale(floor, ceiling, spec.get("scale") == "log", title)
+
+
+def headlines(rows: Sequence[Row], schema: Mapping[str, Any]) -> list[Headline]:
+    """One for each headline metric of a family and each data set that has it.
+
+    The column is the one that most rows share among those that hold a generator's row of the described slice and
+    variant.
+    """
+    found = []
+    for family, description in schema["families"].items():
+        for spec in description["headline"]:
+            mine = [row for row in rows if row.record.family == family and row.record.metric == spec["metric"]]
+            columns: dict[str, dict[ColumnKey, int]] = {}
+            for row in mine:
+                record = row.record
+                fits = record.slice == spec.get("slice", "") and fnmatchcase(
+                    record.variant, str(spec.get("variant", "*"))
+                )
+                if fits and record.role == "generator":
+                    key = column_key(record)
+                    columns.setdefault(record.dataset, {})[key] = sum(column_key(other.record) == key for other in mine)
+            for dataset, counts in columns.items():
+                key = max(counts, key=lambda key: counts[key])
+                members = [row for row in mine if column_key(row.record) == key]
+                sign = -1.0 if members[0].record.higher_is_better else 1.0
+                members.sort(key=lambda row: sign * row.record.value if row.record.value is not None else math.inf)
+                found.append(
+                    Headline(
+                        family,
+                        dataset,
+                        key,
+                        metric_style(schema, spec["metric"]),
+                        tuple(members),
+                        _scale(members, spec),
+                    )
+                )
+    return found
+
+
+def best_lines(headline: Headline) -> list[Row]:
+    """The best variant of every generator, best first (floors, memorisers and ceilings left out)."""
+    seen: dict[str, Row] = {}
+    for row in headline.rows:
+        if row.record.role == "generator" and row.record.value is not None:
+            seen.setdefault(row.record.generator, row)
+    return list(seen.values())
+
+
+def _cost(rows: Sequence[Row], record: Record, metric: str, schema: Mapping[str, Any]) -> str:
+    """Of the row's own variant; where that draws nothing (a language model is scored without a temperature) of the
+    first that does."""
+    costs = [row.record for row in rows if (row.record.metric, row.record.generator) == (metric, record.generator)]
+    costs = [cost for cost in costs if cost.variant == record.variant] or costs
+    return format_value(costs[0].value, metric_style(schema, metric), costs[0].unit) if costs else ""
+
+
+def readme_block(rows: Sequence[Row], schema: Mapping[str, Any]) -> str:
+    """The README's table: the best variant of every generator on its family's headline metric, between floor and
+    ceiling."""
+    lines = [
+        "| | generator | | value (95 % interval) | floor | real data | training | one sample |",
+        "|:--|:--|:--|--:|--:|--:|--:|--:|",
+    ]
+    for headline in headlines(rows, schema):
+        style = headline.style
+        for row in best_lines(headline):
+            record = row.record
+            interval = format_interval(record.ci95, style)
+            value = format_value(record.value, style, record.unit) + (f" ({interval})" if interval else "")
+            reference = [headline.of_role(role) for role in ("floor", "ceiling")]
+            bounds = [format_value(item.record.value, style, record.unit) if item else "" for item in reference]
+            costs = [_cost(rows, record, metric, schema) for metric in ("train_seconds", "sample_seconds_per_item")]
+            arrow = {True: "↑", False: "↓", None: ""}[record.higher_is_better]
+            name = f"**{record.generator}** {short_variant(record.variant)}".strip()
+            family = schema["families"][headline.family]["title"]
+            lines.append("| " + " | ".join([family, name, f"{style.title} {arrow}", value, *bounds, *costs]) + " |")
+    return "\n".join([BEGIN, "", *lines, "", END])
+
+
+def insert_block(text: str, block: str) -> str:
+    """``text`` with what stands between the markers replaced by ``block`` (markers included); appended if it has
+    none."""
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    return before + block + after if begin and end else text.rstrip("\n") + "\n\n" + block + "\n"

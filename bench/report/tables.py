@@ -1,0 +1,311 @@
+"""The wide tables of the report: one line a model, one column a (metric, protocol, split, slice), cost in the same
+line."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from typing import Any
+
+from bench.report.display import MetricStyle, format_interval, format_value, metric_style, short_variant
+from bench.results.leaderboard import COST_METRICS, ColumnKey, Row, column_key
+from bench.results.records import Record
+
+__all__ = [
+    "ROLE_ORDER",
+    "ROLE_TITLES",
+    "Cell",
+    "Column",
+    "Line",
+    "Table",
+    "build_tables",
+    "leftover",
+    "tables_markdown",
+]
+
+ROLE_ORDER = {"ceiling": 0, "generator": 1, "memoriser": 2, "floor": 3}
+ROLE_TITLES = {"ceiling": "real data", "generator": "", "memoriser": "planted copier", "floor": "floor"}
+
+
+@dataclass(frozen=True)
+class Column:
+    """One (metric, protocol, split, slice) of one data set."""
+
+    metric: str
+    protocol: str
+    split: str
+    slice: str
+    unit: str
+    style: MetricStyle
+    higher_is_better: bool | None
+    ranking: bool = False
+    note: str = ""
+    qualifier: str = ""
+
+    @property
+    def cost(self) -> bool:
+        """A cost column."""
+        return self.metric in COST_METRICS
+
+    @property
+    def label(self) -> str:
+        """Slice, split (unless test) and what sets this protocol apart from the others of the metric in the table."""
+        split = self.split if self.split not in ("", "test") else ""
+        return ", ".join(part for part in (self.slice, split, self.qualifier) if part)
+
+    @property
+    def arrow(self) -> str:
+        """Which way is better."""
+        return {True: "↑", False: "↓", None: ""}[self.higher_is_better]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number as text, and the number itself for sorting."""
+
+    text: str = ""
+    interval: str = ""
+    rank: int | None = None
+    tied: bool = False
+    sort: float | None = None
+    n: int = 0
+    bounds: tuple[float, float] | None = None
+
+    @property
+    def place(self) -> str:
+        """``"2="`` for a tie."""
+        return "" if self.rank is None else f"{self.rank}{'=' if self.tied else ''}"
+
+
+@dataclass(frozen=True)
+class Line:
+    """One model (generator and variant)."""
+
+    generator: str
+    variant: str
+    system: str
+    role: str
+    cells: tuple[Cell, ...]
+    place: str = ""
+    run_key: str = ""
+
+    @property
+    def setting(self) -> str:
+        """The variant for people."""
+        return short_variant(self.variant)
+
+    @property
+    def role_title(self) -> str:
+        """``""`` for an ordinary generator."""
+        return ROLE_TITLES[self.role]
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table of one family on one data set."""
+
+    id: str
+    family: str
+    dataset: str
+    title: str
+    about: str
+    columns: tuple[Column, ...]
+    lines: tuple[Line, ...]
+
+    @property
+    def ranking(self) -> Column | None:
+        """The column that orders the table."""
+        return next((column for column in self.columns if column.ranking), None)
+
+    @property
+    def protocols(self) -> tuple[tuple[str, str], ...]:
+        """(footnote letter, protocol id) in column order, each once."""
+        return tuple(dict.fromkeys((column.note, column.protocol) for column in self.columns))
+
+
+def _letter(i: int) -> str:
+    return chr(ord("a") + i) if i < 26 else _letter(i // 26 - 1) + _letter(i % 26)
+
+
+def _selector(spec: object) -> dict[str, str]:
+    return {"metric": spec} if isinstance(spec, str) else {str(k): str(v) for k, v in dict(spec).items()}  # type: ignore[call-overload]
+
+
+def _matches(record: Record, selector: Mapping[str, str]) -> bool:
+    return all(fnmatchcase(str(getattr(record, key)), pattern) for key, pattern in selector.items())
+
+
+def _columns(rows: Sequence[Row], spec: Mapping[str, Any], schema: Mapping[str, Any]) -> list[Column]:
+    """The columns of one table on one data set; of those that fit ``rank_by`` first, the one with most models ranks."""
+    picked: dict[ColumnKey, Row] = {}
+    models = Counter(column_key(row.record) for row in rows)
+    for wanted in [*spec["columns"], *(schema.get("cost_columns") or COST_METRICS)]:
+        selector = _selector(wanted)
+        matching = {column_key(row.record): row for row in rows if _matches(row.record, selector)}
+        for key in sorted(matching, key=lambda key: (key[4] != "", _natural(key[4]), _natural(key[2]))):
+            picked.setdefault(key, matching[key])
+    wanted_ranks = spec["rank_by"] if isinstance(spec["rank_by"], list) else [spec["rank_by"]]
+    fitting = (
+        [key for key, row in picked.items() if _matches(row.record, _selector(wanted))] for wanted in wanted_ranks
+    )
+    chosen = next((max(keys, key=models.__getitem__) for keys in fitting if keys), None)
+    notes: dict[str, str] = {}
+    columns = []
+    for key, row in picked.items():
+        record = row.record
+        note = notes.setdefault(record.protocol, _letter(len(notes)))
+        style = metric_style(schema, record.metric)
+        place = record.metric, record.protocol, record.split, record.slice
+        alike = [k[2] for k in picked if (k[1], *k[3:]) == (key[1], *key[3:])]
+        columns.append(
+            Column(
+                *place, record.unit, style, record.higher_is_better, key == chosen, note, _apart(record.protocol, alike)
+            )
+        )
+    return columns
+
+
+def _natural(text: str) -> tuple[tuple[int, str], ...]:
+    """For sorting: numbers inside a text by their value.
+
+    >>> sorted(["labels=1000", "labels=50"], key=_natural)
+    ['labels=50', 'labels=1000']
+    """
+    return tuple((int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", text))
+
+
+def _apart(protocol: str, alike: Sequence[str]) -> str:
+    """The parts of a protocol id that the other protocols of the same metric do not share; ``""`` if it is the only
+    one."""
+    if len(alike) < 2:
+        return ""
+    common = set.intersection(*(set(other.split("/")) for other in alike))
+    return " ".join(part.replace("=", " ") for part in protocol.split("/") if part not in common)
+
+
+def _cell(row: Row, column: Column) -> Cell:
+    record = row.record
+    worst = float("-inf") if column.higher_is_better else float("inf")
+    return Cell(
+        text=format_value(record.value, column.style, record.unit),
+        interval=format_interval(record.ci95, column.style),
+        rank=row.rank,
+        tied=row.tied,
+        sort=record.value if record.value is not None else worst,
+        n=record.n,
+        bounds=record.ci95,
+    )
+
+
+def _lines(rows: Sequence[Row], columns: Sequence[Column], dataset: str) -> list[Line]:
+    index = {(dataset, c.metric, c.protocol, c.split, c.slice): i for i, c in enumerate(columns)}
+    cells: dict[tuple[str, str], list[Cell]] = {}
+    first: dict[tuple[str, str], Record] = {}
+    for row in rows:
+        i = index.get(column_key(row.record))
+        if i is None:
+            continue
+        model = (row.record.generator, row.record.variant)
+        first.setdefault(model, row.record)
+        cells.setdefault(model, [Cell()] * len(columns))[i] = _cell(row, columns[i])
+    ranking = next((i for i, column in enumerate(columns) if column.ranking), None)
+    quality = [i for i, column in enumerate(columns) if not column.cost]
+    lines = []
+    for (generator, variant), places in cells.items():
+        if not any(places[i].text for i in quality):
+            continue
+        record = first[generator, variant]
+        place = places[ranking].place if ranking is not None else ""
+        lines.append(Line(generator, variant, record.system, record.role, tuple(places), place, record.run_key))
+
+    def order(line: Line) -> tuple[Any, ...]:
+        cell = line.cells[ranking] if ranking is not None else Cell()
+        rising = ranking is not None and not columns[ranking].higher_is_better
+        value = cell.sort if cell.sort is not None else float("inf") if rising else float("-inf")
+        return ROLE_ORDER[line.role], value if rising else -value, line.generator, line.variant
+
+    return sorted(lines, key=order)
+
+
+def build_tables(rows: Sequence[Row], schema: Mapping[str, Any]) -> list[Table]:
+    """Every table that ``reports/schema.yaml`` describes, split by data set; tables and columns without numbers are
+    left out."""
+    tables = []
+    for family, description in schema["families"].items():
+        mine = [row for row in rows if row.record.family == family]
+        for spec in description["tables"]:
+            for dataset in dict.fromkeys(row.record.dataset for row in mine):
+                without = [_selector(item) for item in spec.get("without") or ()]
+                here = [
+                    row
+                    for row in mine
+                    if row.record.dataset == dataset and not any(_matches(row.record, item) for item in without)
+                ]
+                columns = _columns(here, spec, schema)
+                if all(column.cost for column in columns):
+                    continue
+                lines = _lines(here, columns, dataset)
+                used = [i for i in range(len(columns)) if any(line.cells[i].text for line in lines)]
+                tables.append(
+                    Table(
+                        id=f"{spec['id']}-{dataset}",
+                        family=family,
+                        dataset=dataset,
+                        title=str(spec["title"]),
+                        about=str(spec.get("about", "")),
+                        columns=tuple(columns[i] for i in used),
+                        lines=tuple(replace(line, cells=tuple(line.cells[i] for i in used)) for line in lines),
+                    )
+                )
+    return tables
+
+
+def leftover(rows: Iterable[Row], tables: Iterable[Table]) -> list[Row]:
+    """Rows that stand in none of the tables (the report lists them in full below)."""
+    shown = {
+        (table.dataset, column.metric, column.protocol, column.split, column.slice, line.generator, line.variant)
+        for table in tables
+        for column in table.columns
+        for line in table.lines
+    }
+
+    def hidden(record: Record) -> bool:
+        return (
+            *column_key(record),
+            record.generator,
+            record.variant,
+        ) not in shown and record.metric not in COST_METRICS
+
+    return [row for row in rows if hidden(row.record)]
+
+
+def _markdown_table(table: Table) -> str:
+    def heading(column: Column) -> str:
+        words = [column.style.title, *((f"({column.label})",) if column.label else ()), column.arrow]
+        return " ".join(word for word in words if word) + f" [{column.note}]"
+
+    head = ["", "model", "variant", *(heading(column) for column in table.columns)]
+    aligned = ["--:", ":--", ":--", *("--:" for _ in table.columns)]
+    lines = [head, aligned]
+    for line in table.lines:
+        name = f"*{line.generator}* ({line.role_title})" if line.role_title else f"**{line.generator}**"
+        cells = [f"{cell.text} ({cell.interval})" if cell.interval else cell.text for cell in line.cells]
+        lines.append([line.place, name, line.variant, *cells])
+    body = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+    notes = "  \n".join(f"[{note}] `{protocol}`" for note, protocol in table.protocols)
+    return f"### {table.title} · {table.dataset}\n\n{body}\n\n{notes}\n"
+
+
+def tables_markdown(tables: Sequence[Table], schema: Mapping[str, Any], intro: str = "") -> str:
+    """``leaderboard.md``: every table, by family."""
+    parts = [f"# {schema['title']}: leaderboard\n", intro] if intro else [f"# {schema['title']}: leaderboard\n"]
+    family = ""
+    for table in tables:
+        if table.family != family:
+            family = table.family
+            parts.append(f"## {schema['families'][family]['title']}\n")
+        parts.append(_markdown_table(table))
+    return "\n".join(parts)

@@ -1,0 +1,1 @@
+"""Intervals, ties, paired comparisons."""

@@ -1,0 +1,1 @@
+"""Files mirrored into MLflow."""

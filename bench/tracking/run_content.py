@@ -1,0 +1,217 @@
+"""What an MLflow run of one generator holds: params, metrics, curves, tags and artifacts, as plain data.
+
+Nothing here knows MLflow; :mod:`bench.tracking.sync` writes it. MLflow allows letters, digits, ``_ - . /`` and space in
+a name, so ``variant="sampler=ddim,steps=50"`` of metric ``fid`` becomes ``eval/fid/sampler-ddim.steps-50``.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.base.files import SampleSet, hash_file, hash_json, read_image_samples, read_text_samples
+from bench.results.records import Record
+from bench.results.sources import Entry
+
+__all__ = ["artifacts_of", "clean_name", "content_key", "curve_of", "metrics_of", "params_of", "tags_of"]
+
+MAX_PARAM = 6000
+MAX_GRIDS = 16
+TRAIN_COSTS = ("train_seconds", "train_flops", "parameters", "peak_memory_bytes")
+SAMPLE_COSTS = ("sample_seconds_per_item",)
+_DATA_URIS = (
+    ("png", "data:image/png;base64,", ".png"),
+    ("mp4", "data:video/mp4;base64,", ".mp4"),
+    ("poster", "data:image/png;base64,", ".png"),
+)
+"""Key of an extra, what its data URI begins with, suffix of the file."""
+
+
+def clean_name(text: str) -> str:
+    """``text`` with what MLflow refuses in a name replaced.
+
+    >>> clean_name("sampler=ddim,steps=50")
+    'sampler-ddim.steps-50'
+    >>> clean_name("top-1 @ 10 (old)")
+    'top-1 _ 10 _old_'
+    """
+    return re.sub(r"[^\w\-. ]", "_", text.replace("=", "-").replace(",", "."), flags=re.ASCII).strip(". ") or "_"
+
+
+def content_key(root: Path, entry: Entry) -> str:
+    """Hash of what a run shows: the generator's inputs (block, seed, data, entries of ``dvc.lock``) and its evaluation.
+
+    Timings are left out: the same inputs give the same key on every run. Without a ``dvc.lock`` the files of the model
+    and the samples stand in for the inputs.
+    """
+    parts: dict[str, Any] = {
+        "run_key": entry.run_key,
+        "evaluation": hash_file(root / "evaluations" / f"{entry.name}.json"),
+    }
+    if not entry.stages:
+        files = sorted(path for path in (root / "models" / entry.name).rglob("*") if path.is_file())
+        files += [
+            path for path in (root / "samples" / f"{entry.name}{end}" for end in (".npz", ".jsonl")) if path.is_file()
+        ]
+        parts["files"] = {path.relative_to(root).as_posix(): hash_file(path) for path in files}
+    return hash_json(parts)[:32]
+
+
+def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in values.items():
+        name = f"{prefix}.{clean_name(str(key))}" if prefix else clean_name(str(key))
+        if isinstance(value, Mapping) and value:
+            yield from _flatten(value, name)
+        else:
+            text = value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
+            yield name, text if len(text) <= MAX_PARAM else text[: MAX_PARAM - 3] + "..."
+
+
+def params_of(entry: Entry, profile: str, seed: int) -> dict[str, str]:
+    """Dotted params: the whole block, the profile and the global seed."""
+    block = {key: value for key, value in entry.block.items() if key != "name" and value not in ({}, None)}
+    return {"profile": profile, "seed": str(seed), **dict(_flatten(block))}
+
+
+def _place(record: Record, variant: str) -> str:
+    """``fid/sampler-ddim.steps-50/unseen``: metric, swept setting, split if it is not the test split, slice."""
+    split = record.split if record.split not in ("", "test") else ""
+    return "/".join(clean_name(part) for part in (record.metric, variant, split, record.slice) if part)
+
+
+def headline_variants(records: Sequence[Record]) -> dict[str, str]:
+    """Metric -> the variant whose value also stands under the bare name: the unnamed one, else the first of the
+    block."""
+    found: dict[str, str] = {}
+    for record in records:
+        if record.metric not in found or (record.variant == "" and found[record.metric] != ""):
+            found[record.metric] = record.variant
+    return found
+
+
+def metrics_of(records: Sequence[Record]) -> dict[str, float]:
+    """Slashed metrics: ``eval/...`` with bounds under ``interval/.../low`` and ``high``, and ``cost/...``.
+
+    Two protocols of one metric never share a name: where they would, each gets its protocol as last part.
+    """
+    headline = headline_variants(records)
+    placed: dict[str, dict[str, Record]] = {}
+    for record in records:
+        if record.value is None:
+            continue
+        group = "cost" if record.metric in (*TRAIN_COSTS, *SAMPLE_COSTS) else "eval"
+        variants = {"" if record.metric in TRAIN_COSTS else record.variant}
+        if headline[record.metric] == record.variant:
+            variants.add("")
+        for variant in variants:
+            placed.setdefault(f"{group}/{_place(record, variant)}", {}).setdefault(record.protocol, record)
+    metrics: dict[str, float] = {}
+    for name, by_protocol in placed.items():
+        for protocol, record in by_protocol.items():
+            full = name if len(by_protocol) == 1 else f"{name}/protocol-{clean_name(protocol.replace('/', '.'))}"
+            assert record.value is not None
+            metrics[full] = record.value
+            if record.ci95 is not None and full.startswith("eval/"):
+                (
+                    metrics[f"interval/{full.removeprefix('eval/')}/low"],
+                    metrics[f"interval/{full.removeprefix('eval/')}/high"],
+                ) = record.ci95
+    return metrics
+
+
+def curve_of(entry: Entry) -> list[tuple[str, float, int, float]]:
+    """Learning curve as ``(name, value, step, seconds since the start)``; the columns of ``history.tsv`` under
+    ``train/``."""
+    steps = entry.history.get("step", ())
+    seconds = entry.history.get("seconds", ())
+    points = []
+    for column, values in entry.history.items():
+        if column == "step":
+            continue
+        for i, (step, value) in enumerate(zip(steps, values, strict=False)):
+            if math.isfinite(value) and math.isfinite(step):
+                when = seconds[i] if i < len(seconds) and math.isfinite(seconds[i]) else 0.0
+                points.append((f"train/{clean_name(column)}", value, int(step), when))
+    return points
+
+
+def tags_of(entry: Entry, key: str, commit: str) -> dict[str, str]:
+    """Tags to find the run by: the content key, who it is, its protocols, the command that makes it again."""
+    tags = {
+        "bench.key": key,
+        "bench.kind": "generator",
+        "bench.run_key": entry.run_key,
+        "generator": entry.name,
+        "system": entry.system,
+        "family": entry.family,
+        "dataset": entry.dataset,
+        "role": entry.role,
+        "reproduce": f"dvc repro {entry.stages['evaluate']}"
+        if "evaluate" in entry.stages
+        else f"python stages/evaluate.py {entry.name}",
+    }
+    if commit:
+        tags["mlflow.source.git.commit"] = commit
+    for metric, variant in headline_variants(entry.records).items():
+        if metric in (*TRAIN_COSTS, *SAMPLE_COSTS):
+            continue
+        protocols = dict.fromkeys(record.protocol for record in entry.records if record.metric == metric)
+        tags[f"protocol.{clean_name(metric)}"] = ", ".join(protocols)
+        if variant:
+            tags[f"variant.{clean_name(metric)}"] = variant
+    return tags
+
+
+def _sample_sets(root: Path, name: str) -> list[SampleSet]:
+    images, texts = root / "samples" / f"{name}.npz", root / "samples" / f"{name}.jsonl"
+    if images.is_file():
+        return read_image_samples(images)
+    return read_text_samples(texts) if texts.is_file() else []
+
+
+def _picture(item: SampleSet) -> bytes | None:
+    from bench.results.pictures import grid, png_bytes
+
+    if item.images is None or item.images.ndim not in (3, 4) or len(item.images) == 0:
+        return None
+    side = max(item.images.shape[1:3])
+    shown = item.images[: 64 if side <= 64 else 8]
+    if shown.ndim == 4 and shown.shape[-1] not in (1, 3):
+        return None
+    return png_bytes(grid(shown, columns=8 if side <= 64 else 2, scale=max(1, min(4, 96 // side))))
+
+
+def artifacts_of(root: Path, entry: Entry) -> dict[str, bytes]:
+    """Small files of a run: path inside the run -> content. Grids of samples and texts, pictures and videos of the
+    report, the curve, the records."""
+    files: dict[str, bytes] = {}
+    for i, item in enumerate(_sample_sets(root, entry.name)[:MAX_GRIDS]):
+        stem = f"samples/{i:02d}{'-' + clean_name(item.variant) if item.variant else ''}"
+        picture = _picture(item)
+        if picture is not None:
+            files[f"{stem}.png"] = picture
+            if item.prompts:
+                files[f"{stem}.prompts.txt"] = "\n".join(item.prompts[:64]).encode()
+        elif item.texts is not None:
+            prompts = item.prompts or [""] * len(item.texts)
+            shown = [f"[{prompt}]{text}" if prompt else text for prompt, text in zip(prompts, item.texts, strict=True)]
+            files[f"{stem}.txt"] = "\n\n---\n\n".join(shown[:32]).encode()
+    for kind in ("gallery", "strips", "figures", "videos"):
+        for i, shown_entry in enumerate(entry.extras.get(kind) or ()):
+            stem = f"{kind}/{i:02d}-{clean_name(str(shown_entry.get('title', kind)))[:60]}"
+            for key, head, suffix in _DATA_URIS:
+                uri = str(shown_entry.get(key, ""))
+                if uri.startswith(head):
+                    files[f"{stem}{suffix}"] = base64.b64decode(uri.removeprefix(head))
+    for source in ("history.tsv", "train.json", "sample.json"):
+        path = root / "runs" / entry.name / source
+        if path.is_file():
+            files[f"run/{source}"] = path.read_bytes()
+    rows = [record.to_json() for record in entry.records]
+    files["records.json"] = (json.dumps(rows, indent=1, sort_keys=True) + "\n").encode()
+    return files

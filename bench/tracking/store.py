@@ -1,0 +1,113 @@
+"""Where the MLflow store is and what is in it, without importing MLflow."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import urllib.parse
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bench.base.files import hash_json
+
+__all__ = [
+    "EXPERIMENT",
+    "database_of",
+    "local_uri",
+    "same_store",
+    "store_state",
+    "tracking_uri",
+    "ui_link",
+    "writer_lock",
+]
+
+EXPERIMENT = "words-and-pixels"
+
+
+def local_uri(root: Path) -> str:
+    """The store of a checkout: ``mlflow.db`` in its root."""
+    return f"sqlite:///{root.resolve() / 'mlflow.db'}"
+
+
+def tracking_uri(root: Path) -> str:
+    """``MLFLOW_TRACKING_URI``, or the checkout's own store."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or local_uri(root)
+
+
+def database_of(uri: str) -> Path | None:
+    """File of a sqlite store, None for a server."""
+    return Path(uri.removeprefix("sqlite:///")).resolve() if uri.startswith("sqlite:///") else None
+
+
+def same_store(one: str, other: str) -> bool:
+    """Whether two URIs name one store (a relative and an absolute path of one database, say)."""
+    return one == other or (database_of(one) is not None and database_of(one) == database_of(other))
+
+
+@contextmanager
+def writer_lock(uri: str, root: Path) -> Iterator[None]:
+    """Holds the one lock of a store: a file beside a database, or in ``build/`` for a server."""
+    from filelock import FileLock
+
+    database = database_of(uri)
+    path = Path(f"{database}.lock") if database else root / "build" / f"tracking-{hash_json(uri)[:12]}.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path):
+        yield
+
+
+def store_state(uri: str) -> tuple[set[str], int] | None:
+    """Content keys of the finished runs and the number of unfinished ones, without importing MLflow; None if that
+    cannot tell.
+
+    A sqlite store is read as it is (its tables ``runs`` and ``tags`` are the oldest of MLflow's schema); a server is
+    not asked.
+    """
+    database = database_of(uri)
+    if database is None:
+        return None
+    if not database.is_file():
+        return set(), 0
+    query = """SELECT t.value, r.status FROM tags t JOIN runs r ON r.run_uuid = t.run_uuid
+               WHERE t.key = 'bench.key' AND r.lifecycle_stage = 'active'"""
+    try:
+        connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=30)
+        try:
+            rows = connection.execute(query).fetchall()
+        finally:
+            connection.close()
+    except sqlite3.Error:
+        return None
+    finished = {str(key) for key, status in rows if status == "FINISHED"}
+    return finished, sum(status != "FINISHED" for _, status in rows)
+
+
+def ui_link(uri: str, family: str = "", base: str = "http://127.0.0.1:5000") -> str:
+    """Address of the runs in MLflow's UI, or of the charts of one family.
+
+    The UI folds child runs under their parent, where charts do not see them, unless runs are sorted by something else
+    than time.
+    """
+    experiment, database = "", database_of(uri)
+    if database is not None and database.is_file():
+        connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=30)
+        try:
+            found = connection.execute("SELECT experiment_id FROM experiments WHERE name = ?", (EXPERIMENT,)).fetchone()
+            experiment = str(found[0]) if found else ""
+        except sqlite3.Error:
+            experiment = ""
+        finally:
+            connection.close()
+    if not experiment:
+        return f"{base}/#/experiments"
+    page = f"{base}/#/experiments/{experiment}/runs"
+    if not family:
+        return page
+    query = {
+        "searchFilter": f"tags.family = '{family}'",
+        "orderByKey": "tags.`mlflow.runName`",
+        "orderByAsc": "true",
+        "compareRunsMode": "CHART",
+    }
+    return f"{page}?{urllib.parse.urlencode(query, quote_via=urllib.parse.quote)}"

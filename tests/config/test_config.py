@@ -1,0 +1,94 @@
+"""params.yaml: every wrong key or value names the file, the key and what is allowed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bench.base.errors import BenchError
+from bench.config.load import load_params, set_profile
+
+GOOD = """
+profile: cpu  # a word
+seed: 3
+datasets: {letters: {card: datasets/letters.yaml}}
+words:
+  small: {system: ngram, dataset: letters, train: {steps: 10}, profiles: {smoke: {train: {steps: 2}}}}
+encoders:
+  net: {system: resnet, dataset: letters}
+codecs:
+  words-of-pictures: {system: vqvae, dataset: letters, feature_net: net}
+"""
+
+
+def load(tmp_path: Path, text: str) -> object:
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    return load_params(path)
+
+
+def test_profile_is_merged_over_the_block(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(GOOD)
+    assert load_params(path).generator("small")["train"] == {"steps": 10}
+    assert load_params(path, "smoke").generator("small")["train"] == {"steps": 2}
+    assert "profiles" not in load_params(path).generator("small")
+    assert load_params(path).uses("words-of-pictures") == {"feature_net": "net"}
+
+
+def test_the_profile_is_one_word_and_comments_stay(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(GOOD)
+    assert set_profile(path, "smoke")
+    assert not set_profile(path, "smoke")
+    assert path.read_text() == GOOD.replace("profile: cpu", "profile: smoke")
+    with pytest.raises(BenchError, match="Did you mean 'smoke'"):
+        set_profile(path, "smok")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("seed: 3", "sed: 3", r"params.yaml: unknown key 'sed'. Did you mean 'seed'"),
+        ("profile: cpu", "profile: cpuu", r"params.yaml: profile: 'cpuu' is not a profile. Did you mean 'cpu'"),
+        ("seed: 3", "seed: three", r"seed: must be a whole number"),
+        ("system: ngram", "system: ngrm", r"words.small.system: no system 'ngrm'. Did you mean 'ngram'"),
+        ("system: ngram", "system: resnet", r"words.small.system: 'resnet' belongs to encoders"),
+        (
+            "dataset: letters, train",
+            "dataset: leters, train",
+            r"words.small.dataset: no dataset 'leters'. Did you mean 'letters'",
+        ),
+        ("{steps: 10}", "{step: 10}", r"words.small.train: unknown key 'step'. Did you mean 'steps'"),
+        ("{steps: 10}", "{steps: 0}", r"words.small.train: steps must be a whole number of at least 1"),
+        ("{steps: 10}", "{precision: fp16}", r"precision must be fp32 or bf16, not 'fp16'"),
+        ("{steps: 10}", "[10]", r"words.small.train: must be a mapping"),
+        (
+            "feature_net: net",
+            "feature_net: ney",
+            r"codecs.words-of-pictures.feature_net: no generator or data set 'ney'",
+        ),
+        ("smoke: {train", "smok: {train", r"words.small.profiles: unknown key 'smok'. Did you mean 'smoke'"),
+        ("small:", "Small Thing:", r"words.Small Thing: a name is lower-case"),
+        ("small:", "net:", r"encoders.net: the name is taken by words.net"),
+        ("words:", "words: [", r"params.yaml is not YAML"),
+    ],
+)
+def test_wrong_input(tmp_path: Path, old: str, new: str, message: str) -> None:
+    assert old in GOOD
+    with pytest.raises(BenchError, match=message):
+        load(tmp_path, GOOD.replace(old, new))
+
+
+def test_wrong_model_key_is_found_by_validate(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(GOOD.replace("dataset: letters, train", "dataset: letters, model: {orders: 3}, train"))
+    params = load_params(path)
+    with pytest.raises(BenchError, match=r"words.small.model: unknown key 'orders'"):
+        params.validate()
+
+
+def test_no_file() -> None:
+    with pytest.raises(BenchError, match="run the command in the project's root folder"):
+        load_params("nowhere/params.yaml")
