@@ -6,15 +6,29 @@ python stages/evaluate.py NAME
 from __future__ import annotations
 
 import argparse
+import importlib
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 from bench.base.errors import friendly
 from bench.base.files import write_json
 from bench.base.processes import distributed, rank, set_threads
 from bench.config.load import load_params
-from bench.pipeline.plan import stage_module
+from bench.context import StageContext
+from bench.pipeline.plan import scorers_of, stage_modules
 from bench.pipeline.stage import context, leave_empty
+from bench.results.extras import write_extras
+from bench.scoring import evaluate
+
+
+def _by_module(ctx: StageContext, block: Mapping[str, Any]) -> Any:
+    """Families that have no scorers yet."""
+    (module,) = stage_modules(block, "evaluate")
+    found = importlib.import_module(module).evaluate(ctx)
+    return SimpleNamespace(rows=[record.to_json() for record in found.records], extras=found.extras)
 
 
 def main() -> None:
@@ -26,24 +40,24 @@ def main() -> None:
     params = load_params()
     block = params.generator(name)
     scores = root / "evaluations" / f"{name}.json"
-    if leave_empty(params, name, scores, scores.with_suffix(".metrics.json")):
+    if leave_empty(params, name, scores, scores.with_suffix(""), scores.with_suffix(".metrics.json")):
         return
-    module = stage_module(block, "evaluate")
     ctx = context(root, params, name, "evaluate")
     start = time.monotonic()
     with distributed():
         set_threads(params.runtime["threads"])
-        result = module.evaluate(ctx)
+        result = evaluate(ctx, scorers_of(block)) if scorers_of(block) else _by_module(ctx, block)
         if rank() > 0:
             return
-    rows = [record.to_json() for record in result.records]
-    write_json(scores, {"generator": name, "records": rows, "extras": result.extras})
+    extras = result.extras if isinstance(result.extras, dict) else write_extras(scores.with_suffix(""), result.extras)
+    scores.with_suffix("").mkdir(exist_ok=True)
+    write_json(scores, {"generator": name, "records": result.rows, "extras": extras})
     flat: dict[str, dict[str, float | None]] = {}
-    for record in result.records:
-        key = " ".join(part for part in (record.variant, record.slice) if part) or "all"
-        flat.setdefault(record.metric, {})[key] = record.value
+    for row in result.rows:
+        key = " ".join(part for part in (row["variant"], row["slice"]) if part) or "all"
+        flat.setdefault(row["metric"], {})[key] = row["value"]
     write_json(scores.with_suffix(".metrics.json"), flat)
-    print(f"evaluate {name}: {len(rows)} records in {time.monotonic() - start:.1f} s")
+    print(f"evaluate {name}: {len(result.rows)} records in {time.monotonic() - start:.1f} s")
 
 
 if __name__ == "__main__":

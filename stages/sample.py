@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import importlib
 import time
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from bench.base.files import write_image_samples, write_json, write_text_samples
 from bench.base.hardware import describe, peak_memory_bytes
 from bench.base.processes import distributed, rank, set_threads
 from bench.config.load import load_params
-from bench.pipeline.plan import stage_module
+from bench.pipeline.plan import stage_modules
 from bench.pipeline.stage import context, leave_empty
 
 _TIMES = ("seconds", "seconds_per_item", "cost")
@@ -29,7 +30,7 @@ def main() -> None:
     root = Path.cwd()
     params = load_params()
     block = params.generator(name)
-    module = stage_module(block, "sample")
+    (module,) = stage_modules(block, "sample")
     ctx = context(root, params, name, "sample")
     assert ctx.samples is not None
     if leave_empty(params, name, ctx.samples, root / "runs" / name / "sample.json"):
@@ -37,7 +38,7 @@ def main() -> None:
     start = time.monotonic()
     with distributed():
         set_threads(params.runtime["threads"])
-        sets = module.sample(ctx)
+        sets = importlib.import_module(module).sample(ctx)
         if rank() > 0:
             return
     variants = {item.variant: {key: item.info[key] for key in _TIMES if key in item.info} for item in sets}

@@ -23,11 +23,13 @@ class Task:
     Attributes:
         contract: name of the Protocol in :mod:`bench.contracts`.
         sampling: module with ``SampleConfig`` and ``sample(context)``; ``""`` where nothing is sampled.
-        evaluation: module with ``EvalConfig`` and ``evaluate(context)``.
+        scorers: what is measured, in order; a block may name others.
+        evaluation: module with ``EvalConfig`` and ``evaluate(context)``, where there are no scorers yet.
     """
 
     contract: str
     sampling: str = ""
+    scorers: tuple[str, ...] = ()
     evaluation: str = ""
 
 
@@ -59,15 +61,15 @@ class Family:
         return known[contract]
 
 
-_HERE = "bench.families"
+_HERE, _OLD = "bench.families", "bench.evaluation"
 _ENTRIES = (
     Family(
         "words",
         "Words",
         (
-            Task("LanguageModel", f"{_HERE}.words.sampling", "bench.evaluation.words"),
-            Task("StateModel", f"{_HERE}.words.sampling", "bench.evaluation.markov_chain"),
-            Task("ModelSeries", f"{_HERE}.words.sampling", "bench.evaluation.model_series"),
+            Task("LanguageModel", f"{_HERE}.words.sampling", evaluation=f"{_OLD}.words"),
+            Task("StateModel", f"{_HERE}.words.sampling", evaluation=f"{_OLD}.markov_chain"),
+            Task("ModelSeries", f"{_HERE}.words.sampling", evaluation=f"{_OLD}.model_series"),
         ),
         samples=".jsonl",
     ),
@@ -75,38 +77,49 @@ _ENTRIES = (
         "text_encoders",
         "Text encoders",
         (
-            Task("WordEmbedding", evaluation="bench.evaluation.word2vec"),
-            Task("MaskedLanguageModel", evaluation="bench.evaluation.masked_lm"),
+            Task("WordEmbedding", evaluation=f"{_OLD}.word2vec"),
+            Task("MaskedLanguageModel", evaluation=f"{_OLD}.masked_lm"),
         ),
     ),
     Family(
         "by_example",
         "By example",
         (
-            Task("Synthesizer", f"{_HERE}.by_example.textures.sampling", "bench.evaluation.by_example"),
-            Task("AnalogySolver", f"{_HERE}.by_example.analogies.sampling", "bench.evaluation.image_analogies"),
-            Task("VideoSynthesizer", f"{_HERE}.by_example.video.sampling", "bench.evaluation.video_textures"),
+            Task("Synthesizer", f"{_HERE}.by_example.textures.sampling", evaluation=f"{_OLD}.by_example"),
+            Task("AnalogySolver", f"{_HERE}.by_example.analogies.sampling", evaluation=f"{_OLD}.image_analogies"),
+            Task("VideoSynthesizer", f"{_HERE}.by_example.video.sampling", evaluation=f"{_OLD}.video_textures"),
         ),
         samples=".npz",
     ),
     Family(
         "style_transfer",
         "Style transfer",
-        (Task("Styler", f"{_HERE}.style_transfer.sampling", "bench.evaluation.style_transfer"),),
+        (Task("Styler", f"{_HERE}.style_transfer.sampling", evaluation=f"{_OLD}.style_transfer"),),
         samples=".npz",
     ),
-    Family("encoders", "Encoders", (Task("Encoder", evaluation="bench.evaluation.encoders"),)),
-    Family("codecs", "Codecs", (Task("Codec", f"{_HERE}.codecs.sampling", "bench.evaluation.codecs"),), samples=".npz"),
+    Family("encoders", "Encoders", (Task("Encoder", evaluation=f"{_OLD}.encoders"),)),
+    Family(
+        "codecs",
+        "Codecs",
+        (Task("Codec", f"{_HERE}.codecs.sampling", evaluation=f"{_OLD}.codecs"),),
+        samples=".npz",
+    ),
     Family(
         "images",
         "Images",
-        (Task("ImageGenerator", f"{_HERE}.images.sampling", "bench.evaluation.images"),),
+        (
+            Task(
+                "ImageGenerator",
+                f"{_HERE}.images.sampling",
+                ("distribution", "class_agreement", "memorisation", "degradation_ladder", "image_figures"),
+            ),
+        ),
         samples=".npz",
     ),
     Family(
         "text_to_image",
         "Text to image",
-        (Task("TextToImage", f"{_HERE}.text_to_image.sampling", "bench.evaluation.text_to_image"),),
+        (Task("TextToImage", f"{_HERE}.text_to_image.sampling", evaluation=f"{_OLD}.text_to_image"),),
         samples=".npz",
     ),
 )

@@ -32,9 +32,10 @@ __all__ = ["PROFILES", "ROLES", "Params", "TrainConfig", "load_params", "set_pro
 PROFILES = ("smoke", "cpu", "gpu")
 ROLES = ("generator", "floor", "ceiling", "memoriser")
 _TOP = ("profile", "seed", "runtime", "datasets", "derived_datasets", *FAMILIES)
-_BLOCK = ("system", "dataset", "role", "model", "train", "sample", "evaluate", "profiles", "only")
-_BY_PROFILE = ("role", "model", "train", "sample", "evaluate")  # what a profile may change in a generator's block
-_FIXED = ("source", "card", "only")  # and what it may not change in a data set's: dvc.yaml is the same in all profiles
+_BLOCK = ("system", "dataset", "role", "model", "train", "sample", "evaluate", "scorers", "profiles", "only")
+# What a profile may change in a generator's block, and may not change in a data set's: dvc.yaml is the same in all.
+_BY_PROFILE = ("role", "model", "train", "sample", "evaluate", "scorers")
+_FIXED = ("source", "card", "only")
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 
 

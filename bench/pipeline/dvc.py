@@ -103,6 +103,7 @@ _OUTPUTS = {
     "evaluate": """\
       outs:
         - evaluations/${key}.json
+        - evaluations/${key}
       metrics:
         - evaluations/${key}.metrics.json
 """,

@@ -9,12 +9,10 @@ dependencies by hand, so none can be forgotten. See docs/decisions/0001.
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from bench.base.errors import BenchError
@@ -24,8 +22,20 @@ from bench.config.load import Params
 from bench.contracts import Need
 from bench.pipeline.fingerprint import computes_with_torch, file_of, fingerprint, forget
 from bench.registry import resolve, target_of, task_of
+from bench.scoring import scorers
 
-__all__ = ["STAGES", "build_plan", "data_of", "models_of", "needs_of", "plan_path", "stage_module", "write_plan"]
+__all__ = [
+    "STAGES",
+    "build_plan",
+    "data_of",
+    "loaded_systems",
+    "models_of",
+    "needs_of",
+    "plan_path",
+    "scorers_of",
+    "stage_modules",
+    "write_plan",
+]
 
 STAGES = ("train", "sample", "evaluate")
 _OWN_READERS = ("scenes",)  # bench/data/scenes.py renders: what it renders is read as pictures
@@ -68,14 +78,19 @@ def loaded_systems(params: Params, name: str, stage: str) -> list[str]:
     return found
 
 
-def stage_module(block: Mapping[str, Any], stage: str) -> ModuleType:
-    """The module with ``sample`` or ``evaluate`` for a generator's block."""
-    return importlib.import_module(_stage_module(block, stage))
+def scorers_of(block: Mapping[str, Any]) -> tuple[str, ...]:
+    """The scorers of a generator's block: those that it names, else those of its task."""
+    return tuple(block.get("scorers") or task_of(block["system"], block["family"]).scorers)
 
 
-def _stage_module(block: Mapping[str, Any], stage: str) -> str:
+def stage_modules(block: Mapping[str, Any], stage: str) -> list[str]:
+    """The modules that a stage of a generator runs, besides its systems: how it is sampled, or its scorers."""
+    if stage == "train":
+        return []
     task = task_of(block["system"], block["family"])
-    return task.sampling if stage == "sample" else task.evaluation
+    if stage == "sample":
+        return [task.sampling]
+    return [scorers()[name].partition(":")[0] for name in scorers_of(block)] or [task.evaluation]
 
 
 def _file(root: Path, module: str) -> Path:
@@ -93,8 +108,7 @@ def _entries(root: Path, params: Params, name: str, stage: str) -> list[Path]:
     """The files that a stage of a generator starts from."""
     block = params.generator(name)
     modules = [target_of(system).partition(":")[0] for system in loaded_systems(params, name, stage)]
-    if stage != "train":
-        modules.append(_stage_module(block, stage))
+    modules += stage_modules(block, stage)
     data = [block["dataset"], *data_of(params, name, stage).values()]
     return [
         root / "stages" / f"{stage}.py",
@@ -117,6 +131,8 @@ def _stage_plan(root: Path, params: Params, name: str, stage: str) -> dict[str, 
         settings["data"] = further
     if computes_with_torch(root, entries):
         settings["runtime"] = params.runtime
+    if stage == "evaluate":
+        settings["scorers"] = scorers_of(block)
     settings |= {key: block[key] for key in _SETTINGS[stage]}
     return {"settings": settings, "code": fingerprint(root, entries)}
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 
 from bench.catalogue.families import FAMILIES
 from bench.config.load import Params
 from bench.data.card_reader import card_of_block
-from bench.pipeline.plan import stage_module
+from bench.pipeline.plan import scorers_of, stage_modules
 from bench.registry import build_config
+from bench.scoring import check_options, resolve_scorer
 
 __all__ = ["validate"]
 
@@ -21,10 +23,14 @@ def validate(params: Params, root: Path) -> None:
     """
     params.validate()
     for name, block in params.generators().items():
-        for stage, configuration in (("sample", "SampleConfig"), ("evaluate", "EvalConfig")):
-            if stage == "sample" and not FAMILIES[block["family"]].samples:
-                continue
-            where = f"{params.path}: {block['family']}.{name}.{stage}"
-            build_config(getattr(stage_module(block, stage), configuration), block[stage], where)
+        where = f"{params.path}: {block['family']}.{name}"
+        if FAMILIES[block["family"]].samples:
+            (module,) = stage_modules(block, "sample")
+            build_config(importlib.import_module(module).SampleConfig, block["sample"], f"{where}.sample")
+        if names := scorers_of(block):
+            check_options(map(resolve_scorer, names), block["evaluate"], f"{where}.evaluate")
+        else:
+            (module,) = stage_modules(block, "evaluate")
+            build_config(importlib.import_module(module).EvalConfig, block["evaluate"], f"{where}.evaluate")
     for name, block in params.datasets().items():
         card_of_block(name, block, f"{params.path}: datasets", root)

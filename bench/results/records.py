@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from bench.catalogue.metrics import CATALOGUE
+
 __all__ = ["SCHEMA_VERSION", "Record", "parse_variant", "variant_id"]
 
 SCHEMA_VERSION = 1
@@ -72,8 +74,14 @@ class Record:
 
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> Record:
-        """The inverse of :meth:`to_json`."""
+        """The inverse of :meth:`to_json`; direction and unit, where the row lacks them, are the catalogue's.
+
+        A row with ``ranked: false`` has no direction, whatever the catalogue says of its metric.
+        """
         values = dict(row)
+        ranked, known = values.pop("ranked", True), CATALOGUE.get(values["metric"])
+        values.setdefault("higher_is_better", known.higher_is_better if known and ranked else None)
+        values.setdefault("unit", known.unit if known else "")
         values["ci95"] = tuple(values["ci95"]) if values.get("ci95") is not None else None
         return cls(**values)
 

@@ -1,0 +1,16 @@
+"""The table of scorers: add a line to add one.
+
+A plug-in adds scorers through the entry point group ``words_and_pixels.scorers`` (name = scorer, value =
+module:function).
+"""
+
+from __future__ import annotations
+
+BUILT_IN: dict[str, str] = {
+    "distribution": "bench.scorers.distribution:distribution",
+    "memorisation": "bench.scorers.memorisation:memorisation",
+    "class_agreement": "bench.scorers.class_agreement:class_agreement",
+    "degradation_ladder": "bench.scorers.degradation_ladder:degradation_ladder",
+    "image_figures": "bench.scorers.figures.images:image_figures",
+}
+"""``name of a scorer -> "module:function"``."""

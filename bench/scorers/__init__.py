@@ -1,0 +1,1 @@
+"""What is measured: one scorer, or a few that belong together, in a file."""

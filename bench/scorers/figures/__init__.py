@@ -1,0 +1,1 @@
+"""Scorers that measure nothing: galleries, curves and figures for the report."""
