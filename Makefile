@@ -44,6 +44,7 @@ lint: test-setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m bench graph --check
 
 test: lint test-setup
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder # the smoke pipeline beside everything else

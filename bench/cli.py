@@ -124,6 +124,16 @@ def sample(
 
 
 @app.command()
+def graph(
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; fail if dvc.yaml is out of date.")] = False,
+) -> None:
+    """Write dvc.yaml, the graph of stages, from params.yaml and from what each system needs."""
+    from bench.commands.stages import graph as write
+
+    print("dvc.yaml is written" if write(Path.cwd(), check) else "dvc.yaml is up to date")
+
+
+@app.command()
 def compare(
     first: Annotated[str, typer.Argument(help="A generator.")],
     second: Annotated[str, typer.Argument(help="Another one.")],

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bench.base.errors import friendly
 from bench.config.load import load_params
+from bench.pipeline.dvc import check_graph
 from bench.pipeline.plan import write_plan
 from bench.pipeline.validation import validate
 
@@ -17,6 +18,7 @@ def main() -> None:
     """Validate and write ``build/plan``."""
     params = load_params()
     validate(params, Path.cwd())
+    check_graph(Path.cwd(), params)
     count = write_plan(Path.cwd(), params)
     print(f"plan: profile {params.profile}, {len(params.generators())} generators, {count} files in build/plan")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench.base.errors import BenchError
 
-__all__ = ["run", "where"]
+__all__ = ["graph", "run", "where"]
 
 
 def run(root: Path, stage: str) -> int:
@@ -21,6 +21,18 @@ def run(root: Path, stage: str) -> int:
     if not script.is_file():
         raise BenchError(f"no {script}: run the command in the project's root folder")
     return subprocess.run([sys.executable, str(script)], cwd=root, check=False).returncode
+
+
+def graph(root: Path, check: bool) -> bool:
+    """Write dvc.yaml from params.yaml and the systems' needs, or only say whether it is up to date."""
+    from bench.config.load import load_params
+    from bench.pipeline.dvc import check_graph, write_graph
+
+    params = load_params(root / "params.yaml")
+    if check:
+        check_graph(root, params)
+        return False
+    return write_graph(root, params)
 
 
 def where(root: Path) -> str:

@@ -10,15 +10,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from bench.base.errors import BenchError
 from bench.base.files import write_text
 from bench.catalogue.families import FAMILIES, Family
 from bench.config.load import Params
 from bench.pipeline.plan import data_of, models_of
 
-__all__ = ["graph", "write_graph"]
+__all__ = ["check_graph", "graph", "write_graph"]
 
 _HEAD = """\
-# The pipeline, written from params.yaml by `bench graph` (and by `make repro`, `bench run`): do not edit it by hand.
+# The pipeline, written by `bench graph` from params.yaml and from what each system needs. Stages of your own go into a
+# dvc.yaml in a folder of yours.
 #
 #   plan -> fetch -> prepare -> render -> train-<family> -> sample-<family> -> evaluate-<family> -> track, report
 #
@@ -173,6 +175,17 @@ def graph(params: Params) -> str:
             if names and (stage != "sample" or family.samples):
                 text += groups.group(family, stage, names)
     return text + _TAIL
+
+
+def check_graph(root: Path, params: Params) -> None:
+    """Refuse to go on with a graph that lacks a block or a dependency.
+
+    Raises:
+        BenchError: dvc.yaml is not what params.yaml and the systems ask for.
+    """
+    path = root / "dvc.yaml"
+    if path.is_file() and path.read_text(encoding="utf-8") != graph(params):
+        raise BenchError(f"{path} is out of date: what a block or a system needs has changed. Run `bench graph`")
 
 
 def write_graph(root: Path, params: Params) -> bool:
