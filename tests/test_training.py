@@ -16,7 +16,7 @@ from torch import nn
 from bench.base.errors import BenchError
 from bench.base.processes import seeded
 from bench.contracts import RunContext
-from bench.training import TrainConfig, fit, learning_rate, load_module, randn, save_module
+from bench.training import TrainConfig, fit, learning_rate, load_module, rand, randn, save_module
 
 TRAIN = {"steps": 12, "batch_size": 8, "lr": 0.01, "warmup": 2, "log_every": 3, "checkpoint_every": 4, "ema": 0.9}
 
@@ -116,6 +116,72 @@ def test_moving_average_is_what_remains() -> None:
         average += max(0.01, 1 / (1 + 0.1 * step)) * (value - average)
     assert float(net.weight) == pytest.approx(average, rel=1e-5)
     assert float(net.weight) != seen[-1]
+
+
+def test_weight_decay_shrinks_matrices_and_leaves_biases_and_gains() -> None:
+    with seeded(0):
+        net = nn.Sequential(nn.Conv2d(1, 3, 3), nn.GroupNorm(1, 3), nn.Flatten(), nn.Linear(3, 2))
+    before = {name: value.detach().clone() for name, value in net.named_parameters()}
+    settings = {"steps": 1, "batch_size": 1, "lr": 0.1, "warmup": 0, "schedule": "constant"}
+    run = RunContext(train={**settings, "weight_decay": 0.5})
+    fit(net, lambda b, g: {"loss": 0.0 * net(b).sum()}, lambda rng, n: np.ones((n, 1, 3, 3), np.float32), run)
+    assert {value.ndim for value in before.values()} == {1, 2, 4}
+    for name, value in net.named_parameters():
+        kept = 1 - 0.1 * 0.5 if value.ndim > 1 else 1.0
+        torch.testing.assert_close(value.detach(), kept * before[name], msg=name)
+        assert before[name].any() or name == "1.bias", "a zero would show nothing"
+
+
+def moved_by(norms: list[float], grad_clip: float) -> np.ndarray:
+    """Weights after one step for each of ``norms``, the global norm of that step's gradient."""
+    net = nn.Linear(3, 1)
+    nn.init.zeros_(net.weight)
+    nn.init.zeros_(net.bias)
+    x = torch.tensor([[0.1, -0.7, 0.5]])
+    length = float((x.square().sum() + 1).sqrt())  # of the gradient of net(x): x by the weight, 1 by the bias
+    steps = iter(norms)
+    settings = {"steps": len(norms), "batch_size": 1, "lr": 0.1, "warmup": 0, "schedule": "constant"}
+    run = RunContext(train={**settings, "weight_decay": 0.0, "grad_clip": grad_clip})
+    fit(net, lambda b, g: {"loss": net(x).sum() * next(steps) / length}, lambda rng, n: np.zeros(n, np.float32), run)
+    return weights(net)
+
+
+def test_clipping_bounds_what_a_huge_gradient_does() -> None:
+    """As if gradients were no longer than ``grad_clip``, all parameters taken together; shorter ones are left alone."""
+    clipped = moved_by([0.5, 1e6, 0.5, 0.5], grad_clip=2.0)
+    np.testing.assert_allclose(clipped, moved_by([0.5, 2.0, 0.5, 0.5], grad_clip=0.0), rtol=1e-4)
+    assert np.abs(clipped - moved_by([0.5, 1e6, 0.5, 0.5], grad_clip=0.0)).max() > 0.01
+
+
+@pytest.mark.parametrize(("precision", "expected"), [("fp32", torch.float32), ("bf16", torch.bfloat16)])
+def test_precision_is_that_of_the_forward_pass(precision: str, expected: torch.dtype) -> None:
+    net, seen = network(), set[torch.dtype]()
+    net[0].register_forward_hook(lambda module, given, out: seen.add(out.dtype))
+    run_fit(RunContext(train={**TRAIN, "steps": 2, "precision": precision}), net=net)
+    assert seen == {expected}
+    assert {p.dtype for p in net.parameters()} == {torch.float32}, "the weights themselves stay whole"
+
+
+def test_every_step_has_a_batch_noise_and_dropout_of_its_own() -> None:
+    """All three are drawn from (seed, step): no two steps share them, and another run of the seed repeats them."""
+
+    def drawn(seed: int) -> dict[str, list[bytes]]:
+        net, seen = nn.Linear(1, 1), {"batch": [], "normal": [], "uniform": [], "layers": []}
+
+        def loss(batch: torch.Tensor, generator: torch.Generator) -> dict[str, torch.Tensor]:
+            noise = {"normal": randn((4,), generator), "uniform": rand((4,), generator), "layers": torch.rand(4)}
+            for name, value in {"batch": batch, **noise}.items():
+                seen[name].append(value.numpy().tobytes())
+            return {"loss": net(batch).sum()}
+
+        run = RunContext(seed=seed, train={**TRAIN, "steps": 3})
+        fit(net, loss, lambda rng, n: rng.normal(size=(n, 1)).astype(np.float32), run)
+        return seen
+
+    first, again, other = drawn(1), drawn(1), drawn(2)
+    assert first == again
+    for name in first:
+        assert len({*first[name], *other[name]}) == 6, name
 
 
 @pytest.mark.parametrize("schedule", ["constant", "cosine", "linear_tail"])

@@ -11,18 +11,19 @@ from bench.base.errors import BenchError
 from bench.base.processes import resolve_device
 
 WITHOUT = """
-import os, sys
+import importlib, os, sys
 from bench.base.processes import distributed, gather, rank, resolve_device, seeded, set_threads, shard, world_size
 with distributed(), seeded(3):
     set_threads(2)
     assert (rank(), world_size(), shard(5), gather([7])) == (0, 1, (0, 5), [7])
     assert resolve_device("auto") == "cpu" == resolve_device("cpu")
 assert os.environ["OMP_NUM_THREADS"] == "2"
-from bench.pipeline.plan import stage_module
+from bench.pipeline.plan import stage_modules
 from bench.registry import resolve
 for system, family in (("ngram", "words"), ("texture_synthesis", "by_example"), ("dummy_images", "images")):
     resolve(system)
-    stage_module({"system": system, "family": family}, "sample")
+    (module,) = stage_modules({"system": system, "family": family}, "sample")
+    importlib.import_module(module)
 assert "torch" not in sys.modules
 """
 

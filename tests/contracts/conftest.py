@@ -102,7 +102,10 @@ class Workshop:
 
     def dataset(self, name: str) -> Mapping[str, Any]:
         if name not in DATA:
-            pytest.skip(f"no tiny version of data set {name}: add one to DATA in this file")
+            where = Path(__file__).relative_to(ROOT)
+            pytest.fail(
+                f"no sample data for data set {name!r}: add a tiny version of it to DATA in {where}", pytrace=False
+            )
         if name not in self.data:
             self.data[name] = DATA[name]()
         return self.data[name]

@@ -1,10 +1,12 @@
 """The shared contract suite: every block of params.yaml, whatever its system (smoke settings, tiny real data).
 
-A generator added to params.yaml is tested here without a further line.
+A generator added to params.yaml is tested here without a further line; one on a new data set needs a tiny version of it
+in ``DATA`` (conftest.py), and fails until it has one.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -35,8 +37,8 @@ def fulfilling(contract: str) -> list[str]:
 
 
 def trained_with_a_loss() -> list[str]:
-    systems = ("transformer_lm", "resnet", "scene_detector", "clip", "vqvae", "kl_vae", "ddpm", "latent_diffusion")
-    return [name for name, block in PARAMS.generators().items() if block["system"] in systems]
+    """Every block with a budget for the training loop."""
+    return [name for name, block in PARAMS.generators().items() if block["train"]]
 
 
 def output(system: Any, tiny: Any, seed: int = 0, n: int = 4) -> Any:
@@ -68,7 +70,8 @@ def output(system: Any, tiny: Any, seed: int = 0, n: int = 4) -> Any:
 
 
 def cheap(tiny: Any) -> dict[str, Any]:
-    return {"steps": 3} if tiny.block["system"] in ("ddpm", "latent_diffusion") else {}
+    """Few steps, of a system that is asked how many."""
+    return {"steps": 3} if "steps" in inspect.signature(tiny.system.sample).parameters else {}
 
 
 def same(a: Any, b: Any) -> bool:

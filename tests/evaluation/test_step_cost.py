@@ -6,10 +6,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from scipy.stats import gmean
 
 from bench.evaluation.step_flops import step_flops
+from bench.families.text_to_image import step_cost
 from bench.families.text_to_image.latent_diffusion import LatentDiffusion, LatentDiffusionConfig
-from bench.families.text_to_image.step_cost import step_costs
 from bench.results.sources import _cost_row
 
 
@@ -36,16 +37,25 @@ def test_latents_cost_fewer_operations(system: LatentDiffusion):
     )  # 16 times the positions; the adapter and the time vector cost the same in both
 
 
-def test_timings_become_cost_rows(system: LatentDiffusion):
-    rows = step_costs(system, (3, 32, 32), repeats=4, steps=50, batch=4)
+def test_timings_become_cost_rows(system: LatentDiffusion, monkeypatch: pytest.MonkeyPatch):
+    """With planted timings of a batch of 4, in each repeat of the latent step, the pixel step and the decoder."""
+    timed = np.array([[4.0, 24.0, 40.0], [8.0, 36.0, 80.0], [4.8, 28.0, 60.0]])
+    clock = iter(timed.ravel())
+    monkeypatch.setattr(step_cost, "_seconds", lambda work, device: next(clock))
+    rows = step_cost.step_costs(system, (3, 32, 32), repeats=3, steps=50, batch=4)
+    assert next(clock, None) is None
+    latents, pixels = timed[:, 0] / 4 + timed[:, 2] / 4 / 50, timed[:, 1] / 4  # one decoding is spread over 50 steps
     assert [(row["metric"], row["variant"]) for row in rows] == [
         ("step_seconds_per_item", "space=latents"),
         ("step_seconds_per_item", "space=pixels"),
         ("latent_speedup", ""),
     ]
-    assert rows[2]["value"] == pytest.approx(
-        rows[1]["value"] / rows[0]["value"], rel=0.8
-    )  # mean of ratios against ratio of means
+    assert rows[0]["value"] == pytest.approx(latents.mean())
+    assert rows[1]["value"] == pytest.approx(pixels.mean())
+    assert rows[2]["value"] == pytest.approx(gmean(pixels / latents))
+    assert [row["n"] for row in rows] == [3, 3, 3]
+    for row in rows:
+        assert row["ci95"][0] < row["value"] < row["ci95"][1]
     block = {"system": "latent_diffusion", "family": "text_to_image", "dataset": "scenes"}
     by_name = {(r.metric, r.variant): r for r in (_cost_row("ld", block, 0, row) for row in rows)}
     assert by_name["step_seconds_per_item", "space=pixels"].value == rows[1]["value"]

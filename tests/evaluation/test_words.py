@@ -63,7 +63,8 @@ def run(tmp_path: Path, name: str, block: dict[str, Any]) -> tuple[StageContext,
     sets = sample(context)
     assert context.samples is not None
     for item in sets:
-        assert item.info.pop("seconds") > 0 and item.info.pop("seconds_per_item") > 0
+        assert item.texts is not None
+        assert item.info.pop("seconds_per_item") * len(item.texts) == pytest.approx(item.info.pop("seconds"))
     write_text_samples(context.samples, sets)
     return context, evaluate(context)
 

@@ -6,15 +6,19 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
-from bench.config.load import PROFILES, load_params
+from bench.base.files import write_json
+from bench.config.load import PROFILES, Params, load_params, merge
 from bench.pipeline.dvc import graph
 from bench.pipeline.fingerprint import closure
-from bench.pipeline.plan import STAGES, build_plan, plan_path, stage_module, write_plan
+from bench.pipeline.plan import STAGES, build_plan, plan_path, stage_modules, write_plan
+from bench.pipeline.stage import checkpoint_key
 
 ROOT = Path(__file__).parents[2]
 
@@ -94,6 +98,28 @@ def test_one_hyperparameter_changes_that_generators_plans_alone(project: Path) -
     assert {name for name in stale if name.startswith(STAGES)} == {"train-ddpm-mnist"}
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "stages"),
+    [
+        ("model", {"blocks": 2}, {"train"}),
+        ("train", {"lr": 0.00123}, {"train"}),
+        ("sample", {"n": 1234}, {"sample", "evaluate"}),
+        ("evaluate", {"neighbours": 123}, {"evaluate"}),
+        ("role", "memoriser", {"evaluate"}),
+    ],
+)
+def test_each_part_of_a_block_is_in_the_plans_of_its_readers(key: str, value: object, stages: set[str]) -> None:
+    def settings(change: Mapping[str, Any]) -> dict[str, Any]:
+        raw = yaml.safe_load((ROOT / "params.yaml").read_text())
+        raw["images"]["ddpm-mnist"] = merge(raw["images"]["ddpm-mnist"], change)
+        plan = build_plan(ROOT, Params(raw, ROOT / "params.yaml"))
+        names = [file for file in plan if file.startswith(STAGES)]
+        return {file.removesuffix(".json"): plan[file].get("settings") for file in names}
+
+    before, after = settings({}), settings({key: value})
+    assert {name for name in before if before[name] != after[name]} == {f"{stage}-ddpm-mnist" for stage in stages}
+
+
 def test_another_profiles_value_changes_nothing(project: Path) -> None:
     before = plans(project)
     path = project / "params.yaml"
@@ -119,6 +145,40 @@ def test_a_package_upgrade_makes_its_importers_stale(project: Path) -> None:
     path.write_text(path.read_text().replace("torch==2.13.0", "torch==2.14.0"))
     stale = changed(before, plans(project))
     assert "train-ddpm-mnist" in stale
+
+
+def test_no_checkpoint_is_resumed_on_other_data_models_settings_or_processes(tmp_path: Path) -> None:
+    params = load_params(ROOT / "params.yaml")
+    name = "latent-diffusion-scenes"  # trains on one data set, with two other models
+    data = tmp_path / "data/prepared/scenes/meta.json"
+    codec, text = (tmp_path / "models" / params.uses(name)[role] / "weights.bin" for role in ("codec", "text_encoder"))
+    plan = plan_path(tmp_path, "train", name)
+
+    def write(path: Path, content: str) -> str:
+        write_json(path, {"content": content})
+        return checkpoint_key(tmp_path, params, name, 1)
+
+    for path in (plan, data, codec, text):
+        write(path, "as it was")
+    key = checkpoint_key(tmp_path, params, name, 1)
+    assert key == checkpoint_key(tmp_path, params, name, 1)
+    others = [checkpoint_key(tmp_path, params, name, 2)]
+    for path in (plan, data, codec, text):
+        others.append(write(path, "changed"))
+        assert write(path, "as it was") == key
+    assert len({key, *others}) == 6
+    scorer = tmp_path / "models" / params.uses(name)["scorer"] / "weights.bin"
+    assert write(scorer, "changed") == key, "training reads no scorer"
+
+
+def test_a_checkpoint_belongs_to_the_further_data_as_well(tmp_path: Path) -> None:
+    params, name = load_params(ROOT / "params.yaml"), "gatys"
+    write_json(plan_path(tmp_path, "train", name), {})
+    keys = set()
+    for content in ("one", "other"):
+        write_json(tmp_path / "data/prepared" / params.further_data(name)["network"] / "meta.json", {"digest": content})
+        keys.add(checkpoint_key(tmp_path, params, name, 1))
+    assert len(keys) == 2
 
 
 PROBE = """
@@ -150,7 +210,7 @@ def test_what_python_really_imports_is_in_the_plan() -> None:
             content = plan.get(plan_path(ROOT, stage, name).name)
             if content is not None:
                 target = content["settings"]["system"].partition(":")[0]
-                modules = [stage, target, *([stage_module(block, stage).__name__] if stage != "train" else [])]
+                modules = [stage, target, *stage_modules(block, stage)]
                 cases.setdefault((stage, target), (modules, set(content["code"]["files"])))
     lines = "".join(" ".join(modules) + "\n" for modules, _ in cases.values())
     done = subprocess.run(

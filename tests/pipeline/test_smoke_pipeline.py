@@ -5,6 +5,7 @@ The tests share one project and run in the order of this file; each leaves the p
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -18,8 +19,9 @@ import numpy as np
 import pytest
 import yaml
 
-from bench.base.files import read_image_samples
+from bench.base.files import SampleSet, read_image_samples, read_text_samples
 from bench.config.load import load_params
+from bench.pipeline.plan import UNSAMPLED
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -40,6 +42,50 @@ def test_every_generator_is_trained_scored_and_on_the_leaderboard(smoke: Any) ->
     for name in ("index.html", "leaderboard.csv", "leaderboard.md", "claims.json", "preview.png"):
         assert (smoke.root / "reports" / name).stat().st_size > 500
     print(f"first run of the smoke profile: {smoke.seconds['first']:.0f} s")
+
+
+EQUAL_VARIANTS = {
+    "transformer-positions: arm=rotary and arm=rotary,context=48": "the length of the context is for scoring alone",
+}
+"""``generator: variant and variant`` -> why these two may have equal samples."""
+
+
+def equal_samples(one: SampleSet, other: SampleSet) -> bool:
+    """Whether two sets answer the same prompts and classes with the same samples, as far as the shorter one goes."""
+    if one.texts is not None and other.texts is not None:
+        return (one.prompts, one.texts) == (other.prompts, other.texts)
+    assert one.images is not None
+    assert other.images is not None
+    n = min(len(one.images), len(other.images))
+    labels = [None if item.labels is None else item.labels[:n].tolist() for item in (one, other)]
+    if labels[0] != labels[1] or (one.prompts or [])[:n] != (other.prompts or [])[:n]:
+        return False
+    shared = one.extra.keys() & other.extra.keys()
+    same_images = np.array_equal(one.images[:n], other.images[:n])
+    return same_images and all(np.array_equal(one.extra[key], other.extra[key]) for key in shared)
+
+
+def pairs_with_equal_samples(root: Path) -> tuple[set[str], int]:
+    """The pairs of variants of one generator that have equal samples, and how many pairs were compared."""
+    equal, compared = set(), 0
+    for name, block in load_params(root / "params.yaml").generators().items():
+        if block["family"] in UNSAMPLED:
+            continue
+        texts = block["family"] == "words"
+        path = root / "samples" / f"{name}{'.jsonl' if texts else '.npz'}"
+        sets = read_text_samples(path) if texts else read_image_samples(path)
+        for one, other in itertools.combinations(sets, 2):
+            compared += 1
+            if equal_samples(one, other):
+                equal.add(f"{name}: {one.variant} and {other.variant}")
+    return equal, compared
+
+
+def test_no_two_variants_of_a_generator_have_equal_samples(smoke: Any) -> None:
+    """A sampling option that never reaches its system makes a sweep of copies."""
+    equal, compared = pairs_with_equal_samples(smoke.root)
+    assert equal == set(EQUAL_VARIANTS)
+    assert compared > 50
 
 
 def test_second_repro_runs_nothing_and_status_is_calm(smoke: Any) -> None:

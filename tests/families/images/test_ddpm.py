@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -28,9 +29,8 @@ def stripes(n: int = 96, seed: int = 0) -> SimpleNamespace:
 
 def train(config: DDPMConfig = TINY, steps: int = 3, **options: object) -> DDPM:
     system = DDPM(config)
-    run = RunContext(
-        name="tiny", seed=1, train={"steps": steps, "batch_size": 16, "lr": 3e-3, "warmup": 2, "ema": 0.9, **options}
-    )
+    settings = {"steps": steps, "batch_size": 16, "lr": 3e-3, "warmup": 2, "ema": 0.9, **options}
+    run = RunContext(name="tiny", seed=1, train=settings)
     system.fit({"train": stripes()}, run)
     return system
 
@@ -123,6 +123,23 @@ def test_learns_the_class():
     images = system.sample(12, 0, labels, steps=10)[..., 0]
     rows = images.mean(2)[:, [1, 3, 5]].argmax(1)  # the brightest of the three stripe rows
     assert np.mean(rows == labels) >= 0.9
+
+
+@pytest.mark.parametrize(("times", "share"), [("uniform", 0.5), ("logit_normal", 0.728)])
+def test_training_steps_are_drawn_as_times_says(times: str, share: float, monkeypatch: pytest.MonkeyPatch):
+    """The share of the middle half: 1/2, or for a normal z P(0.25 < sigmoid(z) < 0.75) = P(|z| < log 3) = 0.728."""
+    drawn: list[np.ndarray] = []
+    original = DDPM.loss
+
+    def loss(self: DDPM, network: torch.nn.Module, batch: Mapping[str, torch.Tensor], generator: torch.Generator):
+        drawn.append(batch["t"].numpy().copy())
+        return original(self, network, batch, generator)
+
+    monkeypatch.setattr(DDPM, "loss", loss)
+    train(replace(TINY, steps=1000, times=times), steps=2, batch_size=200)
+    for t in drawn:
+        assert ((t >= 250) & (t < 750)).mean() == pytest.approx(share, abs=0.02)
+    assert len(drawn) == 2
 
 
 def test_user_errors(tiny: DDPM):

@@ -71,9 +71,9 @@ def scenes(n: int = 64) -> SimpleNamespace:
     )
 
 
-def train(config: LatentDiffusionConfig = TINY, steps: int = 3) -> LatentDiffusion:
+def train(config: LatentDiffusionConfig = TINY, steps: int = 3, **options: Any) -> LatentDiffusion:
     system = LatentDiffusion(config)
-    settings: dict[str, Any] = {"steps": steps, "batch_size": 16, "lr": 3e-3, "warmup": 2, "ema": 0.9}
+    settings: dict[str, Any] = {"steps": steps, "batch_size": 16, "lr": 3e-3, "warmup": 2, "ema": 0.9, **options}
     system.fit({"train": scenes()}, RunContext(name="tiny", seed=1, train=settings, models=MODELS))
     return system
 
@@ -107,6 +107,23 @@ def test_item_depends_on_seed_index_and_prompt_alone(learned: LatentDiffusion, g
     whole = learned.sample(prompts, 3, guidance, steps=4)
     assert np.array_equal(whole[:3], learned.sample(prompts[:3], 3, guidance, steps=4))
     assert np.array_equal(whole[4:], learned.sample(prompts[4:], 3, guidance, steps=4, first=4))
+
+
+@pytest.mark.parametrize(("times", "share"), [("uniform", 0.5), ("logit_normal", 0.728)])
+def test_training_steps_are_drawn_as_times_says(times: str, share: float, monkeypatch: pytest.MonkeyPatch):
+    """The share of the middle half: 1/2, or for a normal z P(0.25 < sigmoid(z) < 0.75) = P(|z| < log 3) = 0.728."""
+    drawn: list[np.ndarray] = []
+    original = LatentDiffusion.loss
+
+    def loss(self: LatentDiffusion, network: Any, batch: Any, generator: torch.Generator):
+        drawn.append(batch["t"].numpy().copy())
+        return original(self, network, batch, generator)
+
+    monkeypatch.setattr(LatentDiffusion, "loss", loss)
+    train(replace(TINY, steps=1000, times=times), steps=2, batch_size=200)
+    for t in drawn:
+        assert ((t >= 250) & (t < 750)).mean() == pytest.approx(share, abs=0.02)
+    assert len(drawn) == 2
 
 
 def test_learns_the_captions_and_guidance_and_negatives_work(learned: LatentDiffusion):
