@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-from bench.context import StageContext
-from bench.evaluation.distances import DistanceConfig, Reference
+from bench.scorers.distribution import distances as distances_of
+from bench.scorers.reference import DistanceOptions, Reference
 
 
 class Network:
@@ -31,14 +29,13 @@ def test_the_floor_is_the_mean_over_as_many_draws_of_real_pictures_as_are_asked_
         asked.append((n, number))
         return pictures(n, number, 10 * number)
 
-    config = DistanceConfig(minimum_n=50, floor_draws=draws, neighbours=0)
-    reference = Reference(Network(), "net", pictures(80, 99), real, config, 0)
+    options = DistanceOptions(minimum_n=50, floor_draws=draws)
+    reference = Reference(Network(), "net", pictures(80, 99), real, options, 0)
     distances = [reference.fid(pictures(60, number, 10 * number)) for number in range(draws)]
     assert reference.floor(60) == pytest.approx(np.mean(distances))
     assert asked == [(60, number) for number in range(draws)]
     assert reference.floor(60) == pytest.approx(np.mean(distances)), "looked up"
     assert len(asked) == draws
-    context = StageContext("one", "images", {"system": "x", "dataset": "play"}, 0, "cpu", Path("data"), Path("model"))
-    rows = {record.metric: record for record in reference.records(context, pictures(60, 7, 30), "")}
+    rows = {score.metric: score for score in distances_of(reference, pictures(60, 7, 30), "")}
     assert rows["fid_ratio"].value == pytest.approx(rows["fid"].value / np.mean(distances))
     assert f"floor=real-x{draws}" in rows["fid_ratio"].protocol
