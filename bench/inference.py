@@ -15,8 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.base.errors import BenchError
+from bench.base.seeds import derive
+from bench.registry import contract_of
 
-__all__ = ["PREDICT_PARAMS", "Request", "answer", "request_of"]
+__all__ = ["PREDICT_PARAMS", "Request", "parse_request", "predict"]
 
 PREDICT_PARAMS: dict[str, Any] = {
     "seed": 0,
@@ -71,75 +73,124 @@ class Request:
     progress: Callable[[int], None] | None = None
 
 
-def answer(system: Any, family: str, request: Request) -> list[str] | list[NDArray[Any]]:
-    """Texts for ``words``; for the other families a list of arrays, uint8 pictures except an encoder's features.
+def predict(system: Any, family: str, request: Request) -> list[str] | list[NDArray[Any]]:
+    """Texts of a language model; of everything else a list of arrays, uint8 images except an encoder's features.
 
     Raises:
-        BenchError: the request lacks what the family needs, or does not fit it.
+        BenchError: the request lacks what the system's contract needs, or does not fit it.
     """
-    from bench.base.seeds import derive
-
-    if family == "words":
-        prompts = list(request.prompts) or [""] * request.n
-        if len(prompts) == 1:
-            prompts *= request.n
-        return [
-            str(system.sample(request.n_chars, derive(request.seed, i), prompt, **request.options))
-            for i, prompt in enumerate(prompts)
-        ]
-    if family == "text_to_image":
-        if not request.prompts:
-            raise BenchError('a text-to-image generator needs a caption: --prompt "a red three above a blue seven"')
-        prompts = list(request.prompts) * (request.n if len(request.prompts) == 1 else 1)
-        negative = None if request.negative_prompts is None else list(request.negative_prompts)
-        if negative is not None and len(negative) == 1:
-            negative *= len(prompts)
-        if negative is not None and len(negative) != len(prompts):
-            raise BenchError(f"{len(negative)} negative prompts for {len(prompts)} prompts: give one, or one for each")
-        options = dict(request.options)
-        if request.guidance is not None:
-            options["guidance"] = request.guidance
-        return list(system.sample(prompts, request.seed, negative_prompts=negative, **options))
-    if family == "images":
-        labels = None if request.labels is None else np.asarray(request.labels, dtype=np.int64)
-        if labels is not None and len(labels) == 1:
-            labels = np.repeat(labels, request.n)
-        n = request.n if labels is None else len(labels)
-        return list(system.sample(n, request.seed, labels=labels, **request.options))
-    if family == "text_encoders":
-        return list(system.embed_texts(list(request.prompts)))
-    for method, names in NAMED_PICTURES.items():
-        if hasattr(system, method):
-            return [np.asarray(getattr(system, method)(*_named(request, names), request.seed, **request.options))]
-    if request.exemplar is None:
-        raise BenchError(f"a generator of the family {family!r} starts from a picture: --exemplar FILE")
-    if hasattr(system, "play"):
-        return list(request.exemplar[system.play(request.exemplar, request.n_frames, request.seed, **request.options)])
-    if family == "by_example":
-        seeds = [derive(request.seed, i) for i in range(request.n)]
-        if hasattr(system, "growths"):  # grown together: cheaper, and each is what it would be alone
-            grown = system.growths(request.exemplar, request.size, seeds, progress=request.progress, **request.options)
-            return [np.asarray(one.picture) for one in grown]
-        return [
-            np.asarray(system.synthesize(request.exemplar, request.size, seed, **request.options)) for seed in seeds
-        ]
-    pictures = request.exemplar
-    if pictures.ndim != 4:
-        raise BenchError(f"pictures must be (N, H, W, C), not {pictures.shape}")
-    if family == "codecs":
-        return list(system.decode(system.encode(pictures)))
-    return list(system.embed_images(pictures))
+    return _BY_CONTRACT[contract_of(type(system), family)](system, request)
 
 
-def _named(request: Request, names: Sequence[str]) -> list[NDArray[np.uint8]]:
+def _texts(system: Any, request: Request) -> list[str]:
+    prompts = list(request.prompts) or [""] * request.n
+    if len(prompts) == 1:
+        prompts *= request.n
+    seeds = [derive(request.seed, i) for i in range(len(prompts))]
+    return [
+        str(system.sample(request.n_chars, seed, prompt, **request.options))
+        for seed, prompt in zip(seeds, prompts, strict=True)
+    ]
+
+
+def _captioned_images(system: Any, request: Request) -> list[NDArray[Any]]:
+    if not request.prompts:
+        raise BenchError('a text-to-image generator needs a caption: --prompt "a red three above a blue seven"')
+    prompts = list(request.prompts) * (request.n if len(request.prompts) == 1 else 1)
+    negative = None if request.negative_prompts is None else list(request.negative_prompts)
+    if negative is not None and len(negative) == 1:
+        negative *= len(prompts)
+    if negative is not None and len(negative) != len(prompts):
+        raise BenchError(f"{len(negative)} negative prompts for {len(prompts)} prompts: give one, or one for each")
+    options = dict(request.options)
+    if request.guidance is not None:
+        options["guidance"] = request.guidance
+    return list(system.sample(prompts, request.seed, negative_prompts=negative, **options))
+
+
+def _images(system: Any, request: Request) -> list[NDArray[Any]]:
+    labels = None if request.labels is None else np.asarray(request.labels, dtype=np.int64)
+    if labels is not None and len(labels) == 1:
+        labels = np.repeat(labels, request.n)
+    n = request.n if labels is None else len(labels)
+    return list(system.sample(n, request.seed, labels=labels, **request.options))
+
+
+def _text_features(system: Any, request: Request) -> list[NDArray[Any]]:
+    return list(system.embed_texts(list(request.prompts)))
+
+
+def _image_features(system: Any, request: Request) -> list[NDArray[Any]]:
+    return list(system.embed_images(_batch(request)))
+
+
+def _reconstructions(system: Any, request: Request) -> list[NDArray[Any]]:
+    return list(system.decode(system.encode(_batch(request))))
+
+
+def _analogy(system: Any, request: Request) -> list[NDArray[Any]]:
+    return [np.asarray(system.analogy(*_named(request, "analogy"), request.seed, **request.options))]
+
+
+def _styled(system: Any, request: Request) -> list[NDArray[Any]]:
+    return [np.asarray(system.stylise(*_named(request, "stylise"), request.seed, **request.options))]
+
+
+def _frames(system: Any, request: Request) -> list[NDArray[Any]]:
+    frames = _exemplar(request)
+    return list(frames[system.play(frames, request.n_frames, request.seed, **request.options)])
+
+
+def _textures(system: Any, request: Request) -> list[NDArray[Any]]:
+    exemplar = _exemplar(request)
+    seeds = [derive(request.seed, i) for i in range(request.n)]
+    if hasattr(system, "growths"):  # grown together: cheaper, and each is what it would be alone
+        grown = system.growths(exemplar, request.size, seeds, progress=request.progress, **request.options)
+        return [np.asarray(one.picture) for one in grown]
+    return [np.asarray(system.synthesize(exemplar, request.size, seed, **request.options)) for seed in seeds]
+
+
+_BY_CONTRACT: Mapping[str, Callable[[Any, Request], Any]] = {
+    "LanguageModel": _texts,
+    "StateModel": _texts,
+    "ModelSeries": _texts,
+    "TextEncoder": _text_features,
+    "WordEmbedding": _text_features,
+    "MaskedLanguageModel": _text_features,
+    "Synthesizer": _textures,
+    "AnalogySolver": _analogy,
+    "VideoSynthesizer": _frames,
+    "Styler": _styled,
+    "Encoder": _image_features,
+    "Codec": _reconstructions,
+    "ImageGenerator": _images,
+    "TextToImage": _captioned_images,
+}
+"""Contract -> how a request becomes a call of its method."""
+
+
+def _named(request: Request, method: str) -> list[NDArray[np.uint8]]:
+    names = NAMED_PICTURES[method]
     if set(request.pictures) != set(names):
-        raise BenchError(
-            f"this generator needs the pictures {', '.join(names)}; given: {', '.join(request.pictures) or 'none'}"
-        )
+        given = ", ".join(request.pictures) or "none"
+        raise BenchError(f"this generator needs the pictures {', '.join(names)}; given: {given}")
     return [request.pictures[name] for name in names]
 
 
-def request_of(family: str, model_input: Any, params: Mapping[str, Any]) -> Request:
+def _exemplar(request: Request) -> NDArray[np.uint8]:
+    if request.exemplar is None:
+        raise BenchError("this generator starts from a picture: --exemplar FILE")
+    return request.exemplar
+
+
+def _batch(request: Request) -> NDArray[np.uint8]:
+    pictures = _exemplar(request)
+    if pictures.ndim != 4:
+        raise BenchError(f"pictures must be (N, H, W, C), not {pictures.shape}")
+    return pictures
+
+
+def parse_request(family: str, model_input: Any, params: Mapping[str, Any]) -> Request:
     """The request that a ``predict`` call stands for.
 
     Raises:
@@ -154,38 +205,38 @@ def request_of(family: str, model_input: Any, params: Mapping[str, Any]) -> Requ
         "guidance": float(given["guidance"]) if given["guidance"] >= 0 else None,
         "options": json.loads(given["options"]) if given["options"] else {},
     }
+    return Request(**{**common, **_asked(family, model_input)})
+
+
+def _asked(family: str, model_input: Any) -> dict[str, Any]:
+    """The fields of the request that the input itself says."""
     if isinstance(model_input, Mapping):
-        return Request(
-            pictures={str(name): np.asarray(picture, dtype=np.uint8) for name, picture in model_input.items()}, **common
-        )
+        return {"pictures": {str(name): np.asarray(one, dtype=np.uint8) for name, one in model_input.items()}}
     if hasattr(model_input, "columns"):  # a data frame
         columns = {str(name): list(model_input[name]) for name in model_input.columns}
         if "prompt" in columns:
-            negative = columns.get("negative_prompt")
-            return Request(prompts=[str(p) for p in columns["prompt"]], negative_prompts=negative, **common)
+            prompts = [str(prompt) for prompt in columns["prompt"]]
+            return {"prompts": prompts, "negative_prompts": columns.get("negative_prompt")}
         if "label" in columns:
-            return Request(labels=[int(label) for label in columns["label"]], **common)
+            return {"labels": [int(label) for label in columns["label"]]}
         if "count" in columns:
-            return Request(n=int(sum(columns["count"])), **common)
-        if len(columns) == 1:
-            model_input = next(iter(columns.values()))
-        else:
+            return {"n": int(sum(columns["count"]))}
+        if len(columns) != 1:
             raise ValueError(f"expected a column prompt, label or count, got {', '.join(columns)}")
+        model_input = next(iter(columns.values()))
     if isinstance(model_input, int | np.integer):
-        return Request(n=int(model_input), **common)
+        return {"n": int(model_input)}
     if isinstance(model_input, str):
-        return Request(prompts=[model_input], **common)
+        return {"prompts": [model_input]}
     if isinstance(model_input, np.ndarray) and model_input.ndim >= 2:
-        return Request(exemplar=model_input.astype(np.uint8), **common)
-    items = list(model_input)
+        return {"exemplar": model_input.astype(np.uint8)}
+    return _asked_by_items(family, list(model_input))
+
+
+def _asked_by_items(family: str, items: Sequence[Any]) -> dict[str, Any]:
     if items and all(isinstance(item, str) for item in items):
-        return Request(prompts=items, **common)
+        return {"prompts": items}
     if items and all(isinstance(item, int | np.integer) for item in items):
-        return (
-            Request(n=int(items[0]), **common)
-            if len(items) == 1 or family == "words"
-            else Request(labels=[int(i) for i in items], **common)
-        )
-    raise ValueError(
-        f"cannot sample from an input of type {type(model_input).__name__}: give prompts, labels, a count or pictures"
-    )
+        single = len(items) == 1 or family == "words"
+        return {"n": int(items[0])} if single else {"labels": [int(item) for item in items]}
+    raise ValueError(f"cannot sample from an input of {len(items)} items: give prompts, labels, a count or pictures")

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from bench.base.errors import BenchError, did_you_mean
 from bench.base.progress import Progress
 from bench.config.load import Params, load_params
-from bench.inference import Request, answer
+from bench.inference import Request, predict
 
 __all__ = ["SHORT_NAMES", "find", "parse_size", "run", "run_from_files"]
 
@@ -269,7 +269,7 @@ def run(
     )
     try:
         with bar:
-            items = answer(system, family, request)
+            items = predict(system, family, request)
     except TypeError as error:
         if "unexpected keyword argument" not in str(error):
             raise

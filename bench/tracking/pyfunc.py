@@ -29,7 +29,7 @@ import numpy as np
 from mlflow.pyfunc.model import PythonModel
 
 from bench.base.files import read_json
-from bench.inference import answer, request_of
+from bench.inference import parse_request, predict
 
 __all__ = ["Generator"]
 
@@ -48,7 +48,7 @@ class _Answering:
 
     def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]  # MLflow infers schemas of type hints
         """A list of texts, or one array of pictures (or features)."""
-        found = answer(self.system, self.family, request_of(self.family, model_input, params or {}))
+        found = predict(self.system, self.family, parse_request(self.family, model_input, params or {}))
         return found if self.family == "words" else np.stack(found)
 
 

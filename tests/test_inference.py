@@ -13,45 +13,45 @@ from bench.base.errors import BenchError
 from bench.families.by_example.analogies.image_analogies import ImageAnalogies
 from bench.families.by_example.video.video_textures import VideoTextures
 from bench.families.style_transfer.dummy_style import DummyStyle
-from bench.inference import Request, answer, request_of
+from bench.inference import Request, parse_request, predict
 
 
 def test_forms_of_input() -> None:
-    assert request_of("words", ["a", "b"], {}).prompts == ["a", "b"]
-    assert request_of("images", 7, {}).n == 7
-    assert request_of("images", [1, 2], {}).labels == [1, 2]
+    assert parse_request("words", ["a", "b"], {}).prompts == ["a", "b"]
+    assert parse_request("images", 7, {}).n == 7
+    assert parse_request("images", [1, 2], {}).labels == [1, 2]
     table = pandas.DataFrame({"prompt": ["x"], "negative_prompt": ["y"]})
-    assert request_of("text_to_image", table, {"guidance": 3.0, "options": '{"steps": 5}'}) == Request(
+    assert parse_request("text_to_image", table, {"guidance": 3.0, "options": '{"steps": 5}'}) == Request(
         prompts=["x"], negative_prompts=["y"], guidance=3.0, options={"steps": 5}
     )
     with pytest.raises(ValueError, match="prompt, label or count"):
-        request_of("images", pandas.DataFrame({"a": [1], "b": [2]}), {})
+        parse_request("images", pandas.DataFrame({"a": [1], "b": [2]}), {})
 
 
 def test_what_is_missing_is_said() -> None:
     with pytest.raises(BenchError, match="--prompt"):
-        answer(None, "text_to_image", Request())
+        predict(object(), "text_to_image", Request())
     with pytest.raises(BenchError, match="--exemplar"):
-        answer(None, "by_example", Request())
+        predict(object(), "by_example", Request())
 
 
 def test_named_pictures_go_to_analogies_and_to_style_transfer() -> None:
     a, b = (np.random.default_rng(i).integers(0, 256, (16, 16, 3), dtype=np.uint8) for i in range(2))
     options = {"options": '{"kappa": 2.0}'}
-    (made,) = answer(
-        ImageAnalogies(), "by_example", request_of("by_example", {"a": a, "a_prime": 255 - a, "b": b}, options)
+    (made,) = predict(
+        ImageAnalogies(), "by_example", parse_request("by_example", {"a": a, "a_prime": 255 - a, "b": b}, options)
     )
     np.testing.assert_array_equal(made, ImageAnalogies().analogy(a, 255 - a, b, kappa=2.0))
-    (styled,) = answer(DummyStyle(), "style_transfer", Request(pictures={"content": a, "style": b}))
+    (styled,) = predict(DummyStyle(), "style_transfer", Request(pictures={"content": a, "style": b}))
     np.testing.assert_array_equal(styled, DummyStyle().stylise(a, b))
     with pytest.raises(BenchError, match="needs the pictures content, style; given: a, b"):
-        answer(DummyStyle(), "style_transfer", Request(pictures={"a": a, "b": b}))
+        predict(DummyStyle(), "style_transfer", Request(pictures={"a": a, "b": b}))
 
 
 def test_frames_go_to_video_textures() -> None:
     frames = np.random.default_rng(0).integers(0, 256, (20, 4, 4, 3), dtype=np.uint8)
     played = np.stack(
-        answer(VideoTextures(), "by_example", request_of("by_example", frames, {"n_frames": 30, "seed": 3}))
+        predict(VideoTextures(), "by_example", parse_request("by_example", frames, {"n_frames": 30, "seed": 3}))
     )
     np.testing.assert_array_equal(played, frames[VideoTextures().play(frames, 30, 3)])
 
@@ -61,7 +61,7 @@ def test_texts_go_to_text_encoders() -> None:
         def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
             return np.array([[len(text)] for text in texts], dtype=np.float32)
 
-    assert np.stack(answer(Lengths(), "text_encoders", request_of("text_encoders", ["a", "bcd"], {}))).tolist() == [
+    assert np.stack(predict(Lengths(), "text_encoders", parse_request("text_encoders", ["a", "bcd"], {}))).tolist() == [
         [1.0],
         [3.0],
     ]
