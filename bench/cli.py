@@ -184,7 +184,7 @@ def verify(
 def doctor(as_json: AsJson = False) -> None:
     """Check this machine: Python, packages, npm, disk, memory, processor, threads, GPU, the stores. Exit status 1 on an
     error."""
-    from bench.pipeline.doctor import run
+    from bench.commands.doctor import run
 
     raise typer.Exit(run(Path.cwd(), as_json))
 

@@ -1,7 +1,5 @@
-"""One request, whatever the contract: texts for a prompt, pictures for captions, classes, a count, an exemplar or named
-pictures.
-
-The command line and the logged MLflow models share it.
+"""One request, whatever the contract: texts for a prompt, images for captions, classes, a count, an exemplar or named
+pictures. The command line and the logged MLflow models share it.
 """
 
 from __future__ import annotations
@@ -79,7 +77,8 @@ def predict(system: Any, family: str, request: Request) -> list[str] | list[NDAr
     Raises:
         BenchError: the request lacks what the system's contract needs, or does not fit it.
     """
-    return _BY_CONTRACT[contract_of(type(system), family)](system, request)
+    found: list[str] | list[NDArray[Any]] = _BY_CONTRACT[contract_of(type(system), family)](system, request)
+    return found
 
 
 def _texts(system: Any, request: Request) -> list[str]:
