@@ -46,7 +46,7 @@ def _share(name: str, title: str, meaning: str, higher: bool | None = True) -> M
     return MetricInfo(name, title, higher, "", meaning, share=True)
 
 
-def _cost(name: str, title: str, unit: str, meaning: str, higher: bool = False) -> MetricInfo:
+def _cost(name: str, title: str, unit: str, meaning: str, higher: bool | None = False) -> MetricInfo:
     return MetricInfo(name, title, higher, unit, meaning, cost=True)
 
 
@@ -312,6 +312,7 @@ _ENTRIES = (
         "Growth of the cost",
         "",
         "Slope of log time along log pixels of output, sample or window; 1 is proportional",
+        higher=None,
     ),
     _cost(
         "latent_speedup",
@@ -322,9 +323,6 @@ _ENTRIES = (
     ),
     _cost("peak_memory_bytes", "Peak memory", "bytes", "Largest resident memory while training"),
     _cost("parameters", "Parameters", "", "Numbers that training sets"),
-    _cost("images_seen", "Images seen", "", "Training pictures shown, repetitions counted"),
-    _cost("model_bytes", "Model size", "bytes", "Size of the trained model on disk"),
-    _cost("tokens_per_second", "Scoring speed", "1/s", "Tokens scored in one second", higher=True),
 )
 
 CATALOGUE: dict[str, MetricInfo] = {entry.name: entry for entry in _ENTRIES}

@@ -11,6 +11,7 @@ from bench.base.errors import BenchError, did_you_mean
 from bench.base.files import read_json
 from bench.commands.printing import print_json, print_table
 from bench.report.display import MetricStyle, format_interval, format_value, metric_style
+from bench.report.schema import Schema, read_schema
 from bench.results.leaderboard import COST_METRICS, Row, column_key, rows_from_json
 from bench.stats.intervals import Difference, difference_from_intervals
 
@@ -126,11 +127,7 @@ def run(root: Path, first: str, second: str, metric: str | None, as_json: bool) 
         print_json([_json(pair) for pair in pairs])
         return
     schema_path = root / "reports" / "schema.yaml"
-    schema: dict[str, Any] = {}
-    if schema_path.is_file():
-        from bench.results.sources import read_yaml
-
-        schema = read_yaml(schema_path)
+    schema = read_schema(schema_path) if schema_path.is_file() else Schema("", "", {})
     lines = []
     for pair in pairs:
         record = pair.first.record

@@ -13,7 +13,10 @@ from bench.report.claims import Verdict, claims_json, load_claims
 from bench.report.overview import readme_block
 from bench.report.page import build_context, render
 from bench.report.preview import preview_png
+from bench.report.schema import read_schema
 from bench.report.tables import build_tables, tables_markdown
+from bench.results.extras import Items as ItemsExtra
+from bench.results.extras import of_kind
 from bench.results.leaderboard import Row, build_rows, to_csv, to_json
 from bench.results.sources import Sources, read_yaml
 from bench.stats.paired import Items
@@ -42,14 +45,13 @@ def build(sources: Sources, reports: Path) -> Products:
     Raises:
         BenchError: a description or an evaluation is wrong; nothing was written.
     """
-    schema, literature = read_yaml(reports / "schema.yaml"), read_yaml(reports / "literature.yaml")
+    schema, literature = read_schema(reports / "schema.yaml"), read_yaml(reports / "literature.yaml")
     claims = load_claims(read_yaml(reports / "claims.yaml"))
     rows = build_rows(sources.records)
     items: Items = {
-        (name, metric, variant): (blocks[0], blocks[1])
+        (name, item.metric, item.variant): (list(item.totals), list(item.weights) or [1.0] * len(item.totals))
         for name, entry in sources.entries.items()
-        for metric, variants in (entry.extras.get("items") or {}).items()
-        for variant, blocks in variants.items()
+        for item in of_kind(entry.extras, ItemsExtra)
     }
     verdicts = [judge(claim, [row.record for row in rows], items) for claim in claims]
     context = build_context(sources, rows, verdicts, schema, literature)

@@ -1,9 +1,8 @@
-"""Judging a claim: pick its rows, compare them pair by pair beyond their intervals, combine the verdicts."""
+"""Testing a claim: pick its rows, compare them pair by pair beyond their intervals, combine the verdicts."""
 
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
@@ -32,9 +31,9 @@ def _selected(record: Record, selector: Mapping[str, Any]) -> bool:
             return False
     wanted = selector.get("variant")
     if isinstance(wanted, Mapping):
-        settings = parse_variant(record.variant)
+        settings = record.settings
         return all(
-            key in settings and any(fnmatchcase(settings[key], p) for p in _alternatives(value))
+            key in settings and any(fnmatchcase(str(settings[key]), pattern) for pattern in _alternatives(value))
             for key, value in wanted.items()
         )
     return wanted is None or fnmatchcase(record.variant, str(wanted))
@@ -159,7 +158,7 @@ def _ratio_interval(
     return math.exp(low), math.exp(high)
 
 
-# Judging
+# Testing
 
 
 def _comparable(a: Record, b: Record, test: Mapping[str, Any]) -> bool:
@@ -177,28 +176,26 @@ def _comparable(a: Record, b: Record, test: Mapping[str, Any]) -> bool:
 
 
 def _setting(record: Record, key: str) -> str | None:
-    """A field of the row, or a setting of its variant."""
-    return str(getattr(record, key)) if key in FIELD_KEYS else parse_variant(record.variant).get(key)
+    """A field of the row, or one of its settings."""
+    if key in FIELD_KEYS:
+        return str(getattr(record, key))
+    return str(record.settings[key]) if key in record.settings else None
 
 
-def _combine(comparisons: Sequence[Comparison]) -> tuple[str, str]:
+def _combine(comparisons: Sequence[Comparison], test: Mapping[str, Any]) -> tuple[str, str]:
     """All pairs must hold; one that fails refutes the claim."""
     counts = Counter(item.verdict for item in comparisons)
-    total = len(comparisons)
-    if not total:
+    if not comparisons:
         return UNCLEAR, "no rows that could be compared"
-    if counts[FAILS]:
-        return FAILS, f"{counts[FAILS]} of {total} comparisons exclude it" if total > 1 else "the interval excludes it"
-    if counts[UNCLEAR]:
+    verdict = next(name for name in (FAILS, UNCLEAR, HOLDS) if counts[name])
+    share = f" in {counts[verdict]} of {len(comparisons)} comparisons" if len(comparisons) > 1 else ""
+    if verdict == UNCLEAR:
         reasons = sorted({item.reason for item in comparisons if item.verdict == UNCLEAR and item.reason})
         detail = f" ({'; '.join(reasons)})" if reasons else ""
-        main = (
-            f"the intervals of {counts[UNCLEAR]} of {total} comparisons allow both"
-            if total > 1
-            else "the interval allows both"
-        )
-        return UNCLEAR, main + detail
-    return HOLDS, f"all {total} comparisons, beyond their intervals" if total > 1 else "beyond the interval"
+        return UNCLEAR, f"inconclusive{share}: the 95 % interval includes both outcomes{detail}"
+    evidence = "the order" if test["kind"] == "agree" else "the values" if test.get("exact") else "the 95 % interval"
+    one = "" if evidence == "the values" else "s"
+    return verdict, f"{evidence} {'support' if verdict == HOLDS else 'contradict'}{one} it{share}"
 
 
 def _judge_pairs(
@@ -213,13 +210,17 @@ def _judge_pairs(
 
 
 def _along(record: Record, key: str) -> float | None:
-    """The setting as a number; of a name such as ``window-5`` the number that it ends in."""
-    text = parse_variant(record.variant).get(key, "")
+    """The setting as a number; None for a row without it."""
     try:
-        return float(text)
-    except ValueError:
-        found = re.search(r"-(\d+(?:\.\d+)?)$", text)
-        return float(found.group(1)) if found else None
+        return float(record.settings[key])  # type: ignore[arg-type]  # what is no number raises
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _others(record: Record, key: str) -> tuple[tuple[str, str], ...]:
+    """The settings that a series along ``key`` shares: all but ``key``, and but the name of the arm that changes it."""
+    apart = {key} if key in parse_variant(record.variant) else {key, "arm"}
+    return tuple(sorted((name, str(value)) for name, value in record.settings.items() if name not in apart))
 
 
 def _judge_monotone(rows: Sequence[Record], test: Mapping[str, Any], items: Items) -> list[Comparison]:
@@ -230,10 +231,8 @@ def _judge_monotone(rows: Sequence[Record], test: Mapping[str, Any], items: Item
         place = _along(row, key)
         if place is None:
             continue
-        others = tuple(sorted((k, v) for k, v in parse_variant(row.variant).items() if k != key))
-        series.setdefault(
-            (row.generator, row.dataset, row.metric, row.protocol, row.split, row.slice, others), []
-        ).append((place, row))
+        alike = row.generator, row.dataset, row.metric, row.protocol, row.split, row.slice, _others(row, key)
+        series.setdefault(alike, []).append((place, row))
     comparisons = []
     for members in series.values():
         ordered = [row for _, row in sorted(members, key=lambda member: member[0])]
@@ -288,7 +287,7 @@ def judge(claim: Claim, records: Sequence[Record], items: Items | None = None) -
             comparisons = _judge_pairs(left, right, test, items)
     if not left or (not right and test["kind"] != "monotone"):
         return Verdict(claim, UNCLEAR, f"no measured rows on the {'left' if not left else 'right'} side")
-    verdict, reason = _combine(comparisons)
+    verdict, reason = _combine(comparisons, test)
     if test["kind"] == "agree" and not comparisons:
-        reason = "no two models are told apart by both columns"
+        reason = "no two models differ in both columns by more than their intervals"
     return Verdict(claim, verdict, reason, tuple(comparisons))

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bench.base.errors import BenchError, did_you_mean
+from bench.catalogue.families import FAMILIES
+from bench.catalogue.metrics import metric_info
 
 __all__ = ["FAILS", "HOLDS", "KINDS", "UNCLEAR", "Claim", "Verdict", "claims_json", "load_claims"]
 
@@ -110,11 +112,18 @@ def _refuse(where: str, mapping: Mapping[str, Any], allowed: Iterable[str]) -> N
             raise BenchError(f"{where}: unknown key {key!r}.{did_you_mean(str(key), allowed)}")
 
 
+def _check_metric(where: str, metric: object) -> None:
+    try:
+        metric_info(str(metric))
+    except BenchError as error:
+        raise BenchError(f"{where}: {error}") from None
+
+
 def load_claims(document: Mapping[str, Any], where: str = "reports/claims.yaml") -> list[Claim]:
     """Check ``claims.yaml``.
 
     Raises:
-        BenchError: an unknown key or kind, a missing field, or the same id twice.
+        BenchError: an unknown key, kind, family or metric, a missing field, or the same id twice.
     """
     claims: dict[str, Claim] = {}
     for entry in document.get("claims") or ():
@@ -123,6 +132,9 @@ def load_claims(document: Mapping[str, Any], where: str = "reports/claims.yaml")
         for key in ("id", "title", "statement", "source", "family", "test"):
             if not entry.get(key):
                 raise BenchError(f"{name}: {key} is missing")
+        if entry["family"] not in FAMILIES:
+            known = did_you_mean(str(entry["family"]), FAMILIES)
+            raise BenchError(f"{name}: family {entry['family']!r} is unknown.{known}")
         test = entry["test"]
         _refuse(f"{name}: test", test, _TEST_KEYS)
         if test.get("kind") not in KINDS:
@@ -134,6 +146,9 @@ def load_claims(document: Mapping[str, Any], where: str = "reports/claims.yaml")
             if not isinstance(test.get(side), Mapping):
                 raise BenchError(f"{name}: test.{side} must say which rows (generator, role, variant, ...)")
             _refuse(f"{name}: test.{side}", test[side], _SELECTOR_KEYS)
+        for place in (test, *(test[side] for side in sides)):
+            if "metric" in place:
+                _check_metric(f"{name}: test", place["metric"])
         needs = {"ratio": ("at_least", "at_most"), "within": ("margin", "relative"), "monotone": ("along",)}.get(
             test["kind"]
         )

@@ -4,11 +4,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from bench.catalogue.metrics import CATALOGUE
+from bench.report.schema import MetricView, Schema
 
 __all__ = ["MetricStyle", "format_interval", "format_value", "metric_style", "short_variant"]
 
@@ -24,21 +23,22 @@ class MetricStyle:
         title: column heading.
         format: ``fixed:N``, ``percent``, ``sig:N``, ``seconds``, ``bytes`` or ``count``.
         about: one sentence for the glossary.
+        unit: False where the title says the unit.
     """
 
     name: str
     title: str
     format: str = "sig:3"
     about: str = ""
+    unit: bool = True
 
 
-def metric_style(schema: Mapping[str, Any], name: str) -> MetricStyle:
+def metric_style(schema: Schema, name: str) -> MetricStyle:
     """Title and format that ``reports/schema.yaml`` gives a metric, over what the catalogue of metrics knows of it."""
-    entry = (schema.get("metrics") or {}).get(name) or {}
-    info = CATALOGUE.get(name)
-    title = entry.get("title") or (info.title if info else name.replace("_", " "))
+    view, info = schema.metrics.get(name, MetricView()), CATALOGUE.get(name)
+    title = view.title or (info.title if info else name.replace("_", " "))
     plain = "percent" if info and info.share else "sig:3"
-    return MetricStyle(name, str(title), str(entry.get("format", plain)), info.meaning if info else "")
+    return MetricStyle(name, title, view.format or plain, info.meaning if info else "", view.unit)
 
 
 def _significant(value: float, digits: int) -> str:
@@ -78,6 +78,7 @@ def format_value(value: float | None, style: MetricStyle, unit: str = "") -> str
     if value is None:
         return "∞"
     kind, _, digits = style.format.partition(":")
+    unit = unit if style.unit else ""
     if kind == "percent":
         return f"{100 * value:.{int(digits or 1)}f} %"
     if kind == "fixed":

@@ -4,30 +4,34 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, TypeVar
 
-from bench.base.errors import BenchError
+from bench.catalogue.families import FAMILIES
 from bench.report.charts import Point, Series, line_chart, marker_svg, micro_interval, scatter
 from bench.report.display import format_value, metric_style, short_variant
 from bench.report.overview import Headline, best_lines
+from bench.report.schema import Schema
 from bench.report.tables import ROLE_TITLES, Table
+from bench.results.extras import Curve, Figure, Film, Gallery, Line, of_kind
 from bench.results.leaderboard import Row
-from bench.results.pictures import data_uri_size
+from bench.results.pictures import png_size
 from bench.results.sources import Entry
 
 __all__ = [
     "bucket_means",
     "dense_picture",
     "extra_curves",
-    "extras_of",
+    "film",
     "gallery",
     "learning_curves",
     "micro_pictures",
+    "of_entries",
     "picture",
     "position_chart",
-    "video",
 ]
 
+T = TypeVar("T")
 _BESIDE = {
     "neighbours": "Nearest training item of each sample",
     "real": "Real pictures for the same captions",
@@ -47,38 +51,27 @@ def bucket_means(x: Sequence[float], y: Sequence[float], buckets: int = 120) -> 
     return tuple((sum(a for a, _ in group) / len(group), sum(b for _, b in group) / len(group)) for group in groups)
 
 
-def picture(uri: str, alt: str, width: int = 620) -> dict[str, Any]:
+def picture(png: bytes, alt: str, width: int = 620) -> dict[str, Any]:
     """An image with its size on the page: a whole-number enlargement of small pictures."""
-    w, h = data_uri_size(uri)
+    w, h = png_size(png)
     factor = max(1, min(6, width // w))
-    return {"src": uri, "alt": alt, "width": w * factor, "height": h * factor}
+    return {"png": png, "alt": alt, "width": w * factor, "height": h * factor}
 
 
-def dense_picture(item: Mapping[str, Any]) -> dict[str, Any]:
-    """A figure for the page, drawn with ``density`` (two, if it does not say) pixels for each of the page: sharp on any
-    screen."""
-    w, h = data_uri_size(item["png"])
-    density = float(item.get("density", 2))
+def dense_picture(item: Figure) -> dict[str, Any]:
+    """A figure for the page, drawn with ``density`` pixels for each of the page: sharp on any screen."""
+    w, h = png_size(item.png)
     return {
-        "src": item["png"],
-        "alt": str(item.get("alt") or item["title"]),
-        "width": round(w / density),
-        "height": round(h / density),
+        "png": item.png,
+        "alt": item.alt or item.title,
+        "width": round(w / item.density),
+        "height": round(h / item.density),
     }
 
 
-def video(item: Mapping[str, Any], width: int = 620) -> dict[str, Any]:
-    """A video for the page: MP4 and poster as data URIs, with the poster's size (small ones enlarged by a whole
-    number).
-
-    Raises:
-        BenchError: the MP4 is no data URI of a video: the page would load it from elsewhere.
-    """
-    source = str(item.get("mp4", ""))
-    if not source.startswith("data:video/mp4;base64,"):
-        raise BenchError(f"video {item.get('title')!r} in extras: `mp4` must be a data URI (data:video/mp4;base64,...)")
-    poster = picture(item["poster"], str(item.get("alt") or item["title"]), width)
-    return {**poster, "src": source, "poster": item["poster"], "loop": bool(item.get("loop", True))}
+def film(item: Film, width: int = 620) -> dict[str, Any]:
+    """A film for the page, in the size of its poster (small ones enlarged by a whole number)."""
+    return {**picture(item.poster, item.alt or item.title, width), "mp4": item.mp4, "loop": item.loop}
 
 
 def gallery(entries: Sequence[Entry], best: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -88,76 +81,69 @@ def gallery(entries: Sequence[Entry], best: Mapping[str, str]) -> list[dict[str,
     source or a row of real pictures is shown once.
     """
     groups: list[dict[str, Any]] = []
-    shown: set[str] = set()
-    real_row = any(entry.role == "ceiling" and entry.extras.get("gallery") for entry in entries)
+    shown: set[bytes] = set()
+    real_row = any(entry.role == "ceiling" and of_kind(entry.extras, Gallery) for entry in entries)
     for entry in entries:
-        items = list(entry.extras.get("gallery") or ())
+        items = of_kind(entry.extras, Gallery)
         if not items:
             continue
-        items.sort(key=lambda item: item.get("variant") != best.get(entry.name))
+        items.sort(key=lambda item: item.variant != best.get(entry.name))
         figures = []
         for item in items:
-            alt = str(item.get("alt") or f"Samples of {entry.name}")
+            alt = item.alt or f"Samples of {entry.name}"
             figure: dict[str, Any] = {
-                "title": str(item.get("title") or short_variant(str(item.get("variant", "")))),
-                "captions": [str(caption) for caption in item.get("captions") or ()],
-                "columns": int(item.get("columns") or 0),
-                "main": picture(item["png"], alt),
+                "title": item.title or short_variant(item.variant),
+                "captions": item.captions,
+                "columns": item.columns,
+                "main": picture(item.png, alt),
             }
-            for key, what in _BESIDE.items():
-                uri = item.get(f"{key}_png")
-                hidden = not uri or (key != "neighbours" and uri in shown) or (key == "real" and real_row)
-                figure[key] = None if hidden else picture(uri, f"{what}, same order as: {alt}")
-                shown.add(str(uri))
+            beside = {"neighbours": item.neighbours_png, "real": item.real_png, "source": item.source_png}
+            for key, png in beside.items():
+                hidden = not png or (key != "neighbours" and png in shown) or (key == "real" and real_row)
+                figure[key] = None if hidden or not png else picture(png, f"{_BESIDE[key]}, same order as: {alt}")
+                shown.add(png or b"")
             figures.append(figure)
         head = {"generator": entry.name, "role": entry.role, "role_title": ROLE_TITLES[entry.role]}
         groups.append({**head, "first": figures[0], "more": figures[1:]})
     return groups
 
 
-def extras_of(entries: Sequence[Entry], key: str) -> list[dict[str, Any]]:
+def of_entries(entries: Sequence[Entry], kind: type[T]) -> list[tuple[dict[str, str], T]]:
+    """Extras of one kind with whose they are, for the template."""
     return [
-        {**item, "generator": entry.name, "role_title": ROLE_TITLES[entry.role]}
+        ({"generator": entry.name, "role_title": ROLE_TITLES[entry.role]}, item)
         for entry in entries
-        for item in entry.extras.get(key) or ()
+        for item in of_kind(entry.extras, kind)
     ]
 
 
 def extra_curves(entries: Sequence[Entry]) -> list[dict[str, Any]]:
     """Extra curves: one chart for each, but the single lines of several generators under one title share a chart."""
-    charts: dict[tuple[object, ...], list[tuple[str, Series]]] = {}
+    charts: dict[tuple[str, Curve], list[tuple[str, Line]]] = {}
     for entry in entries:
-        for item in entry.extras.get("curves") or ():
-            lines = []
-            for line in item["series"]:
-                points = tuple((float(a), float(b)) for a, b in line["points"] if a is not None and b is not None)
-                lines.append((entry.name, Series(str(line["name"]), points)))
-            shared = "" if len(lines) == 1 else entry.name
-            axes = str(item["title"]), str(item["x"]), str(item["y"]), bool(item.get("log_x")), bool(item.get("log_y"))
-            charts.setdefault((*axes, shared), []).extend(lines)
+        for curve in of_kind(entry.extras, Curve):
+            owner = "" if len(curve.series) == 1 else entry.name
+            lines = [(entry.name, line) for line in curve.series]
+            charts.setdefault((owner, replace(curve, series=())), []).extend(lines)
     figures = []
-    for (title, x, y, log_x, log_y, owner), lines in charts.items():
-        title = f"{title}: {owner}" if owner else str(title)
-        names = list(dict.fromkeys(name for name, _ in lines))
-        series = [Series(name, line.points) if len(names) > 1 else line for name, line in lines]
-        markers = all(len(line.points) <= 30 for line in series)
+    for (owner, curve), drawn in charts.items():
+        title = f"{curve.title}: {owner}" if owner else curve.title
+        names = list(dict.fromkeys(name for name, _ in drawn))
+        series = [Series(name if len(names) > 1 else line.name, line.points) for name, line in drawn]
         svg = line_chart(
             series,
-            str(x),
-            str(y),
+            curve.x,
+            curve.y,
             title=title,
-            log_x=bool(log_x),
-            log_y=bool(log_y),
+            log_x=curve.log_x,
+            log_y=curve.log_y,
             width=420,
             height=270,
-            markers=markers,
+            markers=all(len(line.points) <= 30 for line in series),
         )
         if svg:
-            legend = (
-                [(marker_svg(i), line.name) for i, line in enumerate(series)]
-                if len(series) > 1 or names[0] != series[0].name
-                else []
-            )
+            named = len(series) > 1 or names[0] != series[0].name
+            legend = [(marker_svg(i), line.name) for i, line in enumerate(series)] if named else []
             figures.append({"title": title, "svg": svg, "legend": legend})
     return figures
 
@@ -215,7 +201,7 @@ def micro_pictures(table: Table) -> list[str]:
 def position_chart(
     found: Sequence[Headline],
     rows: Sequence[Row],
-    schema: Mapping[str, Any],
+    schema: Schema,
     metric: str,
     x_title: str,
     width: int = 560,
@@ -227,7 +213,7 @@ def position_chart(
     }
     points: list[Point] = []
     legend: dict[int, str] = {}
-    for group, family in enumerate(schema["families"]):
+    for group, family in enumerate(schema.families):
         for headline in found:
             if headline.family != family or headline.scale is None:
                 continue
@@ -248,7 +234,7 @@ def position_chart(
                         record.generator, float(cost), y, min(ends), max(ends), group, text, minor=id(row) not in best
                     )
                 )
-                legend[group] = str(schema["families"][family]["title"])
+                legend[group] = FAMILIES[family].title
     if not points:
         return None
     lowest, highest = min(0.0, *(point.y for point in points)), max(1.0, *(point.y for point in points))

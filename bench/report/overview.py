@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any
 
+from bench.catalogue.families import FAMILIES
 from bench.report.display import MetricStyle, format_interval, format_value, metric_style, short_variant
+from bench.report.schema import HeadlineView, Schema
 from bench.results.leaderboard import ColumnKey, Row, column_key
 from bench.results.records import Record
 
@@ -71,7 +72,7 @@ class Headline:
         return next((row for row in self.rows if row.record.role == role and row.record.value is not None), None)
 
 
-def _scale(rows: Sequence[Row], spec: Mapping[str, Any]) -> Scale | None:
+def _scale(rows: Sequence[Row], view: HeadlineView) -> Scale | None:
     def value(role: str) -> float | None:
         return next(
             (row.record.value for row in rows if row.record.role == role and row.record.value is not None), None
@@ -79,31 +80,29 @@ def _scale(rows: Sequence[Row], spec: Mapping[str, Any]) -> Scale | None:
 
     floor, ceiling = value("floor"), value("ceiling")
     title = "real data"
-    if ceiling is None and "ideal" in spec:
-        ceiling, title = float(spec["ideal"]), str(spec.get("ideal_title", "the ideal value"))
+    if ceiling is None and view.ideal is not None:
+        ceiling, title = float(view.ideal), view.ideal_title
     if floor is None or ceiling is None or floor == ceiling:
         return None
     if (ceiling > floor) is not (rows[0].record.higher_is_better is True):
         return None  # real data scores worse than noise (a metric that rewards copying): there is no scale between them
-    return Scale(floor, ceiling, spec.get("scale") == "log", title)
+    return Scale(floor, ceiling, view.scale == "log", title)
 
 
-def headlines(rows: Sequence[Row], schema: Mapping[str, Any]) -> list[Headline]:
+def headlines(rows: Sequence[Row], schema: Schema) -> list[Headline]:
     """One for each headline metric of a family and each data set that has it.
 
     The column is the one that most rows share among those that hold a generator's row of the described slice and
     variant.
     """
     found = []
-    for family, description in schema["families"].items():
-        for spec in description["headline"]:
-            mine = [row for row in rows if row.record.family == family and row.record.metric == spec["metric"]]
+    for family, section in schema.families.items():
+        for view in section.headline:
+            mine = [row for row in rows if row.record.family == family and row.record.metric == view.metric]
             columns: dict[str, dict[ColumnKey, int]] = {}
             for row in mine:
                 record = row.record
-                fits = record.slice == spec.get("slice", "") and fnmatchcase(
-                    record.variant, str(spec.get("variant", "*"))
-                )
+                fits = record.slice == view.slice and fnmatchcase(record.variant, view.variant)
                 if fits and record.role == "generator":
                     key = column_key(record)
                     columns.setdefault(record.dataset, {})[key] = sum(column_key(other.record) == key for other in mine)
@@ -112,16 +111,8 @@ def headlines(rows: Sequence[Row], schema: Mapping[str, Any]) -> list[Headline]:
                 members = [row for row in mine if column_key(row.record) == key]
                 sign = -1.0 if members[0].record.higher_is_better else 1.0
                 members.sort(key=lambda row: sign * row.record.value if row.record.value is not None else math.inf)
-                found.append(
-                    Headline(
-                        family,
-                        dataset,
-                        key,
-                        metric_style(schema, spec["metric"]),
-                        tuple(members),
-                        _scale(members, spec),
-                    )
-                )
+                style = metric_style(schema, view.metric)
+                found.append(Headline(family, dataset, key, style, tuple(members), _scale(members, view)))
     return found
 
 
@@ -134,7 +125,7 @@ def best_lines(headline: Headline) -> list[Row]:
     return list(seen.values())
 
 
-def _cost(rows: Sequence[Row], record: Record, metric: str, schema: Mapping[str, Any]) -> str:
+def _cost(rows: Sequence[Row], record: Record, metric: str, schema: Schema) -> str:
     """Of the row's own variant; where that draws nothing (a language model is scored without a temperature) of the
     first that does."""
     costs = [row.record for row in rows if (row.record.metric, row.record.generator) == (metric, record.generator)]
@@ -142,7 +133,7 @@ def _cost(rows: Sequence[Row], record: Record, metric: str, schema: Mapping[str,
     return format_value(costs[0].value, metric_style(schema, metric), costs[0].unit) if costs else ""
 
 
-def readme_block(rows: Sequence[Row], schema: Mapping[str, Any]) -> str:
+def readme_block(rows: Sequence[Row], schema: Schema) -> str:
     """The README's table: the best variant of every generator on its family's headline metric, between floor and
     ceiling."""
     lines = [
@@ -160,7 +151,7 @@ def readme_block(rows: Sequence[Row], schema: Mapping[str, Any]) -> str:
             costs = [_cost(rows, record, metric, schema) for metric in ("train_seconds", "sample_seconds_per_item")]
             arrow = {True: "↑", False: "↓", None: ""}[record.higher_is_better]
             name = f"**{record.generator}** {short_variant(record.variant)}".strip()
-            family = schema["families"][headline.family]["title"]
+            family = FAMILIES[headline.family].title
             lines.append("| " + " | ".join([family, name, f"{style.title} {arrow}", value, *bounds, *costs]) + " |")
     return "\n".join([BEGIN, "", *lines, "", END])
 

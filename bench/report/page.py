@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,22 +14,23 @@ from bench.report.display import format_interval, format_value, metric_style, sh
 from bench.report.figures import (
     dense_picture,
     extra_curves,
-    extras_of,
+    film,
     gallery,
     learning_curves,
     micro_pictures,
+    of_entries,
     picture,
     position_chart,
-    video,
 )
 from bench.report.overview import Headline, best_lines, headlines
+from bench.report.schema import Schema
 from bench.report.tables import ROLE_ORDER, ROLE_TITLES, Table, build_tables, leftover
+from bench.results import extras
 from bench.results.leaderboard import Row
 from bench.results.sources import Entry, Sources
 
-__all__ = ["build_context", "render"]
+__all__ = ["build_context", "data_uri", "render"]
 
-"""Families without a sample stage."""
 _BADGES = {HOLDS: ("holds", "✓"), FAILS: ("fails", "✗"), UNCLEAR: ("unclear", "?")}
 
 
@@ -68,11 +70,11 @@ def _provenance(entry: Entry, sources: Sources) -> dict[str, Any]:
         "parameters": yaml.safe_dump(
             {entry.family: {entry.name: block}}, sort_keys=False, allow_unicode=True, width=100
         ).rstrip(),
-        "notes": [str(note) for note in entry.extras.get("notes") or ()],
+        "notes": [note.text for note in extras.of_kind(entry.extras, extras.Note)],
     }
 
 
-def _tile(headline: Headline, schema: Mapping[str, Any]) -> dict[str, Any] | None:
+def _tile(headline: Headline) -> dict[str, Any] | None:
     """The overview's card of one family."""
     best = headline.best
     if best is None or best.record.value is None:
@@ -87,7 +89,7 @@ def _tile(headline: Headline, schema: Mapping[str, Any]) -> dict[str, Any] | Non
     position = headline.scale(record.value) if headline.scale else None
     return {
         "family": headline.family,
-        "title": schema["families"][headline.family]["title"],
+        "title": FAMILIES[headline.family].title,
         "dataset": headline.dataset,
         "generator": record.generator,
         "variant": short_variant(record.variant),
@@ -105,7 +107,7 @@ def _tile(headline: Headline, schema: Mapping[str, Any]) -> dict[str, Any] | Non
     }
 
 
-def _side(side: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
+def _side(side: Mapping[str, Any], schema: Schema) -> str:
     """One side of a comparison as text."""
     if "generator" not in side:
         return f"{side['value']:g}"
@@ -130,7 +132,7 @@ def _weakness(item: Comparison) -> tuple[int, float]:
     return order, abs(item.estimate) if item.estimate is not None and math.isfinite(item.estimate) else math.inf
 
 
-def _claim(verdict: Verdict, schema: Mapping[str, Any], limit: int = 12) -> dict[str, Any]:
+def _claim(verdict: Verdict, schema: Schema, limit: int = 12) -> dict[str, Any]:
     badge, sign = _BADGES[verdict.verdict]
     numbers = []
     for item in sorted(verdict.comparisons, key=_weakness):
@@ -170,9 +172,8 @@ def _family(
     tables: Sequence[Table],
     rest: Sequence[Row],
     found: Sequence[Headline],
-    schema: Mapping[str, Any],
+    schema: Schema,
 ) -> dict[str, Any]:
-    description = schema["families"][family]
     best = {
         row.record.generator: row.record.variant
         for headline in found
@@ -182,24 +183,19 @@ def _family(
     entries = sorted((e for e in sources.entries.values() if e.family == family), key=lambda e: ROLE_ORDER[e.role])
     return {
         "id": family,
-        "title": description["title"],
-        "about": description["about"],
+        "title": FAMILIES[family].title,
+        "about": schema.families[family].about,
         "tables": [_board(table) for table in tables if table.family == family],
         "leftover": [_plain(row, schema) for row in rest if row.record.family == family],
         "gallery": gallery(entries, best),
         "texts": _texts(entries, best),
         "strips": [
-            {
-                "note": "",
-                "captions": (),
-                **item,
-                "picture": picture(item["png"], str(item.get("alt") or item["title"]), 900),
-            }
-            for item in extras_of(entries, "strips")
+            (whose, item, picture(item.png, item.alt or item.title, 900))
+            for whose, item in of_entries(entries, extras.Strip)
         ],
-        "videos": [{"note": "", **item, "video": video(item)} for item in extras_of(entries, "videos")],
-        "figures": [{"note": "", **item, "picture": dense_picture(item)} for item in extras_of(entries, "figures")],
-        "extra_tables": [{"note": "", **item} for item in extras_of(entries, "tables")],
+        "films": [(whose, item, film(item)) for whose, item in of_entries(entries, extras.Film)],
+        "figures": [(whose, item, dense_picture(item)) for whose, item in of_entries(entries, extras.Figure)],
+        "extra_tables": of_entries(entries, extras.Table),
         "curves": extra_curves(entries),
         "learning": learning_curves(entries),
         "provenance": [_provenance(entry, sources) for entry in entries],
@@ -218,7 +214,7 @@ def _board(table: Table) -> dict[str, Any]:
     return {"table": table, "lines": lines, "rank_index": rank_index}
 
 
-def _plain(row: Row, schema: Mapping[str, Any]) -> dict[str, Any]:
+def _plain(row: Row, schema: Schema) -> dict[str, Any]:
     """A row in long form."""
     record, style = row.record, metric_style(schema, row.record.metric)
     value, interval = format_value(record.value, style, record.unit), format_interval(record.ci95, style)
@@ -229,8 +225,8 @@ def _texts(entries: Sequence[Entry], best: Mapping[str, str]) -> list[dict[str, 
     """Text samples by generator, those of its best setting first."""
     found = []
     for entry in entries:
-        items = [{"title": "", "variant": "", "prompt": "", **item} for item in entry.extras.get("texts") or ()]
-        items.sort(key=lambda item: item["variant"] != best.get(entry.name))
+        items = extras.of_kind(entry.extras, extras.Text)
+        items.sort(key=lambda item: item.variant != best.get(entry.name))
         if items:
             found.append({"generator": entry.name, "role_title": ROLE_TITLES[entry.role], "items": items})
     return found
@@ -240,10 +236,10 @@ def build_context(
     sources: Sources,
     rows: Sequence[Row],
     verdicts: Sequence[Verdict],
-    schema: Mapping[str, Any],
+    schema: Schema,
     literature: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Everything that the template shows, as plain data and ready SVG."""
+    """Everything that the template shows: plain data, ready SVG, pictures and films as bytes."""
     tables = build_tables(rows, schema)
     rest = leftover(rows, tables)
     found = headlines(rows, schema)
@@ -252,7 +248,7 @@ def build_context(
         str((entry.train.get("machine") or {}).get("name", "")) for entry in sources.entries.values()
     )
     present = [
-        family for family in schema["families"] if any(entry.family == family for entry in sources.entries.values())
+        family for family in schema.families if any(entry.family == family for entry in sources.entries.values())
     ]
     return {
         "schema": schema,
@@ -261,7 +257,7 @@ def build_context(
         "generators": sum(entry.role == "generator" for entry in sources.entries.values()),
         "references": sum(entry.role != "generator" for entry in sources.entries.values()),
         "machines": [name for name in machines if name],
-        "tiles": [tile for tile in (_tile(headline, schema) for headline in found) if tile],
+        "tiles": [tile for tile in (_tile(headline) for headline in found) if tile],
         "claims": [_claim(verdict, schema) for verdict in verdicts],
         "verdicts": [
             (name, _BADGES[name], sum(v.verdict == name for v in verdicts)) for name in (HOLDS, FAILS, UNCLEAR)
@@ -271,7 +267,7 @@ def build_context(
             position_chart(found, rows, schema, "train_flops", "training FLOP"),
             position_chart(found, rows, schema, "sample_seconds_per_item", "seconds for one sample"),
         ],
-        "scales": [(schema["families"][h.family]["title"], h) for h in found if h.scale is not None],
+        "scales": [(FAMILIES[h.family].title, h) for h in found if h.scale is not None],
         "families": [_family(family, sources, tables, rest, found, schema) for family in present],
         "literature": literature.get("rows") or [],
         "glossary": [
@@ -280,6 +276,11 @@ def build_context(
             if metric in shown
         ],
     }
+
+
+def data_uri(content: bytes, kind: str = "image/png") -> str:
+    """A picture or film inside the page; ``kind`` is its MIME type."""
+    return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
 def render(context: Mapping[str, Any], templates: Path) -> str:
@@ -293,4 +294,5 @@ def render(context: Mapping[str, Any], templates: Path) -> str:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
+    environment.filters["data_uri"] = data_uri
     return environment.get_template("report.html.j2").render(context)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -47,8 +46,7 @@ def _sample_row(context: Mapping[str, Any], tile: Mapping[str, Any]) -> Image.Im
     for family in context["families"]:
         for group in family["gallery"] if family["id"] == tile["family"] else ():
             if group["generator"] == tile["generator"]:
-                uri = group["first"]["main"]["src"]
-                picture = Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))).convert("RGB")
+                picture = Image.open(io.BytesIO(group["first"]["main"]["png"])).convert("RGB")
                 columns = group["first"]["columns"] or 10
                 cell = (picture.width + 2) / columns
                 return picture.crop((0, 0, picture.width, min(picture.height, 2 * round(cell) - 2)))
@@ -61,8 +59,8 @@ def _sample_text(context: Mapping[str, Any], tile: Mapping[str, Any]) -> str:
         for group in family["texts"] if family["id"] == tile["family"] else ():
             if group["generator"] == tile["generator"]:
                 items = group["items"]
-                item = next((item for item in items if item["variant"] == tile["variant_id"]), items[0])
-                return " ".join((item["prompt"] + item["text"]).split())
+                item = next((item for item in items if item.variant == tile["variant_id"]), items[0])
+                return " ".join((item.prompt + item.text).split())
     return ""
 
 
@@ -136,9 +134,9 @@ def preview_png(context: Mapping[str, Any]) -> bytes:
     rows = -(-len(tiles) // COLUMNS)
     image = Image.new("RGB", (WIDTH, 176 + rows * (CARD_HEIGHT + GAP) + MARGIN - GAP), _PAPER)
     draw = ImageDraw.Draw(image)
-    draw.text((MARGIN, 36), context["schema"]["title"], font=_font(54), fill=_INK)
+    draw.text((MARGIN, 36), context["schema"].title, font=_font(54), fill=_INK)
     draw.text(
-        (MARGIN, 106), _fitted(draw, context["schema"]["subtitle"], 19, WIDTH - 2 * MARGIN), font=_font(19), fill=_SOFT
+        (MARGIN, 106), _fitted(draw, context["schema"].subtitle, 19, WIDTH - 2 * MARGIN), font=_font(19), fill=_SOFT
     )
     holding, failing, unclear = (count for _, _, count in context["verdicts"])
     claims = (

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from typing import Any
 
+from bench.catalogue.families import FAMILIES
 from bench.report.display import MetricStyle, format_interval, format_value, metric_style, short_variant
+from bench.report.schema import Schema, Selector, TableView
 from bench.results.leaderboard import COST_METRICS, ColumnKey, Row, column_key
 from bench.results.records import Record
 
@@ -130,27 +131,15 @@ def _letter(i: int) -> str:
     return chr(ord("a") + i) if i < 26 else _letter(i // 26 - 1) + _letter(i % 26)
 
 
-def _selector(spec: object) -> dict[str, str]:
-    return {"metric": spec} if isinstance(spec, str) else {str(k): str(v) for k, v in dict(spec).items()}  # type: ignore[call-overload]
-
-
-def _matches(record: Record, selector: Mapping[str, str]) -> bool:
-    return all(fnmatchcase(str(getattr(record, key)), pattern) for key, pattern in selector.items())
-
-
-def _columns(rows: Sequence[Row], spec: Mapping[str, Any], schema: Mapping[str, Any]) -> list[Column]:
+def _columns(rows: Sequence[Row], view: TableView, schema: Schema) -> list[Column]:
     """The columns of one table on one data set; of those that fit ``rank_by`` first, the one with most models ranks."""
     picked: dict[ColumnKey, Row] = {}
     models = Counter(column_key(row.record) for row in rows)
-    for wanted in [*spec["columns"], *(schema.get("cost_columns") or COST_METRICS)]:
-        selector = _selector(wanted)
-        matching = {column_key(row.record): row for row in rows if _matches(row.record, selector)}
+    for selector in (*view.columns, *(Selector(metric) for metric in schema.cost_columns)):
+        matching = {column_key(row.record): row for row in rows if selector(row.record)}
         for key in sorted(matching, key=lambda key: (key[4] != "", _natural(key[4]), _natural(key[2]))):
             picked.setdefault(key, matching[key])
-    wanted_ranks = spec["rank_by"] if isinstance(spec["rank_by"], list) else [spec["rank_by"]]
-    fitting = (
-        [key for key, row in picked.items() if _matches(row.record, _selector(wanted))] for wanted in wanted_ranks
-    )
+    fitting = ([key for key, row in picked.items() if selector(row.record)] for selector in view.rank_by)
     chosen = next((max(keys, key=models.__getitem__) for keys in fitting if keys), None)
     notes: dict[str, str] = {}
     columns = []
@@ -230,32 +219,31 @@ def _lines(rows: Sequence[Row], columns: Sequence[Column], dataset: str) -> list
     return sorted(lines, key=order)
 
 
-def build_tables(rows: Sequence[Row], schema: Mapping[str, Any]) -> list[Table]:
+def build_tables(rows: Sequence[Row], schema: Schema) -> list[Table]:
     """Every table that ``reports/schema.yaml`` describes, split by data set; tables and columns without numbers are
     left out."""
     tables = []
-    for family, description in schema["families"].items():
+    for family, section in schema.families.items():
         mine = [row for row in rows if row.record.family == family]
-        for spec in description["tables"]:
+        for view in section.tables:
             for dataset in dict.fromkeys(row.record.dataset for row in mine):
-                without = [_selector(item) for item in spec.get("without") or ()]
                 here = [
                     row
                     for row in mine
-                    if row.record.dataset == dataset and not any(_matches(row.record, item) for item in without)
+                    if row.record.dataset == dataset and not any(hidden(row.record) for hidden in view.without)
                 ]
-                columns = _columns(here, spec, schema)
+                columns = _columns(here, view, schema)
                 if all(column.cost for column in columns):
                     continue
                 lines = _lines(here, columns, dataset)
                 used = [i for i in range(len(columns)) if any(line.cells[i].text for line in lines)]
                 tables.append(
                     Table(
-                        id=f"{spec['id']}-{dataset}",
+                        id=f"{view.id}-{dataset}",
                         family=family,
                         dataset=dataset,
-                        title=str(spec["title"]),
-                        about=str(spec.get("about", "")),
+                        title=view.title,
+                        about=view.about,
                         columns=tuple(columns[i] for i in used),
                         lines=tuple(replace(line, cells=tuple(line.cells[i] for i in used)) for line in lines),
                     )
@@ -299,13 +287,13 @@ def _markdown_table(table: Table) -> str:
     return f"### {table.title} · {table.dataset}\n\n{body}\n\n{notes}\n"
 
 
-def tables_markdown(tables: Sequence[Table], schema: Mapping[str, Any], intro: str = "") -> str:
+def tables_markdown(tables: Sequence[Table], schema: Schema, intro: str = "") -> str:
     """``leaderboard.md``: every table, by family."""
-    parts = [f"# {schema['title']}: leaderboard\n", intro] if intro else [f"# {schema['title']}: leaderboard\n"]
+    parts = [f"# {schema.title}: leaderboard\n", *([intro] if intro else [])]
     family = ""
     for table in tables:
         if table.family != family:
             family = table.family
-            parts.append(f"## {schema['families'][family]['title']}\n")
+            parts.append(f"## {FAMILIES[family].title}\n")
         parts.append(_markdown_table(table))
     return "\n".join(parts)

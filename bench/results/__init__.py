@@ -1,1 +1,5 @@
-"""Records, statistics, claims, leaderboard, tracking."""
+"""Records, extras, the leaderboard; :func:`frame` gives every row as a pandas DataFrame."""
+
+from bench.results.frames import frame
+
+__all__ = ["frame"]

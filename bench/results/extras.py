@@ -79,6 +79,7 @@ class Strip:
     alt: str
     variant: str = ""
     captions: tuple[str, ...] = ()
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -213,12 +214,12 @@ def extra_from_json(kind: str, row: Mapping[str, Any], folder: Path) -> Extra:
         BenchError: an unknown kind or key, or a file that is not there.
     """
     if kind not in KINDS:
-        raise BenchError(f"extras: unknown kind {kind!r}.{did_you_mean(kind, KINDS)}")
+        raise BenchError(f"{folder}.json: extras: unknown kind {kind!r}.{did_you_mean(kind, KINDS)}")
     known = {key.name: str(key.type) for key in dataclasses.fields(KINDS[kind])}
     values: dict[str, Any] = {}
     for key, value in row.items():
         if key not in known:
-            raise BenchError(f"extras: {kind}: unknown key {key!r}.{did_you_mean(key, known)}")
+            raise BenchError(f"{folder}.json: extras.{kind}: unknown key {key!r}.{did_you_mean(key, known)}")
         if "bytes" in known[key]:
             value = _content(folder / value) if value is not None else None
         values[key] = _frozen(value)

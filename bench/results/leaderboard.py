@@ -1,19 +1,20 @@
-"""The one table behind every form of the leaderboard: rows with ranks -> JSON, CSV, and the wide tables of
-``tables.py``."""
+"""The one table behind every form of the leaderboard: rows with ranks -> JSON, CSV, a data frame, and the wide tables
+of ``bench/report/tables.py``."""
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.base.errors import BenchError
 from bench.catalogue.families import FAMILIES
 from bench.results.records import SCHEMA_VERSION, Record
 from bench.stats.intervals import rank_with_ties
+
+if TYPE_CHECKING:
+    import pandas
 
 __all__ = [
     "COST_METRICS",
@@ -21,9 +22,9 @@ __all__ = [
     "Row",
     "build_rows",
     "column_key",
-    "from_csv",
     "rows_from_json",
     "to_csv",
+    "to_frame",
     "to_json",
 ]
 
@@ -123,40 +124,28 @@ def rows_from_json(document: Mapping[str, Any]) -> list[Row]:
     return rows
 
 
-_FIELDS = [f.name for f in fields(Record) if f.name != "ci95"]
-_HEADER = [*_FIELDS, "ci95_low", "ci95_high", "rank", "tied"]
+_FIELDS = [key.name for key in fields(Record) if key.name not in ("ci95", "settings")]
 
 
-def _text(value: object) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return repr(value) if isinstance(value, float) else str(value)
+def to_frame(rows: Iterable[Row]) -> pandas.DataFrame:
+    """A data frame with a line for each row: see :func:`bench.results.frame`."""
+    import pandas
+
+    listed = list(rows)
+    columns: dict[str, list[Any]] = {name: [getattr(row.record, name) for row in listed] for name in _FIELDS}
+    bounds = [row.record.ci95 or (None, None) for row in listed]
+    columns |= {"ci95_low": [low for low, _ in bounds], "ci95_high": [high for _, high in bounds]}
+    columns |= {"rank": [row.rank for row in listed], "tied": [row.tied for row in listed]}
+    columns["settings"] = [dict(row.record.settings) for row in listed]
+    kinds = dict.fromkeys(("value", "ci95_low", "ci95_high"), "float64") | dict.fromkeys(("n", "seed"), "int64")
+    kinds |= {"rank": "Int64", "tied": "bool", "higher_is_better": "boolean"}
+    return pandas.DataFrame(columns).astype(kinds)
 
 
 def to_csv(rows: Iterable[Row]) -> str:
     """One line for each row; empty means none (an infinite value, no interval, no rank)."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(_HEADER)
-    for row in rows:
-        low, high = row.record.ci95 or (None, None)
-        values = [getattr(row.record, name) for name in _FIELDS]
-        writer.writerow([_text(value) for value in (*values, low, high, row.rank, row.tied)])
-    return buffer.getvalue()
-
-
-def from_csv(text: str) -> list[Row]:
-    """The inverse of :func:`to_csv`."""
-    rows = []
-    for line in csv.DictReader(io.StringIO(text)):
-        low, high = line.pop("ci95_low"), line.pop("ci95_high")
-        rank, tied = line.pop("rank"), line.pop("tied")
-        values: dict[str, Any] = dict(line)
-        values["value"] = float(line["value"]) if line["value"] else None
-        values["seed"], values["n"] = int(line["seed"]), int(line["n"])
-        values["higher_is_better"] = {"true": True, "false": False, "": None}[line["higher_is_better"]]
-        values["ci95"] = (float(low), float(high)) if low else None
-        rows.append(Row(Record(**values), int(rank) if rank else None, tied == "true"))
-    return rows
+    table = to_frame(rows).drop(columns="settings")
+    words = {True: "true", False: "false"}
+    for name in ("higher_is_better", "tied"):
+        table[name] = table[name].astype("object").map(words)
+    return str(table.to_csv(index=False, lineterminator="\n"))

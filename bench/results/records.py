@@ -1,17 +1,19 @@
-"""One measured number and everything needed to trust it (DESIGN: a number without a protocol id is not a number)."""
+"""One measured number and everything needed to trust it: a number without a protocol id is not a number."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from bench.catalogue.metrics import CATALOGUE
 
-__all__ = ["SCHEMA_VERSION", "Record", "parse_variant", "variant_id"]
+__all__ = ["SCHEMA_VERSION", "Record", "Setting", "parse_settings", "parse_variant", "variant_id"]
 
 SCHEMA_VERSION = 1
+Setting = bool | int | float | str | None
+"""A value of a swept setting."""
 
 
 @dataclass(frozen=True)
@@ -21,12 +23,12 @@ class Record:
     Attributes:
         generator: name of the block in params.yaml.
         system: name of the file that implements it.
-        family: words, by_example, encoders, codecs, images or text_to_image.
+        family: section of params.yaml, a key of :data:`bench.catalogue.families.FAMILIES`.
         dataset: name of the dataset card.
         metric: canonical snake-case name, without split, slice or setting.
         protocol: id of how it was measured; two protocols never share a column or a rank.
-        value: the number, finite or ``inf`` is refused: an infinite perplexity is written as None.
-        variant: the swept setting, ``key=value`` joined by commas.
+        value: the number; one that is not finite (an infinite perplexity) becomes None.
+        variant: the swept settings as text, ``key=value`` joined by commas.
         split: train, validation or test.
         slice: part of the split, ``""`` for all of it.
         seed: global seed of the run.
@@ -34,8 +36,10 @@ class Record:
         n: number of items behind the value.
         higher_is_better: direction, None for neutral numbers.
         unit: ``"s"``, ``"bytes"``, ``"FLOP"``, ``"dB"``, ``""``.
-        role: ``"generator"``, ``"floor"`` (dummy, chance), ``"ceiling"`` (real data), ``"memoriser"`` (planted).
+        role: ``"generator"``, ``"floor"`` (dummy, chance), ``"ceiling"`` (real data), ``"memoriser"`` (copies
+            its training data).
         run_key: hash of the inputs of the run; filled in by ``report``.
+        settings: the swept settings as values: those of ``variant`` and, for an arm of a series, what the arm changes.
     """
 
     generator: str
@@ -55,6 +59,7 @@ class Record:
     unit: str = ""
     role: str = "generator"
     run_key: str = ""
+    settings: Mapping[str, Setting] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         if not self.protocol:
@@ -65,11 +70,14 @@ class Record:
             low, high = (float(bound) for bound in self.ci95)
             bounds = (low, high) if math.isfinite(low) and math.isfinite(high) else None
             object.__setattr__(self, "ci95", bounds)
+        object.__setattr__(self, "settings", {**self.settings, **parse_settings(self.variant)})
 
     def to_json(self) -> dict[str, Any]:
-        """A JSON-able mapping."""
-        row = asdict(self)
+        """A JSON-able mapping; ``settings`` only where they say more than ``variant``."""
+        row = {key.name: getattr(self, key.name) for key in fields(self) if key.name != "settings"}
         row["ci95"] = list(self.ci95) if self.ci95 is not None else None
+        if self.settings != parse_settings(self.variant):
+            row["settings"] = dict(self.settings)
         return row
 
     @classmethod
@@ -96,9 +104,34 @@ def variant_id(options: Mapping[str, Any]) -> str:
 
 
 def parse_variant(text: str) -> dict[str, str]:
-    """The swept settings of a variant.
+    """The swept settings of a variant, as texts.
 
     >>> parse_variant("n=5,smoothing=kneser_ney")
     {'n': '5', 'smoothing': 'kneser_ney'}
     """
     return dict(part.split("=", 1) for part in text.split(",") if "=" in part)
+
+
+def parse_settings(text: str) -> dict[str, Setting]:
+    """The swept settings of a variant, as values: the inverse of :func:`variant_id`.
+
+    A text becomes a value only if it is how Python writes that value, so that ``str`` gives the text again.
+
+    >>> parse_settings("n=5,guidance=3.0,smoothing=kneser_ney,labels=007")
+    {'n': 5, 'guidance': 3.0, 'smoothing': 'kneser_ney', 'labels': '007'}
+    """
+    return {key: _value(value) for key, value in parse_variant(text).items()}
+
+
+def _value(text: str) -> Setting:
+    named: dict[str, Setting] = {"True": True, "False": False, "None": None}
+    if text in named:
+        return named[text]
+    for kind in (int, float):
+        try:
+            value = kind(text)
+        except ValueError:
+            continue
+        if str(value) == text and math.isfinite(value):
+            return value
+    return text

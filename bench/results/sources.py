@@ -16,9 +16,11 @@ from typing import Any
 
 from bench.base.errors import BenchError
 from bench.base.files import hash_json, parse_yaml, read_json
-from bench.results.records import Record
+from bench.results.costs import cost_rows
+from bench.results.extras import Extra, read_extras
+from bench.results.records import Record, Setting, parse_variant
 
-__all__ = ["Entry", "Sources", "cost_records", "gather", "git_commit", "read_history", "read_yaml"]
+__all__ = ["Entry", "Sources", "gather", "git_commit", "read_history", "read_yaml"]
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Entry:
         name: its block in params.yaml.
         block: the block itself, with the profile merged in (``family`` included).
         records: quality and cost records.
-        extras: the evaluation's extras (see :mod:`bench.results.pictures`).
+        extras: what else the evaluation hands to the report (:mod:`bench.results.extras`).
         train: facts of the training run (``runs/<name>/train.json``).
         sample: facts of sampling by variant (``runs/<name>/sample.json``).
         history: learning curve, column name -> values.
@@ -41,7 +43,7 @@ class Entry:
     name: str
     block: Mapping[str, Any]
     records: tuple[Record, ...] = ()
-    extras: Mapping[str, Any] = field(default_factory=dict)
+    extras: tuple[Extra, ...] = ()
     train: Mapping[str, Any] = field(default_factory=dict)
     sample: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     history: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
@@ -130,72 +132,6 @@ def git_commit(root: Path) -> str:
     return commit + ("+" if changed else "")
 
 
-def cost_records(
-    name: str,
-    block: Mapping[str, Any],
-    train: Mapping[str, Any],
-    sample: Mapping[str, Any],
-    variants: list[str],
-    seed: int,
-) -> list[Record]:
-    """Cost rows in the form of every other row: what training took (once for all variants) and what one sample takes.
-
-    Seconds and bytes belong to a machine, so their protocol names device and threads; FLOPs and parameters do not.
-    Training costs are repeated for each variant, so that quality never stands without its cost. ``sample`` is by
-    variant.
-    """
-    facts = train.get("machine") or {}
-    device = str(facts.get("device", "cpu")).partition(":")[0]
-    machine = f"device={device}/threads={facts.get('threads', 1)}/v1"
-    kinds = (
-        ("train_seconds", "seconds", "s", f"cost/wall-time/{machine}"),
-        ("train_flops", "train_flops", "FLOP", "cost/counted-flops/v1"),
-        ("parameters", "parameters", "", "cost/parameters/v1"),
-        ("peak_memory_bytes", "peak_memory_bytes", "bytes", f"cost/peak-memory/{machine}"),
-    )
-    common: dict[str, Any] = {
-        "generator": name,
-        "system": str(block["system"]),
-        "family": str(block["family"]),
-        "dataset": str(block["dataset"]),
-        "role": str(block.get("role", "generator")),
-        "seed": seed,
-        "split": "",
-        "n": 1,
-        "higher_is_better": False,
-    }
-    rows = []
-    for variant in variants or [""]:
-        for metric, key, unit, protocol in kinds:
-            if isinstance(train.get(key), int | float):
-                rows.append(
-                    Record(
-                        metric=metric, protocol=protocol, value=float(train[key]), unit=unit, variant=variant, **common
-                    )
-                )
-        seconds = (sample.get(variant) or {}).get("seconds_per_item")
-        if isinstance(seconds, int | float):
-            protocol = f"cost/sampling-time/{machine}"
-            rows.append(
-                Record(
-                    metric="sample_seconds_per_item",
-                    protocol=protocol,
-                    value=float(seconds),
-                    unit="s",
-                    variant=variant,
-                    **common,
-                )
-            )
-    return rows
-
-
-def _cost_row(name: str, block: Mapping[str, Any], seed: int, row: Mapping[str, Any]) -> Record:
-    """A cost that the sample stage measured itself (the time of one denoising step), with the generator's identity
-    filled in."""
-    identity = {"generator": name, "seed": seed, "split": "", "role": str(block.get("role", "generator"))}
-    return Record.from_json({**{key: str(block[key]) for key in ("system", "family", "dataset")}, **identity, **row})
-
-
 def _stage_of(lock: Mapping[str, Any], path: str) -> tuple[str, Mapping[str, Any]]:
     """Name and entry of the stage that writes ``path``."""
     for name, stage in (lock.get("stages") or {}).items():
@@ -213,6 +149,23 @@ def _dependency_hash(stage: Mapping[str, Any], path: str) -> str:
 
 def _optional_json(path: Path) -> dict[str, Any]:
     return dict(read_json(path)) if path.is_file() else {}
+
+
+def _own_variants(block: Mapping[str, Any], rows: list[dict[str, Any]]) -> list[str]:
+    """Variants that were measured on the generator itself: a row of chance has another role."""
+    role = str(block.get("role", "generator"))
+    return list(dict.fromkeys(str(row.get("variant", "")) for row in rows if row.get("role", role) == role))
+
+
+def _arm_settings(block: Mapping[str, Any], variant: str) -> dict[str, Setting]:
+    """What the arm that a variant names changes in its series; an arm that names no share sees all of the text."""
+    changes = ((block.get("model") or {}).get("arms") or {}).get(parse_variant(variant).get("arm"))
+    return {} if changes is None else {"share": 1.0, **changes}
+
+
+def _record(row: Mapping[str, Any], block: Mapping[str, Any], run_key: str) -> Record:
+    settings = _arm_settings(block, str(row.get("variant", "")))
+    return Record.from_json({**row, "run_key": run_key, "settings": settings})
 
 
 def _entry(
@@ -235,18 +188,13 @@ def _entry(
     key = hash_json(
         {"block": {k: v for k, v in block.items() if k != "name"}, "seed": seed, "data": data_hash, "inputs": inputs}
     )[:16]
-    quality = [Record.from_json(row) for row in evaluation.get("records", ())]
-    role = str(block.get("role", "generator"))
-    variants = list(
-        dict.fromkeys(record.variant for record in quality if record.role == role)
-    )  # not those of a chance row
-    measured = [_cost_row(name, block, seed, row) for facts in sample.values() for row in facts.get("cost") or ()]
-    records = [*quality, *measured, *(cost_records(name, block, train, sample, variants, seed) if quality else ())]
+    quality = [dict(row) for row in evaluation.get("records", ())]
+    costs = cost_rows(name, block, train, sample, _own_variants(block, quality), seed) if quality else []
     return Entry(
         name=name,
         block=block,
-        records=tuple(Record.from_json({**record.to_json(), "run_key": key}) for record in records),
-        extras=evaluation.get("extras") or {},
+        records=tuple(_record(row, block, key) for row in (*quality, *costs)),
+        extras=tuple(read_extras(root / "evaluations" / name, evaluation.get("extras") or {})),
         train=train,
         sample=sample,
         history=read_history(root / "runs" / name / "history.tsv"),

@@ -6,15 +6,16 @@ a name, so ``variant="sampler=ddim,steps=50"`` of metric ``fid`` becomes ``eval/
 
 from __future__ import annotations
 
-import base64
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from bench.base.files import SampleSet, hash_file, hash_json, read_image_samples, read_text_samples
+from bench.results.extras import Figure, Film, Gallery, Strip
 from bench.results.records import Record
 from bench.results.sources import Entry
 
@@ -24,12 +25,6 @@ MAX_PARAM = 6000
 MAX_GRIDS = 16
 TRAIN_COSTS = ("train_seconds", "train_flops", "parameters", "peak_memory_bytes")
 SAMPLE_COSTS = ("sample_seconds_per_item",)
-_DATA_URIS = (
-    ("png", "data:image/png;base64,", ".png"),
-    ("mp4", "data:video/mp4;base64,", ".mp4"),
-    ("poster", "data:image/png;base64,", ".png"),
-)
-"""Key of an extra, what its data URI begins with, suffix of the file."""
 
 
 def clean_name(text: str) -> str:
@@ -44,22 +39,18 @@ def clean_name(text: str) -> str:
 
 
 def content_key(root: Path, entry: Entry) -> str:
-    """Hash of what a run shows: the generator's inputs (block, seed, data, entries of ``dvc.lock``) and its evaluation.
+    """Hash of what a run shows: the generator's inputs (block, seed, data, entries of ``dvc.lock``) and its evaluation,
+    pictures included.
 
     Timings are left out: the same inputs give the same key on every run. Without a ``dvc.lock`` the files of the model
     and the samples stand in for the inputs.
     """
-    parts: dict[str, Any] = {
-        "run_key": entry.run_key,
-        "evaluation": hash_file(root / "evaluations" / f"{entry.name}.json"),
-    }
+    files = [root / "evaluations" / f"{entry.name}.json", *(root / "evaluations" / entry.name).glob("*")]
     if not entry.stages:
-        files = sorted(path for path in (root / "models" / entry.name).rglob("*") if path.is_file())
-        files += [
-            path for path in (root / "samples" / f"{entry.name}{end}" for end in (".npz", ".jsonl")) if path.is_file()
-        ]
-        parts["files"] = {path.relative_to(root).as_posix(): hash_file(path) for path in files}
-    return hash_json(parts)[:32]
+        files += (root / "models" / entry.name).rglob("*")
+        files += [root / "samples" / f"{entry.name}{end}" for end in (".npz", ".jsonl")]
+    hashes = {path.relative_to(root).as_posix(): hash_file(path) for path in files if path.is_file()}
+    return hash_json({"run_key": entry.run_key, "files": hashes})[:32]
 
 
 def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -186,6 +177,18 @@ def _picture(item: SampleSet) -> bytes | None:
     return png_bytes(grid(shown, columns=8 if side <= 64 else 2, scale=max(1, min(4, 96 // side))))
 
 
+def _shown(entry: Entry) -> Iterator[tuple[str, bytes]]:
+    """Pictures and films of the report as files, named by kind, place and title."""
+    places: Counter[str] = Counter()
+    for extra in entry.extras:
+        if isinstance(extra, Gallery | Strip | Figure | Film):
+            stem = f"{extra.KIND}/{places[extra.KIND]:02d}-{clean_name(extra.title)[:60]}"
+            places[extra.KIND] += 1
+            if isinstance(extra, Film):
+                yield f"{stem}.mp4", extra.mp4
+            yield f"{stem}.png", extra.poster if isinstance(extra, Film) else extra.png
+
+
 def artifacts_of(root: Path, entry: Entry) -> dict[str, bytes]:
     """Small files of a run: path inside the run -> content. Grids of samples and texts, pictures and videos of the
     report, the curve, the records."""
@@ -201,13 +204,7 @@ def artifacts_of(root: Path, entry: Entry) -> dict[str, bytes]:
             prompts = item.prompts or [""] * len(item.texts)
             shown = [f"[{prompt}]{text}" if prompt else text for prompt, text in zip(prompts, item.texts, strict=True)]
             files[f"{stem}.txt"] = "\n\n---\n\n".join(shown[:32]).encode()
-    for kind in ("gallery", "strips", "figures", "videos"):
-        for i, shown_entry in enumerate(entry.extras.get(kind) or ()):
-            stem = f"{kind}/{i:02d}-{clean_name(str(shown_entry.get('title', kind)))[:60]}"
-            for key, head, suffix in _DATA_URIS:
-                uri = str(shown_entry.get(key, ""))
-                if uri.startswith(head):
-                    files[f"{stem}{suffix}"] = base64.b64decode(uri.removeprefix(head))
+    files.update(_shown(entry))
     for source in ("history.tsv", "train.json", "sample.json"):
         path = root / "runs" / entry.name / source
         if path.is_file():

@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from bench.base.files import write_json, write_text
-from bench.results.pictures import grid, png_data_uri
-from bench.results.records import Record
+from bench.results.extras import Curve, Extra, Gallery, Line, Note, Strip, Table, Text, write_extras
+from bench.results.pictures import grid, png
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 Rows = list[dict[str, Any]]
@@ -64,33 +64,26 @@ class Writer:
         self.rows: Rows = []
 
     def add(
-        self,
-        metric: str,
-        value: float | None,
-        half: float | None,
-        protocol: str,
-        *,
-        higher: bool | None = False,
-        variant: str = "",
-        part: str = "",
+        self, metric: str, value: float | None, half: float | None, protocol: str, *, variant: str = "", part: str = ""
     ) -> None:
-        interval = None if value is None or half is None else (value - half, value + half)
+        interval = None if value is None or half is None else [value - half, value + half]
         self.rows.append(
-            Record(
-                self.name,
-                self.system,
-                self.family,
-                self.dataset,
-                metric,
-                protocol,
-                value,
-                variant,
-                slice=part,
-                ci95=interval,
-                n=2000,
-                higher_is_better=higher,
-                role=self.role,
-            ).to_json()
+            {
+                "generator": self.name,
+                "system": self.system,
+                "family": self.family,
+                "dataset": self.dataset,
+                "role": self.role,
+                "seed": 0,
+                "metric": metric,
+                "protocol": protocol,
+                "value": value,
+                "ci95": interval,
+                "n": 2000,
+                "variant": variant,
+                "split": "test",
+                "slice": part,
+            }
         )
 
 
@@ -133,7 +126,7 @@ def _by_example(w: Writer) -> None:
 
 def _encoders(w: Writer) -> None:
     if w.dataset == "mnist":
-        w.add("accuracy", 0.9943, 0.0015, "accuracy/test/v1", higher=True)
+        w.add("accuracy", 0.9943, 0.0015, "accuracy/test/v1")
         return
     for templates in ("single", "ensemble"):
         for part, gap in (("", 0.0), ("seen", -0.01), ("unseen-combinations", 0.06)):
@@ -147,11 +140,10 @@ def _encoders(w: Writer) -> None:
                 value,
                 0.012,
                 "zero_shot_accuracy/classes=80/v1",
-                higher=True,
                 variant=f"templates={templates}",
                 part=part,
             )
-    w.add("retrieval_at_1", 0.002 if w.role == "floor" else 0.71, 0.02, "retrieval_at_1/n=500/v1", higher=True)
+    w.add("retrieval_at_1", 0.002 if w.role == "floor" else 0.71, 0.02, "retrieval_at_1/n=500/v1")
 
 
 def _codecs(w: Writer) -> None:
@@ -161,9 +153,9 @@ def _codecs(w: Writer) -> None:
         "vqvae-restart": (23.1, 0.92, 1.0),
         "dummy-codec": (9.9, 0.12, 0.5),
     }[w.name]
-    w.add("psnr", psnr, 0.1, "psnr/test/v1", higher=True)
-    w.add("ssim", ssim, 0.004, "ssim/test/v1", higher=True)
-    w.add("codebook_usage", usage, 0.004, "codebook_usage/test/k=256/v1", higher=True)
+    w.add("psnr", psnr, 0.1, "psnr/test/v1")
+    w.add("ssim", ssim, 0.004, "ssim/test/v1")
+    w.add("codebook_usage", usage, 0.004, "codebook_usage/test/k=256/v1")
 
 
 def _images(w: Writer) -> None:
@@ -182,7 +174,6 @@ def _images(w: Writer) -> None:
             0.1 if value > 1000 else 0.97,
             0.01,
             "class_accuracy/resnet-digits/v1",
-            higher=True,
             variant=variant,
         )
         w.add(
@@ -193,7 +184,7 @@ def _images(w: Writer) -> None:
             variant=variant,
         )
         ratio = 0.0 if w.role == "memoriser" else 1.1
-        w.add("nearest_train_ratio", ratio, 0.03, "nearest_train_ratio/pixels/v1", higher=None, variant=variant)
+        w.add("nearest_train_ratio", ratio, 0.03, "nearest_train_ratio/pixels/v1", variant=variant)
 
 
 def _text_to_image(w: Writer) -> None:
@@ -210,12 +201,11 @@ def _text_to_image(w: Writer) -> None:
                 max(0.0, value - gap),
                 0.02,
                 "both_accuracy/detector-scenes/v1",
-                higher=True,
                 variant=variant,
                 part=part,
             )
-        w.add("both_accuracy", value, 0.02, "both_accuracy/detector-scenes/v1", higher=True, variant=variant)
-        w.add("clip_score", 20 + 60 * value, 0.8, "clip_score/clip-scenes-b/v1", higher=True, variant=variant)
+        w.add("both_accuracy", value, 0.02, "both_accuracy/detector-scenes/v1", variant=variant)
+        w.add("clip_score", 20 + 60 * value, 0.8, "clip_score/clip-scenes-b/v1", variant=variant)
         w.add(
             "fid",
             {"floor": 900.0, "ceiling": 5.0}.get(w.role, 40.0 + guidance),
@@ -245,52 +235,31 @@ def _blobs(seed: int, n: int = 20, size: int = 28, channels: int = 1) -> np.ndar
     return (255 * picture[..., None] * colour).astype(np.uint8)
 
 
-def _extras(w: Writer) -> dict[str, Any]:
+def _extras(w: Writer) -> list[Extra]:
     seed = sum(map(ord, w.name))
     if w.family == "words":
         text = "To be the state of all the world, and let the man that hath no music in himself\nBe sorrowful.  " * 3
-        return {"texts": [{"title": f"sample {i}", "variant": "", "prompt": "To be", "text": text} for i in range(5)]}
+        return [Text(text, f"sample {i}", prompt="To be") for i in range(5)]
     if w.family == "encoders":
-        return {}
+        return []
     channels = 3 if w.dataset == "scenes" else 1
     size = 32 if w.dataset == "scenes" else 28
-    item = {
-        "title": "DDIM, 50 steps",
-        "variant": "",
-        "alt": f"Twenty pictures by {w.name}",
-        "columns": 10,
-        "captions": [f"a red {i}" for i in range(20)],
-        "png": png_data_uri(grid(_blobs(seed, size=size, channels=channels))),
-        "neighbours_png": png_data_uri(grid(_blobs(seed + 1, size=size, channels=channels))),
-    }
-    extras: dict[str, Any] = {"gallery": [item], "notes": ["Invented for the tests."]}
+    sheets = [png(grid(_blobs(seed + i, size=size, channels=channels))) for i in range(2)]
+    gallery = Gallery(
+        "DDIM, 50 steps",
+        sheets[0],
+        f"Twenty pictures by {w.name}",
+        columns=10,
+        captions=tuple(f"a red {i}" for i in range(20)),
+        neighbours_png=sheets[1],
+    )
+    extras: list[Extra] = [gallery, Note("Invented for the tests.")]
     if w.name == "ddpm-mnist":
-        extras["strips"] = [
-            {
-                "title": "Noise to digit",
-                "png": item["png"],
-                "alt": "Noise becoming digits",
-                "captions": ["t=999", "t=0"],
-            }
-        ]
-        points = [[1, 2457.0], [3, 61.5], [10, 15.1], [50, 14.0]]
-        extras["curves"] = [
-            {
-                "title": "FID against steps",
-                "x": "steps",
-                "y": "FID",
-                "log_x": True,
-                "log_y": True,
-                "series": [{"name": "ddim", "points": points}],
-            }
-        ]
-        extras["tables"] = [
-            {
-                "title": "Ladder of known degradations",
-                "columns": ["what", "FID"],
-                "rows": [["blur 1.0", 355.0], ["noise 0.2", 493.0]],
-                "note": "n",
-            }
+        points = ((1, 2457.0), (3, 61.5), (10, 15.1), (50, 14.0))
+        extras += [
+            Strip("Noise to digit", sheets[0], "Noise becoming digits", captions=("t=999", "t=0")),
+            Curve("FID against steps", "steps", "FID", (Line("ddim", points),), log_x=True, log_y=True),
+            Table("Ladder of known degradations", ("what", "FID"), (("blur 1.0", 355.0), ("noise 0.2", 493.0)), "n"),
         ]
     return extras
 
@@ -316,9 +285,9 @@ def make_workspace(root: Path) -> Path:
             params[family][name] = {"system": system, "dataset": dataset, "role": role}
             writer = Writer(name, family)
             MAKERS[family](writer)
+            extras = write_extras(root / "evaluations" / name, _extras(writer))
             write_json(
-                root / "evaluations" / f"{name}.json",
-                {"generator": name, "records": writer.rows, "extras": _extras(writer)},
+                root / "evaluations" / f"{name}.json", {"generator": name, "records": writer.rows, "extras": extras}
             )
             seed = sum(map(ord, name))
             cost = {

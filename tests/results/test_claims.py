@@ -22,8 +22,8 @@ def row(name: str, value: float | None, half: float | None = 0.1, variant: str =
         "system": "s",
         "family": "images",
         "dataset": "d",
-        "metric": "m",
-        "protocol": "m/v1",
+        "metric": "fid",
+        "protocol": "fid/v1",
     }
     return Record(
         **{**plain, "value": value, "variant": variant, "ci95": interval, "higher_is_better": False, **changes}
@@ -41,7 +41,7 @@ def outcome(test: dict[str, Any], rows: list[Record]) -> Any:
         "statement": "s",
         "source": "x",
         "family": "images",
-        "test": {"metric": "m", **test},
+        "test": {"metric": "fid", **test},
     }
     return judge(load_claims({"claims": [entry]})[0], rows)
 
@@ -108,6 +108,17 @@ def test_monotone_orders_numbers_as_numbers() -> None:
     assert verdict({"kind": "monotone", "left": {"generator": "a"}, "along": "n"}, rows) == HOLDS
 
 
+def test_an_arm_lies_where_its_settings_put_it_whatever_its_name() -> None:
+    """The number in the name says something else."""
+    arms = {"window-9": {"window": 1}, "window-1": {"window": 2}, "wide": {"window": 3}}
+    rows = [row("a", v, 0.1, f"arm={arm}", settings=arms[arm]) for arm, v in zip(arms, (1.0, 2.0, 3.0), strict=True)]
+    test = {"kind": "monotone", "left": {"generator": "a"}, "along": "window"}
+    assert verdict(test, rows) == HOLDS
+    assert outcome({**test, "along": "arm"}, rows).reason == "no rows that could be compared"
+    other = [row("a", 9.0, 0.1, "arm=deep", settings={"window": 1, "layers": 4})]
+    assert verdict(test, [*rows, *other]) == HOLDS, "another depth is another series"
+
+
 @pytest.mark.parametrize(
     ("other", "expected"), [([10.0, 20.0, 30.0], HOLDS), ([30.0, 20.0, 10.0], FAILS), ([10.0, 10.1, 10.2], UNCLEAR)]
 )
@@ -125,10 +136,13 @@ def test_agree_compares_the_order_of_two_columns(other: list[float], expected: s
 
 def test_agree_never_orders_two_protocols() -> None:
     left = [row("x", 1.0), row("y", 2.0)]
-    right = [row("x", 2.0, slice="second"), row("y", 1.0, slice="second", protocol="m/another-judge/v1")]
+    right = [row("x", 2.0, slice="second"), row("y", 1.0, slice="second", protocol="fid/another-network/v1")]
     test = {"kind": "agree", "left": {"slice": ""}, "right": {"slice": "second"}, "match": "generator"}
     found = outcome(test, left + right)
-    assert (found.verdict, found.reason) == (UNCLEAR, "no two models are told apart by both columns")
+    assert (found.verdict, found.reason) == (
+        UNCLEAR,
+        "no two models differ in both columns by more than their intervals",
+    )
 
 
 def test_one_refuted_pair_refutes_and_one_open_pair_leaves_open() -> None:
@@ -137,7 +151,7 @@ def test_one_refuted_pair_refutes_and_one_open_pair_leaves_open() -> None:
     assert verdict(test, [row("a", 1.0), row("b", 2.0), row("c", 0.2)]) == FAILS
     found = outcome(test, [row("a", 1.0), row("b", 2.0), row("c", 1.05)])
     assert found.verdict == UNCLEAR
-    assert found.reason == "the intervals of 1 of 2 comparisons allow both"
+    assert found.reason == "inconclusive in 1 of 2 comparisons: the 95 % interval includes both outcomes"
 
 
 def test_a_floor_must_lie_below_every_generator() -> None:
@@ -147,7 +161,7 @@ def test_a_floor_must_lie_below_every_generator() -> None:
     assert verdict(test, [*rows, row("too-good", 3.0)]) == FAILS
 
 
-@pytest.mark.parametrize("change", [{"protocol": "m/v2"}, {"dataset": "e"}, {"split": "validation"}], ids=str)
+@pytest.mark.parametrize("change", [{"protocol": "fid/v2"}, {"dataset": "e"}, {"split": "validation"}], ids=str)
 def test_two_protocols_are_never_compared(change: dict[str, Any]) -> None:
     found = outcome({"kind": "less", **AB}, [row("a", 1.0), row("b", 2.0, **change)])
     assert (found.verdict, found.reason) == (UNCLEAR, "no rows that could be compared")
@@ -231,6 +245,8 @@ def test_constants_stand_on_the_right() -> None:
         ({"kind": "ratio"}, "needs at_least or at_most"),
         ({"kind": "within"}, "needs margin or relative"),
         ({"kind": "monotone"}, "needs along"),
+        ({"metric": "fdi"}, r"claims.yaml: c: test: unknown metric 'fdi'.*Did you mean 'fid'"),
+        ({"right": {"generator": "b", "metric": "kidd"}}, r"unknown metric 'kidd'.*Did you mean 'kid'"),
     ],
 )
 def test_a_wrong_claim_is_named(change: dict[str, Any], message: str) -> None:
@@ -239,15 +255,35 @@ def test_a_wrong_claim_is_named(change: dict[str, Any], message: str) -> None:
         "title": "t",
         "statement": "s",
         "source": "x",
-        "family": "f",
+        "family": "images",
         "test": {"kind": "less", **AB, **change},
     }
     with pytest.raises(BenchError, match=message):
         load_claims({"claims": [entry]})
 
 
+def test_a_wrong_family_is_named() -> None:
+    entry = {
+        "id": "c",
+        "title": "t",
+        "statement": "s",
+        "source": "x",
+        "family": "imags",
+        "test": {"kind": "less", **AB},
+    }
+    with pytest.raises(BenchError, match=r"family 'imags' is unknown.*Did you mean 'images'"):
+        load_claims({"claims": [entry]})
+
+
 def test_an_id_stands_for_one_claim() -> None:
-    entry = {"id": "c", "title": "t", "statement": "s", "source": "x", "family": "f", "test": {"kind": "less", **AB}}
+    entry = {
+        "id": "c",
+        "title": "t",
+        "statement": "s",
+        "source": "x",
+        "family": "images",
+        "test": {"kind": "less", **AB},
+    }
     with pytest.raises(BenchError, match="used twice"):
         load_claims({"claims": [entry, entry]})
 
@@ -321,8 +357,7 @@ def _adversaries(claim: Claim) -> list[list[Record]]:
             if key not in ("generator", "slice", "variant", "dataset", "system"):
                 picked.setdefault(key, "3")
         if along is not None:
-            pattern = str(fixed.get(str(test["along"]), "*"))
-            picked[str(test["along"])] = pattern.replace("*", f"{along:g}") if pattern.endswith("-*") else f"{along:g}"
+            picked[str(test["along"])] = f"{along:g}"
         variant = settings if isinstance(settings, str) else ",".join(f"{key}={item}" for key, item in picked.items())
         first = {key: (item[0] if isinstance(item, list) else item) for key, item in selector.items()}
         part = first.get("slice", test.get("slice", ""))
@@ -337,7 +372,7 @@ def _adversaries(claim: Claim) -> list[list[Record]]:
             family=str(first.get("family", "images")),
             role=str(first.get("role", "generator")),
             slice=part,
-            protocol=str(first.get("protocol", "m/v1")).replace("*", "m"),
+            protocol=str(first.get("protocol", "fid/v1")).replace("*", "m"),
             higher_is_better=None,
         )
 

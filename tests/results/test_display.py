@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import yaml
 
 from bench.report.display import MetricStyle, format_interval, format_value, metric_style
+from bench.report.schema import read_schema
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,13 @@ def test_numbers_are_written_for_people(value: float | None, style: str, unit: s
 
 
 def test_a_share_is_shown_in_percent_because_the_catalogue_says_so(reports: Path) -> None:
-    schema = yaml.safe_load((reports / "schema.yaml").read_text())
+    schema = read_schema(reports / "schema.yaml")
     assert metric_style(schema, "class_accuracy").format == "percent"
     assert format_interval((0.5, 0.75), metric_style(schema, "class_accuracy")) == "50.0 – 75.0"
     assert metric_style(schema, "never_heard_of").title == "never heard of"
+
+
+def test_a_unit_that_the_title_says_is_not_written_again(reports: Path) -> None:
+    schema = read_schema(reports / "schema.yaml")
+    assert format_value(2.1374, metric_style(schema, "bits_per_byte"), "bits/byte") == "2.137"
+    assert format_value(4.14, metric_style(schema, "letter_entropy"), "bits/letter") == "4.140 bits/letter"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
+import io
 import json
 import math
 from collections.abc import Callable
@@ -11,15 +13,18 @@ from typing import Any
 
 import jsonschema
 import pytest
-import yaml
 
 from bench.base.errors import BenchError
 from bench.base.files import read_json, write_json
+from bench.catalogue.families import FAMILIES
+from bench.catalogue.metrics import CATALOGUE
 from bench.report.overview import BEGIN, END, Scale, headlines, insert_block, readme_block
+from bench.report.schema import Schema, read_schema
 from bench.report.tables import build_tables, leftover, tables_markdown
-from bench.results.leaderboard import COST_METRICS, build_rows, column_key, from_csv, rows_from_json, to_csv, to_json
-from bench.results.records import Record, parse_variant
-from bench.results.sources import Sources, cost_records, gather
+from bench.results.costs import cost_rows
+from bench.results.leaderboard import COST_METRICS, build_rows, column_key, rows_from_json, to_csv, to_json
+from bench.results.records import Record, variant_id
+from bench.results.sources import Sources, gather
 
 Declared = Callable[[Path], dict[str, dict[str, Any]]]
 
@@ -30,8 +35,8 @@ def sources(workspace: Path, declared: Declared) -> Sources:
 
 
 @pytest.fixture(scope="module")
-def schema(reports: Path) -> dict[str, Any]:
-    return dict(yaml.safe_load((reports / "schema.yaml").read_text()))
+def schema(reports: Path) -> Schema:
+    return read_schema(reports / "schema.yaml")
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +74,11 @@ def test_every_row_fits_the_shipped_schema(sources: Sources, validator: Any) -> 
         "images",
         "text_to_image",
     }
+
+
+def test_the_shipped_schema_knows_every_family(reports: Path) -> None:
+    document = json.loads((reports / "leaderboard.schema.json").read_text())
+    assert document["$defs"]["row"]["properties"]["family"]["enum"] == list(FAMILIES)
 
 
 @pytest.mark.parametrize(
@@ -161,10 +171,24 @@ def test_a_column_of_two_directions_is_refused() -> None:
 # Forms
 
 
-def test_csv_and_json_hold_the_same_rows(sources: Sources) -> None:
+def test_json_gives_the_same_rows_again(sources: Sources) -> None:
     rows = build_rows(sources.records)
-    assert from_csv(to_csv(rows)) == rows
     assert rows_from_json(json.loads(json.dumps(to_json(rows)))) == rows
+
+
+def test_csv_has_a_line_for_each_row_with_every_digit(sources: Sources) -> None:
+    rows = [*build_rows(sources.records), *build_rows([record("a,b", 0.1 + 0.2, None, higher_is_better=None)])]
+    lines = list(csv.DictReader(io.StringIO(to_csv(rows))))
+    assert len(lines) == len(rows)
+    for line, row in zip(lines, rows, strict=True):
+        low, high = row.record.ci95 or (None, None)
+        numbers = {"value": row.record.value, "ci95_low": low, "ci95_high": high, "rank": row.rank}
+        assert {key: float(line[key]) if line[key] else None for key in numbers} == numbers
+        flags = {"higher_is_better": row.record.higher_is_better, "tied": row.tied}
+        assert {key: {"true": True, "false": False, "": None}[line[key]] for key in flags} == flags
+        for key in ("generator", "metric", "protocol", "variant", "slice", "unit", "role", "run_key"):
+            assert line[key] == getattr(row.record, key)
+        assert (int(line["n"]), int(line["seed"])) == (row.record.n, row.record.seed)
 
 
 def test_another_schema_version_is_refused() -> None:
@@ -172,7 +196,7 @@ def test_another_schema_version_is_refused() -> None:
         rows_from_json({"schema_version": 99, "rows": []})
 
 
-def test_markdown_shows_every_number_of_every_table(sources: Sources, schema: dict[str, Any]) -> None:
+def test_markdown_shows_every_number_of_every_table(sources: Sources, schema: Schema) -> None:
     tables = build_tables(build_rows(sources.records), schema)
     lines = tables_markdown(tables, schema).splitlines()
     body = [
@@ -195,7 +219,7 @@ def test_markdown_shows_every_number_of_every_table(sources: Sources, schema: di
             assert any(protocol in line for line in lines)
 
 
-def test_ties_are_written_with_an_equals_sign(schema: dict[str, Any]) -> None:
+def test_ties_are_written_with_an_equals_sign(schema: Schema) -> None:
     same: dict[str, Any] = {"family": "words", "metric": "bits_per_byte", "protocol": "bits_per_byte/test/v1"}
     table = build_tables(
         build_rows([record("a", 2.0, **same), record("b", 2.01, **same), record("c", 5.0, **same)]), schema
@@ -203,7 +227,7 @@ def test_ties_are_written_with_an_equals_sign(schema: dict[str, Any]) -> None:
     assert [(line.generator, line.place) for line in table.lines] == [("a", "1="), ("b", "1="), ("c", "3")]
 
 
-def test_the_column_with_most_models_ranks_and_numbers_sort_by_value(schema: dict[str, Any]) -> None:
+def test_the_column_with_most_models_ranks_and_numbers_sort_by_value(schema: Schema) -> None:
     """Of three protocols of the ranking metric, whichever comes first."""
     few, many, none = (f"bits_per_byte/works/known={count}/v1" for count in (90, 189, 1085))
     measured = [("a", 2.0, few), ("b", 3.0, many), ("c", 3.0, many), ("d", 1.0, none)]
@@ -217,9 +241,7 @@ def test_the_column_with_most_models_ranks_and_numbers_sort_by_value(schema: dic
     assert {line.generator: line.place for line in table.lines} == {"a": "", "b": "1=", "c": "1=", "d": ""}
 
 
-def test_lines_are_ordered_real_first_then_best_then_copier_then_floor(
-    sources: Sources, schema: dict[str, Any]
-) -> None:
+def test_lines_are_ordered_real_first_then_best_then_copier_then_floor(sources: Sources, schema: Schema) -> None:
     table = next(table for table in build_tables(build_rows(sources.records), schema) if table.id == "images-mnist")
     assert [line.role for line in table.lines] == ["ceiling", *["generator"] * 4, "memoriser", "floor"]
     values = [line.cells[0].sort for line in table.lines if line.role == "generator"]
@@ -229,7 +251,7 @@ def test_lines_are_ordered_real_first_then_best_then_copier_then_floor(
     )
 
 
-def test_what_no_table_names_is_left_over_and_nothing_is_lost(schema: dict[str, Any]) -> None:
+def test_what_no_table_names_is_left_over_and_nothing_is_lost(schema: Schema) -> None:
     rows = build_rows([record("a", 1.0), record("a", 3.0, metric="brand_new_metric", protocol="new/v1")])
     assert [row.record.metric for row in leftover(rows, build_tables(rows, schema))] == ["brand_new_metric"]
 
@@ -250,8 +272,8 @@ def test_seconds_of_two_machines_never_share_a_column_but_flops_do() -> None:
     block = {"system": "ddpm", "family": "images", "dataset": "mnist"}
     found = [
         {
-            row.metric: row.protocol
-            for row in cost_records("a", block, {"seconds": 1.0, "train_flops": 1e9, "machine": machine}, {}, [""], 0)
+            row["metric"]: row["protocol"]
+            for row in cost_rows("a", block, {"seconds": 1.0, "train_flops": 1e9, "machine": machine}, {}, [""], 0)
         }
         for machine in ({"device": "cpu", "threads": 2}, {"device": "cuda:0", "threads": 2})
     ]
@@ -267,20 +289,48 @@ def test_costs_that_the_sample_stage_measured_become_rows(fresh_workspace: Path,
         "value": 0.01,
         "ci95": [0.009, 0.011],
         "n": 5,
-        "unit": "s",
     }
     facts = read_json(path)
     first = next(iter(facts["variants"].values()))
-    first["cost"] = [{**cost, "higher_is_better": False, "protocol": "cost/step/v1"}]
+    first["cost"] = [{**cost, "protocol": "cost/step/v1"}]
     write_json(path, facts)
     entry = gather(fresh_workspace, declared(fresh_workspace)).entries["latent-diffusion-scenes"]
     row = next(record for record in entry.records if record.metric == "step_seconds_per_item")
-    assert (row.value, row.family, row.system, row.run_key) == (
-        0.01,
-        "text_to_image",
-        "latent_diffusion",
-        entry.run_key,
-    )
+    assert (row.value, row.ci95, row.n) == (0.01, (0.009, 0.011), 5)
+    assert (row.family, row.system, row.run_key) == ("text_to_image", "latent_diffusion", entry.run_key)
+    assert (row.unit, row.higher_is_better) == ("s", False)
+
+
+def test_direction_and_unit_are_the_catalogues_unless_a_row_is_not_ranked(
+    fresh_workspace: Path, declared: Declared
+) -> None:
+    path = fresh_workspace / "evaluations/vqvae-ema.json"
+    document = read_json(path)
+    psnr = next(row for row in document["records"] if row["metric"] == "psnr")
+    document["records"].append({**psnr, "slice": "against-content", "ranked": False})
+    write_json(path, document)
+    records = gather(fresh_workspace, declared(fresh_workspace)).records
+    assert {"dB", "bits/byte", "FLOP", "bytes", "s"} <= {record.unit for record in records}
+    for one in records:
+        known = CATALOGUE[one.metric]
+        assert one.unit == known.unit
+        assert one.higher_is_better == (None if one.slice == "against-content" else known.higher_is_better)
+    unranked = [row for row in build_rows(records) if row.record.slice == "against-content"]
+    assert [row.rank for row in unranked] == [None]
+
+
+def test_an_arm_has_its_own_settings_beside_those_of_its_variant(fresh_workspace: Path, declared: Declared) -> None:
+    blocks = declared(fresh_workspace)
+    blocks["vqvae-ema"]["model"] = {"arms": {"small": {"width": 8, "share": 0.1}, "large": {"width": 32}}}
+    path = fresh_workspace / "evaluations/vqvae-ema.json"
+    document = read_json(path)
+    rows = [row for row in document["records"] if row["metric"] == "psnr"]
+    document["records"] = [{**row, "variant": f"arm={arm},steps=5"} for row in rows for arm in ("small", "large")]
+    write_json(path, document)
+    small, large, *_ = gather(fresh_workspace, blocks).entries["vqvae-ema"].records
+    assert small.settings == {"share": 0.1, "width": 8, "arm": "small", "steps": 5}
+    assert large.settings == {"share": 1.0, "width": 32, "arm": "large", "steps": 5}
+    assert Record.from_json(json.loads(json.dumps(small.to_json()))) == small
 
 
 def test_only_declared_generators_are_read(fresh_workspace: Path, declared: Declared) -> None:
@@ -319,8 +369,21 @@ def test_a_record_of_another_generator_is_refused(fresh_workspace: Path, declare
         gather(fresh_workspace, declared(fresh_workspace))
 
 
-def test_variants_are_parsed() -> None:
-    assert parse_variant("sampler=ddim,steps=50,chance") == {"sampler": "ddim", "steps": "50"}
+def test_a_variant_is_read_into_values_that_are_written_the_same() -> None:
+    text = "sampler=ddim,steps=50,guidance=3.0,eta=1e-05,mask=007,big=1e+03,odd=1_0,ema=True,stop=None,chance"
+    settings = record("a", 1.0, variant=text).settings
+    assert settings == {
+        "sampler": "ddim",
+        "steps": 50,
+        "guidance": 3.0,
+        "eta": 1e-05,
+        "mask": "007",
+        "big": "1e+03",
+        "odd": "1_0",
+        "ema": True,
+        "stop": None,
+    }
+    assert f"{variant_id(settings)},chance" == text
 
 
 # Overview
@@ -333,7 +396,7 @@ def test_position_runs_from_floor_to_ceiling() -> None:
     assert linear(9.0) < 0
 
 
-def test_headline_has_the_best_generator_and_not_a_reference(sources: Sources, schema: dict[str, Any]) -> None:
+def test_headline_has_the_best_generator_and_not_a_reference(sources: Sources, schema: Schema) -> None:
     found = {headline.family: headline for headline in headlines(build_rows(sources.records), schema)}
     assert found["images"].best is not None
     assert found["images"].best.record.generator == "ddpm-mnist"
@@ -343,9 +406,7 @@ def test_headline_has_the_best_generator_and_not_a_reference(sources: Sources, s
     assert found["codecs"].scale.ceiling == 1.0
 
 
-def test_there_is_no_scale_up_to_real_data_that_score_worse_than_noise(
-    sources: Sources, schema: dict[str, Any]
-) -> None:
+def test_there_is_no_scale_up_to_real_data_that_score_worse_than_noise(sources: Sources, schema: Schema) -> None:
     records = [
         dataclasses.replace(record, value=30_000.0) if (record.metric, record.role) == ("fid", "ceiling") else record
         for record in sources.records
@@ -355,7 +416,7 @@ def test_there_is_no_scale_up_to_real_data_that_score_worse_than_noise(
     assert found["images"].best is not None
 
 
-def test_a_row_that_was_scored_without_sampling_shows_what_its_first_samples_cost(schema: dict[str, Any]) -> None:
+def test_a_row_that_was_scored_without_sampling_shows_what_its_first_samples_cost(schema: Schema) -> None:
     common = {"generator": "lm", "system": "ngram", "family": "words", "dataset": "shakespeare"}
     scored = Record(metric="bits_per_byte", protocol="bpb/v1", value=2.0, higher_is_better=False, **common)
     costs = [
@@ -366,9 +427,7 @@ def test_a_row_that_was_scored_without_sampling_shows_what_its_first_samples_cos
     assert line.endswith("| 12.0 ms |")
 
 
-def test_readme_block_is_inserted_between_its_markers_and_twice_is_once(
-    sources: Sources, schema: dict[str, Any]
-) -> None:
+def test_readme_block_is_inserted_between_its_markers_and_twice_is_once(sources: Sources, schema: Schema) -> None:
     block = readme_block(build_rows(sources.records), schema)
     page = f"# Title\n\n{BEGIN}\nold\n{END}\n\nThe end.\n"
     once = insert_block(page, block)

@@ -24,7 +24,8 @@ from bench.base.files import read_json, write_json
 from bench.report.build import Products, build
 from bench.report.charts import Point, Series, line_chart, micro_interval, scatter, ticks
 from bench.report.figures import bucket_means
-from bench.results.pictures import data_uri_size, grid, png_bytes, png_data_uri
+from bench.results.extras import Curve, Line, Text, write_extras
+from bench.results.pictures import figure_png, grid, png, png_bytes, png_size
 from bench.results.sources import gather
 
 Declared = Callable[[Path], dict[str, dict[str, Any]]]
@@ -111,7 +112,7 @@ def test_every_picture_has_an_alternative_text_and_a_size(page: Page) -> None:
     assert len(images) > 20
     for attributes in images:
         assert len(attributes["alt"]) > 10
-        width, height = data_uri_size(attributes["src"])
+        width, height = png_size(base64.b64decode(attributes["src"].removeprefix("data:image/png;base64,")))
         assert int(attributes["width"]) * height == int(attributes["height"]) * width
     for attributes in page.all("svg"):
         assert attributes.get("aria-hidden") == "true" or (attributes["role"] == "img" and attributes["aria-label"])
@@ -206,6 +207,24 @@ def test_a_declared_generator_without_evaluation_is_named(
     assert "not evaluated yet: vqvae-ema." in make(fresh_workspace, declared, reports).html
 
 
+def test_a_picture_that_is_gone_is_named_with_the_remedy(
+    fresh_workspace: Path, declared: Declared, reports: Path
+) -> None:
+    (missing,) = (fresh_workspace / "evaluations/vqvae-ema").glob("gallery-000.png")
+    missing.unlink()
+    with pytest.raises(BenchError, match=r"vqvae-ema/gallery-000.png is missing: run `dvc repro`"):
+        make(fresh_workspace, declared, reports)
+
+
+def test_a_misspelt_extra_is_refused(fresh_workspace: Path, declared: Declared, reports: Path) -> None:
+    path = fresh_workspace / "evaluations/vqvae-ema.json"
+    document = read_json(path)
+    document["extras"]["curvs"] = [{"title": "lost"}]
+    write_json(path, document)
+    with pytest.raises(BenchError, match=r"vqvae-ema.json: extras: unknown kind 'curvs'.*Did you mean 'curves'"):
+        make(fresh_workspace, declared, reports)
+
+
 def test_an_empty_workspace_still_gives_a_page(tmp_path: Path, declared: Declared, reports: Path) -> None:
     products = build(gather(tmp_path, {}), reports)
     assert products.rows == ()
@@ -217,10 +236,9 @@ def test_text_from_a_model_cannot_become_markup(fresh_workspace: Path, declared:
     path = fresh_workspace / "evaluations/transformer-char.json"
     document = read_json(path)
     hostile = "</blockquote><script>alert(1)</script><img src=x onerror=alert(1)>"
-    document["extras"]["texts"] = [{"title": hostile, "variant": hostile, "prompt": hostile, "text": hostile}]
-    document["extras"]["curves"] = [
-        {"title": hostile, "x": hostile, "y": hostile, "series": [{"name": hostile, "points": [[1, 2], [2, 3]]}]}
-    ]
+    curve = Curve(hostile, hostile, hostile, (Line(hostile, ((1, 2), (2, 3))),))
+    extras = [Text(hostile, title=hostile, variant=hostile, prompt=hostile), curve]
+    document["extras"] = write_extras(path.with_suffix(""), extras)
     write_json(path, document)
     text = make(fresh_workspace, declared, reports).html
     assert "<script>alert" not in text
@@ -331,11 +349,34 @@ def test_png_round_trip_and_determinism() -> None:
         image = rng.integers(0, 256, shape, dtype=np.uint8)
         assert png_bytes(image) == png_bytes(image.copy())
         assert np.array_equal(np.asarray(Image.open(io.BytesIO(png_bytes(image)))), image.squeeze())
-    assert data_uri_size(png_data_uri(np.zeros((5, 7), np.uint8))) == (7, 5)
+    assert png_size(png_bytes(np.zeros((5, 7), np.uint8))) == (7, 5)
     with pytest.raises(ValueError, match="got"):
         png_bytes(np.zeros((2, 2, 2), np.uint8))
     with pytest.raises(ValueError, match="not a PNG"):
-        data_uri_size("data:image/png;base64," + base64.b64encode(b"GIF89a, no picture at all here").decode())
+        png_size(b"GIF89a, no picture at all here")
+
+
+def test_png_keeps_the_asked_number_of_colours() -> None:
+    from PIL import Image
+
+    photograph = np.random.default_rng(0).integers(0, 256, (40, 30, 3), dtype=np.uint8)
+    few = Image.open(io.BytesIO(png(photograph, colours=16, dither=False))).convert("RGB")
+    assert len(few.getcolors(2000)) == 16
+    assert len(png(photograph, 16)) < len(png(photograph)) / 2
+    assert png(photograph) == png_bytes(photograph)
+    assert png(photograph[..., :1], 16) == png_bytes(photograph[..., :1]), "a grey picture keeps its values"
+
+
+def test_a_figure_is_the_same_file_each_time() -> None:
+    from matplotlib.figure import Figure
+
+    def drawn() -> bytes:
+        figure = Figure(figsize=(2, 1), dpi=50)
+        figure.add_subplot().plot([1, 3, 2])
+        return figure_png(figure)
+
+    assert drawn() == drawn()
+    assert png_size(drawn()) == (100, 50)
 
 
 def test_grid_puts_pictures_in_reading_order() -> None:

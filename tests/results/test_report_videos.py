@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.base.errors import BenchError
 from bench.base.files import read_json, write_json
 from bench.report.build import Products, build
-from bench.report.figures import dense_picture, video
-from bench.results.pictures import png_bytes, png_data_uri
+from bench.report.figures import dense_picture, film
+from bench.report.page import data_uri
+from bench.results.extras import Extra, Figure, Film, Gallery, Strip, write_extras
+from bench.results.pictures import png
 from bench.results.sources import gather
-from bench.tracking.run_content import artifacts_of
+from bench.tracking.run_content import artifacts_of, content_key
 
 Declared = Callable[[Path], dict[str, dict[str, Any]]]
 MP4 = b"\x00\x00\x00\x18ftypisom" + bytes(range(200))
@@ -26,20 +27,14 @@ FRAME = np.arange(24 * 32, dtype=np.uint16).reshape(24, 32).astype(np.uint8)
 HOSTILE = '"><script>alert(1)</script>'
 
 
-def a_video(**changes: Any) -> dict[str, Any]:
-    mp4 = "data:video/mp4;base64," + base64.b64encode(MP4).decode()
-    text = {"title": "Endless play", "variant": "", "alt": "A pendulum that swings for ever", "note": "Seed 0."}
-    return {**text, "mp4": mp4, "poster": png_data_uri(FRAME), "loop": True, **changes}
+def a_film(**changes: Any) -> Film:
+    film = Film("Endless play", MP4, png(FRAME), "A pendulum that swings for ever", note="Seed 0.")
+    return replace(film, **changes)
 
 
-def a_figure(**changes: Any) -> dict[str, Any]:
-    return {
-        "title": "Transition matrix",
-        "png": png_data_uri(FRAME.T),
-        "alt": "Probabilities of all jumps",
-        "note": "Row to column.",
-        **changes,
-    }
+def a_figure(**changes: Any) -> Figure:
+    figure = Figure("Transition matrix", png(FRAME.T), "Probabilities of all jumps", "Row to column.")
+    return replace(figure, **changes)
 
 
 class Elements(HTMLParser):
@@ -57,20 +52,19 @@ class Elements(HTMLParser):
         return [attributes for name, attributes in self.found if name == tag]
 
 
-def make(root: Path, declared: Declared, reports: Path, **extras: Any) -> Products:
+def make(root: Path, declared: Declared, reports: Path, *extras: Extra) -> Products:
     path = root / "evaluations/efros-leung.json"
     document = read_json(path)
-    document["extras"] = extras
+    document["extras"] = write_extras(path.with_suffix(""), extras)
     write_json(path, document)
     return build(gather(root, declared(root)), reports)
 
 
 @pytest.fixture
 def page(fresh_workspace: Path, declared: Declared, reports: Path) -> str:
-    once = a_video(title="Once", loop=False, note="")
-    return make(
-        fresh_workspace, declared, reports, videos=[a_video(), once], figures=[a_figure(), a_figure(density=1)]
-    ).html
+    once = a_film(title="Once", loop=False, note="")
+    extras = a_film(), once, a_figure(), a_figure(density=1)
+    return make(fresh_workspace, declared, reports, *extras).html
 
 
 def test_a_video_can_be_played_on_the_page(page: str) -> None:
@@ -80,8 +74,8 @@ def test_a_video_can_be_played_on_the_page(page: str) -> None:
             "plays in place, silently, when the reader wants"
         )
         assert attributes["preload"] == "none"
-        assert attributes["src"] == a_video()["mp4"]
-        assert attributes["poster"] == png_data_uri(FRAME)
+        assert attributes["src"] == data_uri(MP4, "video/mp4")
+        assert attributes["poster"] == data_uri(png(FRAME))
         assert attributes["aria-label"] == "A pendulum that swings for ever"
         assert (attributes["width"], attributes["height"]) == (str(32 * 6), str(24 * 6))
     assert "loop" in first and "loop" not in second
@@ -98,12 +92,12 @@ def test_a_video_is_printed_as_its_poster(page: str) -> None:
     style = page[page.index("@media print") : page.index("</style>")]
     assert re.search(r"video\.moving\s*\{[^}]*display: none", style)
     posters = [image for image in Elements(page).all("img") if image.get("class") == "poster"]
-    assert [image["src"] for image in posters] == [png_data_uri(FRAME)] * 2
+    assert [image["src"] for image in posters] == [data_uri(png(FRAME))] * 2
     assert all(image["alt"] == "A pendulum that swings for ever" and image["loading"] == "lazy" for image in posters)
 
 
 def test_a_figure_is_shown_at_its_density(page: str) -> None:
-    shown = [image for image in Elements(page).all("img") if image["src"] == png_data_uri(FRAME.T)]
+    shown = [image for image in Elements(page).all("img") if image["src"] == data_uri(png(FRAME.T))]
     assert [(image["width"], image["height"]) for image in shown] == [("12", "16"), ("24", "32")]
     assert all(image["alt"] == "Probabilities of all jumps" for image in shown)
     assert page.count("Row to column.") == 2
@@ -111,30 +105,34 @@ def test_a_figure_is_shown_at_its_density(page: str) -> None:
 
 def test_text_of_extras_cannot_become_markup(fresh_workspace: Path, declared: Declared, reports: Path) -> None:
     words = {"title": HOSTILE, "alt": HOSTILE, "note": HOSTILE}
-    text = make(fresh_workspace, declared, reports, videos=[a_video(**words)], figures=[a_figure(**words)]).html
+    text = make(fresh_workspace, declared, reports, a_film(**words), a_figure(**words)).html
     assert text.count("<script>") == 1
     assert "<script>alert" not in text
 
 
-def test_a_video_from_elsewhere_is_refused(fresh_workspace: Path, declared: Declared, reports: Path) -> None:
-    with pytest.raises(BenchError, match=r"video 'Endless play' in extras: `mp4` must be a data URI"):
-        make(fresh_workspace, declared, reports, videos=[a_video(mp4="somewhere/clip.mp4")])
-
-
 def test_sizes() -> None:
-    wide = png_data_uri(np.zeros((50, 700), np.uint8))
-    assert (video(a_video(poster=wide))["width"], video(a_video(poster=wide))["height"]) == (700, 50)
+    wide = png(np.zeros((50, 700), np.uint8))
+    shown = film(a_film(poster=wide))
+    assert (shown["width"], shown["height"]) == (700, 50)
     assert dense_picture(a_figure(png=wide))["width"] == 350
     assert dense_picture(a_figure(png=wide, density=0.5))["width"] == 1400
 
 
 def test_a_run_holds_the_files(fresh_workspace: Path, declared: Declared, reports: Path) -> None:
-    make(
-        fresh_workspace, declared, reports, videos=[a_video()], figures=[a_figure()], strips=[a_figure(title="A strip")]
-    )
+    strip, sheet = Strip("A strip", png(FRAME.T), "alt"), Gallery("A/sheet", png(FRAME), "alt")
+    make(fresh_workspace, declared, reports, a_film(), a_film(title=""), a_figure(), strip, sheet)
     entry = gather(fresh_workspace, declared(fresh_workspace)).entries["efros-leung"]
     files = artifacts_of(fresh_workspace, entry)
-    assert files["videos/00-Endless play.mp4"] == MP4
-    assert files["videos/00-Endless play.png"] == png_bytes(FRAME)
-    assert files["figures/00-Transition matrix.png"] == png_bytes(FRAME.T)
-    assert files["strips/00-A strip.png"] == png_bytes(FRAME.T)
+    assert files["videos/00-Endless play.mp4"] == files["videos/01-_.mp4"] == MP4
+    assert files["videos/00-Endless play.png"] == png(FRAME)
+    assert files["figures/00-Transition matrix.png"] == png(FRAME.T)
+    assert files["strips/00-A strip.png"] == png(FRAME.T)
+    assert files["gallery/00-A_sheet.png"] == png(FRAME)
+
+
+def test_another_picture_makes_another_run(fresh_workspace: Path, declared: Declared, reports: Path) -> None:
+    def key(figure: Figure) -> str:
+        make(fresh_workspace, declared, reports, figure)
+        return content_key(fresh_workspace, gather(fresh_workspace, declared(fresh_workspace)).entries["efros-leung"])
+
+    assert key(a_figure()) == key(a_figure()) != key(a_figure(png=png(FRAME)))

@@ -54,21 +54,3 @@ def test_a_claim_that_separate_intervals_leave_open_is_decided_block_by_block() 
     found = judge(claim, rows, items)
     assert found.verdict == HOLDS and found.comparisons[0].reason == "block by block"
     assert found.comparisons[0].estimate == pytest.approx(-0.05)
-
-
-def test_a_name_that_ends_in_a_number_orders_a_series() -> None:
-    common = {
-        "generator": "g",
-        "system": "s",
-        "family": "words",
-        "dataset": "d",
-        "metric": "m",
-        "protocol": "p",
-        "higher_is_better": False,
-    }
-    rows = [
-        Record(value=v, ci95=(v - 0.01, v + 0.01), variant=f"arm=window-{n}", **common)
-        for n, v in ((1, 3.0), (10, 2.0), (2, 2.5))
-    ]  # type: ignore[arg-type]
-    test = {"kind": "monotone", "metric": "m", "left": {"generator": "g"}, "along": "arm", "direction": "down"}
-    assert judge(Claim("c", "t", "s", "x", "words", test), rows).verdict == HOLDS
