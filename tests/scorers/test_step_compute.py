@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from bench.evaluation.step_flops import step_flops
 from bench.families.text_to_image.latent_diffusion import LatentDiffusion, LatentDiffusionConfig
 from bench.families.text_to_image.step_cost import step_costs
 from bench.results.sources import _cost_row
+from bench.scorers.step_compute import step_flops
 
 
 class Text:
