@@ -255,11 +255,16 @@ class CaptionEncoder(Encoder, Protocol):
 
 
 @runtime_checkable
-class Detector(Encoder, Protocol):
-    """Finds the digits of a scene."""
+class DetectsObjects(Protocol):
+    """Capability: finds the digits of a scene."""
 
     def detect(self, images: Images) -> Any:
         """Count, digit, colour and place of what each scene shows (:class:`bench.metrics.compositional.Detections`)."""
+
+
+@runtime_checkable
+class Detector(Encoder, DetectsObjects, Protocol):
+    """An encoder that finds the digits of a scene."""
 
 
 @runtime_checkable
@@ -312,3 +317,25 @@ class TextToImage(System, Protocol):
         **options: Any,
     ) -> Images:
         """One picture for each prompt; item ``i`` depends on (seed, i, prompt i) alone."""
+
+
+@runtime_checkable
+class PixelTwin(Protocol):
+    """Capability: a generator in latents whose network can also be built for pixels, to compare the cost of a step.
+
+    Attributes:
+        shape: ``(c, h, w)`` of a latent.
+        network: what denoises: ``network(x, steps, text states, text mask)``.
+        codec: decodes latents.
+        text_encoder: gives the text states.
+        device: where the network lies.
+    """
+
+    shape: tuple[int, ...]
+    network: Any
+    codec: Any
+    text_encoder: Any
+    device: str
+
+    def in_pixels(self, channels: int) -> Any:
+        """An untrained network of the same widths for images of ``channels`` channels."""

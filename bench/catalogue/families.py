@@ -97,11 +97,15 @@ _ENTRIES = (
         (Task("Styler", f"{_HERE}.style_transfer.sampling", evaluation=f"{_OLD}.style_transfer"),),
         samples=".npz",
     ),
-    Family("encoders", "Encoders", (Task("Encoder", evaluation=f"{_OLD}.encoders"),)),
+    Family(
+        "encoders",
+        "Encoders",
+        (Task("Encoder", scorers=("classification", "detection", "zero_shot", "retrieval", "feature_ladder")),),
+    ),
     Family(
         "codecs",
         "Codecs",
-        (Task("Codec", f"{_HERE}.codecs.sampling", evaluation=f"{_OLD}.codecs"),),
+        (Task("Codec", f"{_HERE}.codecs.sampling", ("reconstruction", "content_kept", "codec_figures")),),
         samples=".npz",
     ),
     Family(
@@ -119,7 +123,21 @@ _ENTRIES = (
     Family(
         "text_to_image",
         "Text to image",
-        (Task("TextToImage", f"{_HERE}.text_to_image.sampling", evaluation=f"{_OLD}.text_to_image"),),
+        (
+            Task(
+                "TextToImage",
+                f"{_HERE}.text_to_image.sampling",
+                (
+                    "prompt_fidelity",
+                    "clip_score",
+                    "scene_distribution",
+                    "scene_memorisation",
+                    "negative_prompts",
+                    "step_compute",
+                    "scene_figures",
+                ),
+            ),
+        ),
         samples=".npz",
     ),
 )

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from bench.base.errors import BenchError
 
-__all__ = ["codebook_counts", "codebook_usage", "usage_from_counts"]
+__all__ = ["bits_per_image", "codebook_counts", "codebook_usage", "usage_from_counts"]
 
 Ints = NDArray[np.int64]
 
@@ -50,3 +50,12 @@ def codebook_usage(codes: NDArray[Any], size: int) -> dict[str, float]:
     {'usage': 0.25, 'perplexity': 2.0, 'dead': 6.0}
     """
     return usage_from_counts(codebook_counts(codes, size))
+
+
+def bits_per_image(code_shape: tuple[int, ...], size: int) -> float:
+    """Rate of a code of fixed length: ``log2(size)`` bits for each position.
+
+    >>> bits_per_image((7, 7), 256)
+    392.0
+    """
+    return float(np.prod(code_shape) * np.log2(size))

@@ -6,16 +6,17 @@ measured error, and every figure stands beside the judge's on real scenes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import permutations
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.base.errors import BenchError
 
-__all__ = ["RELATIONS", "Asked", "Composition", "Detections", "compose", "relation_holds"]
+__all__ = ["RELATIONS", "Asked", "Composition", "Detections", "asked_of", "compose", "relation_holds"]
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -76,6 +77,17 @@ class Asked:
     colours: Ints
     relation: Ints
     relations: Sequence[str] = RELATIONS
+
+
+def asked_of(scene: Mapping[str, NDArray[Any]]) -> Asked:
+    """The arrays ``count``, ``digits``, ``colours`` and ``relation`` as :func:`compose` reads them.
+
+    Of rendered scenes they are the ground truth: every colour counts, named by the caption or not.
+    """
+    count, digits, colours, relation = (
+        np.asarray(scene[key], dtype=np.int64) for key in ("count", "digits", "colours", "relation")
+    )
+    return Asked(count, digits, colours, relation)
 
 
 @dataclass(frozen=True)

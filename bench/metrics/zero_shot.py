@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from bench.base.errors import BenchError
 from bench.metrics.arrays import unit_rows
 
-__all__ = ["class_weights", "zero_shot_accuracy", "zero_shot_predictions"]
+__all__ = ["class_weights", "mean_per_class", "zero_shot_accuracy", "zero_shot_predictions"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -36,6 +36,17 @@ def zero_shot_predictions(image_emb: ArrayLike, class_text_emb: ArrayLike) -> In
             f"zero_shot_accuracy: image embeddings {images.shape} do not fit class embeddings {weights.shape}"
         )
     return np.asarray((images @ weights.T).argmax(axis=1), dtype=np.int64)
+
+
+def mean_per_class(correct: ArrayLike, labels: ArrayLike) -> float:
+    """Mean over the classes that occur of the share right, from 0/1 ``correct (N,)`` and true classes ``(N,)``.
+
+    >>> mean_per_class([1, 1, 0, 1], [0, 0, 0, 2])
+    0.8333333333333333
+    """
+    hits, truth = np.asarray(correct, dtype=np.float64), np.asarray(labels, dtype=np.int64)
+    found = np.bincount(truth)
+    return float((np.bincount(truth, hits) / np.maximum(found, 1))[found > 0].mean())
 
 
 def zero_shot_accuracy(image_emb: ArrayLike, class_text_emb: ArrayLike, labels: ArrayLike) -> dict[str, Any]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.base.errors import BenchError
 from bench.base.seeds import generator
 from bench.scene_language import COLOURS, DIGIT_WORDS, RELATIONS, AskedScene, caption_of, parse_caption
 
@@ -22,11 +24,12 @@ class Suite:
 
     Attributes:
         texts: the suite's prompts.
-        parts: ``single``, ``colourless``, ``count`` or ``relation`` for each.
-        count: ``(size,)`` objects asked for.
+        parts: ``single``, ``colourless``, ``count`` or ``relation`` for each (``free``: asks nothing that is known).
+        count: ``(size,)`` objects asked for, -1 where nothing is known.
         unseen: ``(size,)`` True where a colour-digit pair is asked that training scenes never show.
         repeat: ``(size,)`` how often the same prompt stood in the suite before.
         captions: captions of test scenes, in random order.
+        own: True for the prompts of another program: protocols say so, because its numbers are of other prompts.
     """
 
     texts: tuple[str, ...]
@@ -35,6 +38,49 @@ class Suite:
     unseen: NDArray[np.bool_]
     repeat: NDArray[np.int64]
     captions: tuple[str, ...]
+    own: bool = False
+
+    @classmethod
+    def of(cls, texts: Sequence[str], parts: Sequence[str], captions: Sequence[str] = (), own: bool = False) -> Suite:
+        """The suite of prompts whose parts are known; what they ask is read from their text."""
+        asked = [_parsed(text) for text in texts]
+        seen: dict[str, int] = {}
+        repeat = []
+        for text in texts:
+            repeat.append(seen.get(text, 0))
+            seen[text] = repeat[-1] + 1
+        return cls(
+            texts=tuple(texts),
+            parts=tuple(parts),
+            count=np.array([-1 if scene is None else len(scene.objects) for scene in asked], dtype=np.int64),
+            unseen=np.array([scene is not None and scene.unseen for scene in asked], dtype=np.bool_),
+            repeat=np.array(repeat, dtype=np.int64),
+            captions=tuple(captions),
+            own=own,
+        )
+
+    @classmethod
+    def of_samples(cls, prompts: Sequence[str], sizes: Iterable[tuple[str, int]] | None) -> Suite:
+        """The suite that samples were asked, from their own prompts.
+
+        Args:
+            prompts: of the samples, in order.
+            sizes: :attr:`sizes` as the sample stage left it; None for samples of another program, all of which belong
+                to the suite, each to the part that its text says (``free`` if the grammar does not have it).
+        """
+        if sizes is None:
+            return cls.of(prompts, [_part_of(_parsed(prompt)) for prompt in prompts], own=True)
+        parts = [part for part, n in sizes for _ in range(n)]
+        return cls.of(prompts[: len(parts)], parts, prompts[len(parts) :])
+
+    def named(self, part: str) -> str:
+        """How a protocol id names a part of the prompts."""
+        return f"own-{part}" if self.own else part
+
+    @property
+    def sizes(self) -> list[tuple[str, int]]:
+        """Part and number of prompts, in their order: what the sample stage writes beside the samples."""
+        return [(part, len(list(group))) for part, group in groupby(self.parts)]
 
     @property
     def size(self) -> int:
@@ -111,22 +157,24 @@ def build_suite(
     share = [relations // len(RELATIONS) + (r < relations % len(RELATIONS)) for r in range(len(RELATIONS))]
     columns = [_cycle(texts, n) for texts, n in zip(by_relation, share, strict=True)]
     chosen += [(texts[i], "relation") for i in range(max(share)) for texts in columns if i < len(texts)]
-    texts = [text for text, _ in chosen]
-    asked = [parse_caption(text) for text in texts]
-    seen: dict[str, int] = {}
-    repeat = []
-    for text in texts:
-        repeat.append(seen.get(text, 0))
-        seen[text] = repeat[-1] + 1
     drawn = generator(seed, "test").permutation(len(test))[:captions]
-    return Suite(
-        texts=tuple(texts),
-        parts=tuple(part for _, part in chosen),
-        count=np.array([len(scene.objects) for scene in asked], dtype=np.int64),
-        unseen=np.array([scene.unseen for scene in asked], dtype=np.bool_),
-        repeat=np.array(repeat, dtype=np.int64),
-        captions=tuple(test[i] for i in drawn),
-    )
+    return Suite.of([text for text, _ in chosen], [part for _, part in chosen], [test[i] for i in drawn])
+
+
+def _parsed(text: str) -> AskedScene | None:
+    try:
+        return parse_caption(text)
+    except BenchError:
+        return None
+
+
+def _part_of(asked: AskedScene | None) -> str:
+    """The part of the suite that a prompt of another program belongs to."""
+    if asked is None:
+        return "free"
+    if len(asked.objects) == 1:
+        return "colourless" if asked.objects[0].colour is None else "single"
+    return "count" if asked.relation is None else "relation"
 
 
 def _of_a_kind(text: str, asked: AskedScene) -> bool:

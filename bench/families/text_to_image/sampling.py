@@ -108,6 +108,7 @@ def sample(context: StageContext) -> list[SampleSet]:
             images = _sample(system, prompts, seed, chosen)
             seconds = time.monotonic() - start
             info = {"seconds": seconds, "seconds_per_item": seconds / max(1, len(prompts)), "kind": "suite", **chosen}
+            info["parts"] = suite.sizes
             extra: dict[str, NDArray[Any]] = {}
             if not sets and config.strip and hasattr(system, "denoising_strip"):
                 guidance, steps = float(chosen.get("guidance", 1.0)), int(chosen.get("steps", 50))

@@ -10,12 +10,15 @@ import pytest
 from sklearn.datasets import load_digits
 
 from bench.base.errors import BenchError
-from bench.context import Evaluation, StageContext
+from bench.catalogue.families import FAMILIES
+from bench.context import StageContext
 from bench.data.datasets import ImageSplit, load_images, write_images
-from bench.evaluation.codecs import evaluate
 from bench.families.codecs.sampling import roundtrip, sample
 from bench.metrics.codebook import codebook_usage
 from bench.metrics.compositional import Detections
+from bench.results.extras import Curve, Gallery, Note, Table, of_kind
+from bench.scoring import Evaluation
+from bench.scoring import evaluate as run_scorers
 from bench.stats.intervals import wilson_interval
 
 N = 160
@@ -97,6 +100,11 @@ def context(folder: Path, split: str = "test", error: int = 0, size: int = 16, *
     )
 
 
+def evaluate(context: StageContext) -> Evaluation:
+    """All scorers of codecs."""
+    return run_scorers(context, FAMILIES["codecs"].task("Codec").scorers)
+
+
 def by_metric(result: Evaluation) -> dict[str, Any]:
     return {record.metric: record for record in result.records}
 
@@ -139,7 +147,7 @@ def test_codebook_numbers_are_over_the_whole_test_set(digits: Path) -> None:
 def test_continuous_codecs_have_no_codebook_rows(digits: Path) -> None:
     result = evaluate(context(digits, size=0))
     assert not [record for record in result.records if record.metric.startswith("codebook")]
-    assert "curves" not in result.extras
+    assert not of_kind(result.extras, Curve)
 
 
 def test_scenes_are_judged_by_the_detector(tmp_path: Path) -> None:
@@ -174,7 +182,7 @@ def test_scenes_are_judged_by_the_detector(tmp_path: Path) -> None:
         1.0,
     )
     assert found["both_accuracy"].value == 0.0
-    assert result.extras["tables"][0]["rows"][0] == ["digit", 0.0, 100.0]
+    assert of_kind(result.extras, Table)[0].rows[0] == ("digit", 0.0, 100.0)
 
 
 def test_draws_validation_pictures_and_measures_time(digits: Path) -> None:
@@ -196,9 +204,10 @@ def test_roundtrip_does_not_depend_on_the_batch(digits: Path) -> None:
 
 def test_gallery_shows_originals_beside(digits: Path) -> None:
     extras = evaluate(context(digits, gallery=12)).extras
-    assert extras["gallery"][0]["png"] == extras["gallery"][0]["source_png"]  # lossless
-    assert len(extras["gallery"][0]["alt"]) > 20
-    assert "4 codes of 4 bits" in extras["notes"][0]
+    (gallery,), (note,) = of_kind(extras, Gallery), of_kind(extras, Note)
+    assert gallery.png == gallery.source_png  # lossless
+    assert len(gallery.alt) > 20
+    assert "4 codes of 4 bits" in note.text
 
 
 def test_too_few_pictures_for_a_fid_are_refused(digits: Path) -> None:

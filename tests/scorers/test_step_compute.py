@@ -8,10 +8,10 @@ import pytest
 import torch
 from scipy.stats import gmean
 
-from bench.evaluation.step_flops import step_flops
 from bench.families.text_to_image import step_cost
 from bench.families.text_to_image.latent_diffusion import LatentDiffusion, LatentDiffusionConfig
 from bench.results.sources import _cost_row
+from bench.scorers.step_compute import step_flops
 
 
 class Text:

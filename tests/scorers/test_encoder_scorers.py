@@ -9,13 +9,16 @@ import pytest
 from sklearn.datasets import load_digits
 
 from bench.base.errors import BenchError
-from bench.context import Evaluation, StageContext
+from bench.catalogue.families import FAMILIES
+from bench.context import StageContext
 from bench.data.cards import Render
 from bench.data.datasets import ImageSplit, load_images, write_images
 from bench.data.scenes import render_splits
-from bench.evaluation.encoders import asked_of, degradations, evaluate
-from bench.metrics.compositional import Detections
+from bench.metrics.compositional import Detections, asked_of
+from bench.results.extras import Gallery, Table, of_kind
 from bench.scene_language import parse_caption
+from bench.scoring import Evaluation
+from bench.scoring import evaluate as run_scorers
 from bench.stats.intervals import wilson_interval
 
 
@@ -32,6 +35,11 @@ class Planted(StageContext):
 def context(folder: Path, system: Any, **evaluate_keys: Any) -> Planted:
     block = {"system": "x", "dataset": "play", "role": "generator", "evaluate": {"ladder_n": 0, **evaluate_keys}}
     return Planted("net", "encoders", block, 0, "cpu", folder, folder, system=system)
+
+
+def evaluate(context: StageContext) -> Evaluation:
+    """All scorers of encoders."""
+    return run_scorers(context, FAMILIES["encoders"].task("Encoder").scorers)
 
 
 def pictures(n: int, seed: int) -> ImageSplit:
@@ -84,28 +92,23 @@ def test_accuracy_counts_errors_and_shows_them(digits: Path) -> None:
     (record,) = result.records
     assert (record.metric, record.n, record.value) == ("accuracy", 200, 0.85)
     assert record.ci95 == wilson_interval(170, 200)
-    assert len(result.extras["gallery"][0]["captions"]) == 20
+    (gallery,) = of_kind(result.extras, Gallery)
+    assert len(gallery.captions) == 20
     assert test.labels is not None
-    assert result.extras["gallery"][0]["captions"][0] == f"{test.labels[0]}, seen as {(test.labels[0] + 1) % 10}"
-    assert "gallery" not in evaluate(context(digits, Classifier(test, 0))).extras
+    assert gallery.captions[0] == f"{test.labels[0]}, seen as {(test.labels[0] + 1) % 10}"
+    assert not of_kind(evaluate(context(digits, Classifier(test, 0))).extras, Gallery)
 
 
 def test_ladder_climbs_from_the_floor(digits: Path) -> None:
     test = load_images(digits)["test"]
     result = evaluate(context(digits, Classifier(test, 0), ladder_n=200))
-    ladder = {name: distance for name, distance, _ in result.extras["tables"][-1]["rows"]}
-    floor = ladder["real training pictures (the floor)"]
-    mild = ("real training pictures (the floor)", "blur, sigma 0.5 px")
-    assert all(distance > floor for name, distance in ladder.items() if name not in mild)
-    assert result.extras["tables"][-1]["rows"][0][2] == 1.0
-
-
-def test_degradations_keep_shape_and_are_seeded() -> None:
-    images = pictures(60, 3).images
-    first, again = degradations(images, 1), degradations(images, 1)
-    assert all(made.shape == images.shape and made.dtype == np.uint8 for made in first.values())
-    assert all(np.array_equal(first[name], again[name]) for name in first)
-    assert len(np.unique(first["50 pictures repeated"], axis=0)) <= 50
+    table = of_kind(result.extras, Table)[-1]
+    ladder = {name: distance for name, distance, _ in table.rows}
+    floor = ladder["as they are"]
+    assert all(
+        distance > floor for name, distance in ladder.items() if name not in ("as they are", "blur, sigma 0.5 px")
+    )
+    assert table.rows[0][2] == 1.0
 
 
 class Detector:

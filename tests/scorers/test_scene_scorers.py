@@ -1,4 +1,4 @@
-"""The whole of draw and evaluate on scenes whose pixels spell out their content, read by a perfect detector."""
+"""Sampling and scoring on scenes whose pixels spell out their content, read by a perfect detector."""
 
 from __future__ import annotations
 
@@ -12,16 +12,19 @@ import pytest
 
 from bench import registry
 from bench.base.files import read_image_samples, write_image_samples, write_json
-from bench.context import Evaluation, StageContext
+from bench.catalogue.families import FAMILIES
+from bench.context import StageContext
 from bench.contracts import RunContext
 from bench.data.datasets import ImageSplit, write_images
 from bench.data.scenes import draw_layout
-from bench.evaluation.text_to_image import evaluate
 from bench.families.text_to_image.matching import asked_arrays
-from bench.families.text_to_image.prompts import build_suite
+from bench.families.text_to_image.prompts import Suite, build_suite
+from bench.families.text_to_image.sampling import sample as draw
 from bench.metrics.compositional import Detections
+from bench.results.extras import Curve, Gallery, Table, of_kind
 from bench.results.records import Record
 from bench.scene_language import COLOURS, parse_caption
+from bench.scoring import Evaluation, evaluate
 from bench.stats.intervals import wilson_interval
 
 BLOCKS = {
@@ -29,6 +32,7 @@ BLOCKS = {
     "memoriser-scenes": {"system": "memoriser_scenes", "role": "memoriser"},
     "real-scenes": {"system": "real_scenes", "role": "ceiling"},
 }
+SCORERS = FAMILIES["text_to_image"].task("TextToImage").scorers
 SMALL = {"singles": 1, "colourless": 10, "counts": 8, "relations": 24, "captions": 300, "strip": 0}
 SCORE = {"minimum_n": 200, "neighbours": 100}
 
@@ -129,13 +133,15 @@ def run(root: Path, name: str, monkeypatch: pytest.MonkeyPatch, **sample: Any) -
         "evaluate": SCORE,
     }
     samples = root / f"{name}.npz"
-    models = {"detector": Path("det"), "text_encoder": Path("clip-a"), "scorer": Path("clip-b")}
+    models = {"detector": Path("det"), "scorer": Path("clip-b")}
+    if name not in BLOCKS:  # floors and ceilings are conditioned by nothing
+        models["text_encoder"] = Path("clip-a")
     folder = root / "models" / name
     context = StageContext(
         name, "text_to_image", block, 0, "cpu", root / "data", folder, models, samples=samples, quiet=True
     )
-    write_image_samples(samples, sample(context))
-    return evaluate(context), read_image_samples(samples)
+    write_image_samples(samples, draw(context))
+    return evaluate(context, SCORERS), read_image_samples(samples)
 
 
 def value(evaluation: Evaluation, metric: str, slice_: str = "", variant: str | None = None) -> float:
@@ -180,11 +186,11 @@ def test_guidance_sweep_and_negative_prompts(root: Path, monkeypatch: pytest.Mon
     )  # of 40 pictures, though 8 colours are looked for in each
     assert len([s for s in sets if s.info["kind"] == "negative"]) == 9
     assert value(evaluation, "agreement", "clip-rankings") == pytest.approx(1.0)
-    table = next(t for t in evaluation.extras["tables"] if t["title"] == "Negative prompts")
-    assert [row[0] for row in table["rows"]] == list(COLOURS)
-    assert any(c["title"].startswith("Single digits right") for c in evaluation.extras["curves"])
-    gallery = evaluation.extras["gallery"][0]
-    assert len(gallery["captions"]) == 40 and gallery["png"].startswith("data:image/png")
+    table = next(t for t in of_kind(evaluation.extras, Table) if t.title == "Negative prompts")
+    assert [row[0] for row in table.rows] == list(COLOURS)
+    assert any(c.title.startswith("Single digits right") for c in of_kind(evaluation.extras, Curve))
+    gallery = of_kind(evaluation.extras, Gallery)[0]
+    assert len(gallery.captions) == 40 and gallery.png.startswith(b"\x89PNG")
 
 
 def test_conditioning_clip_has_a_protocol_of_its_own_and_no_rank(root: Path, monkeypatch: pytest.MonkeyPatch):
@@ -197,8 +203,8 @@ def test_conditioning_clip_has_a_protocol_of_its_own_and_no_rank(root: Path, mon
         and "role=conditions" in biased.protocol
         and biased.higher_is_better is None
     )
-    table = next(t for t in evaluation.extras["tables"] if t["title"].startswith("CLIP scores"))
-    real, drawn = table["rows"][0][1:], table["rows"][1][1:]
+    table = next(t for t in of_kind(evaluation.extras, Table) if t.title.startswith("CLIP scores"))
+    real, drawn = table.rows[0][1:], table.rows[1][1:]
     assert real[0] == real[1] > max(drawn)  # one in eight real captions names no colour, all others fit exactly
     floor, _ = run(root, "dummy-scenes", monkeypatch)
     assert {r.slice for r in floor.records if r.metric == "clip_score"} == {""}
@@ -224,3 +230,14 @@ def test_suite():
     again = build_suite(data.captions, data.captions, 3, singles=2, colourless=10, counts=6, relations=18, captions=50)
     assert again.texts == suite.texts and again.captions == suite.captions
     assert len(suite.shown()) == 40 and len({c for t in suite.shown()[:20] for c in t.split()[1:2]}) >= 6
+    kept = Suite.of_samples(suite.prompts(30), suite.sizes)  # what a file of samples tells
+    assert (kept.texts, kept.parts, kept.captions) == (suite.texts, suite.parts, suite.captions[:30])
+    assert np.array_equal(kept.unseen, suite.unseen) and np.array_equal(kept.repeat, suite.repeat)
+
+
+def test_prompts_of_another_program_tell_their_own_parts():
+    prompts = ["a red three", "a three", "two blue ones", "a red three above a blue seven", "my cat", "a red three"]
+    suite = Suite.of_samples(prompts, None)
+    assert suite.parts == ("single", "colourless", "count", "relation", "free", "single")
+    assert suite.count.tolist() == [1, 1, 2, 2, -1, 1] and suite.repeat.tolist() == [0, 0, 0, 0, 0, 1]
+    assert suite.named("single") == "own-single" and suite.size == 6 and suite.captions == ()
