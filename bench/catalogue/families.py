@@ -85,7 +85,11 @@ _ENTRIES = (
         "by_example",
         "By example",
         (
-            Task("Synthesizer", f"{_HERE}.by_example.textures.sampling", evaluation=f"{_OLD}.by_example"),
+            Task(
+                "Synthesizer",
+                f"{_HERE}.by_example.textures.sampling",
+                ("texture_structure", "hole_filling", "texture_figures"),
+            ),
             Task("AnalogySolver", f"{_HERE}.by_example.analogies.sampling", evaluation=f"{_OLD}.image_analogies"),
             Task("VideoSynthesizer", f"{_HERE}.by_example.video.sampling", evaluation=f"{_OLD}.video_textures"),
         ),

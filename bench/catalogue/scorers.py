@@ -12,5 +12,8 @@ BUILT_IN: dict[str, str] = {
     "class_agreement": "bench.scorers.class_agreement:class_agreement",
     "degradation_ladder": "bench.scorers.degradation_ladder:degradation_ladder",
     "image_figures": "bench.scorers.figures.images:image_figures",
+    "texture_structure": "bench.scorers.texture_structure:texture_structure",
+    "hole_filling": "bench.scorers.hole_filling:hole_filling",
+    "texture_figures": "bench.scorers.figures.textures:texture_figures",
 }
 """``name of a scorer -> "module:function"``."""
