@@ -55,7 +55,7 @@ def jump_costs(filtered: Floats, first: int, length: int, before: Ints, after: I
     [2.0, 2.0]
     """
     i, j = (np.clip(frames - first, 0, len(filtered) - 1) for frames in (due_frames(before, length), after))
-    return filtered[i, j]
+    return np.asarray(filtered[i, j])
 
 
 def motion_agreement(table: Floats, before: Ints, after: Ints) -> Floats:
@@ -76,7 +76,7 @@ def motion_agreement(table: Floats, before: Ints, after: Ints) -> Floats:
     a, d, squared = b + 1, c - 1, table**2
     inner = (squared[a, d] + squared[b, c] - squared[a, c] - squared[b, d]) / 2
     sizes = table[a, b] * table[c, d]
-    return np.divide(inner, sizes, out=np.zeros(len(inner)), where=sizes > 0)
+    return np.asarray(np.divide(inner, sizes, out=np.zeros(len(inner)), where=sizes > 0))
 
 
 def phase_error(phase: Floats, before: Ints, after: Ints) -> Floats:
