@@ -15,5 +15,13 @@ BUILT_IN: dict[str, str] = {
     "texture_structure": "bench.scorers.texture_structure:texture_structure",
     "hole_filling": "bench.scorers.hole_filling:hole_filling",
     "texture_figures": "bench.scorers.figures.textures:texture_figures",
+    "video_plays": "bench.scorers.video.plays:video_plays",
+    "video_seams": "bench.scorers.video.plays:video_seams",
+    "video_loops": "bench.scorers.video.transitions:video_loops",
+    "video_control": "bench.scorers.video.transitions:video_control",
+    "video_regions": "bench.scorers.video.transitions:video_regions",
+    "video_sprites": "bench.scorers.video.transitions:video_sprites",
+    "video_convergence": "bench.scorers.video.transitions:video_convergence",
+    "video_figures": "bench.scorers.figures.videos:video_figures",
 }
 """``name of a scorer -> "module:function"``."""
