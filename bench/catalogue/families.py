@@ -90,7 +90,7 @@ _ENTRIES = (
                 f"{_HERE}.by_example.textures.sampling",
                 ("texture_structure", "hole_filling", "texture_figures"),
             ),
-            Task("AnalogySolver", f"{_HERE}.by_example.analogies.sampling", evaluation=f"{_OLD}.image_analogies"),
+            Task("AnalogySolver", f"{_HERE}.by_example.analogies.sampling", ("analogy_answers", "analogy_figures")),
             Task(
                 "VideoSynthesizer",
                 f"{_HERE}.by_example.video.sampling",

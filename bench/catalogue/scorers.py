@@ -15,6 +15,8 @@ BUILT_IN: dict[str, str] = {
     "texture_structure": "bench.scorers.texture_structure:texture_structure",
     "hole_filling": "bench.scorers.hole_filling:hole_filling",
     "texture_figures": "bench.scorers.figures.textures:texture_figures",
+    "analogy_answers": "bench.scorers.analogies.answers:analogy_answers",
+    "analogy_figures": "bench.scorers.figures.analogies:analogy_figures",
     "video_plays": "bench.scorers.video.plays:video_plays",
     "video_seams": "bench.scorers.video.plays:video_seams",
     "video_loops": "bench.scorers.video.transitions:video_loops",
