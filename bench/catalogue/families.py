@@ -111,7 +111,7 @@ _ENTRIES = (
     Family(
         "style_transfer",
         "Style transfer",
-        (Task("Styler", f"{_HERE}.style_transfer.sampling", evaluation=f"{_OLD}.style_transfer"),),
+        (Task("Styler", f"{_HERE}.style_transfer.sampling", ("style_losses", "style_figures")),),
         samples=".npz",
     ),
     Family("encoders", "Encoders", (Task("Encoder", evaluation=f"{_OLD}.encoders"),)),

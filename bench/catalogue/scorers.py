@@ -25,5 +25,7 @@ BUILT_IN: dict[str, str] = {
     "video_sprites": "bench.scorers.video.transitions:video_sprites",
     "video_convergence": "bench.scorers.video.transitions:video_convergence",
     "video_figures": "bench.scorers.figures.videos:video_figures",
+    "style_losses": "bench.scorers.style_losses:style_losses",
+    "style_figures": "bench.scorers.figures.styles:style_figures",
 }
 """``name of a scorer -> "module:function"``."""
