@@ -85,16 +85,33 @@ _ENTRIES = (
         "by_example",
         "By example",
         (
-            Task("Synthesizer", f"{_HERE}.by_example.textures.sampling", evaluation=f"{_OLD}.by_example"),
-            Task("AnalogySolver", f"{_HERE}.by_example.analogies.sampling", evaluation=f"{_OLD}.image_analogies"),
-            Task("VideoSynthesizer", f"{_HERE}.by_example.video.sampling", evaluation=f"{_OLD}.video_textures"),
+            Task(
+                "Synthesizer",
+                f"{_HERE}.by_example.textures.sampling",
+                ("texture_structure", "hole_filling", "texture_figures"),
+            ),
+            Task("AnalogySolver", f"{_HERE}.by_example.analogies.sampling", ("analogy_answers", "analogy_figures")),
+            Task(
+                "VideoSynthesizer",
+                f"{_HERE}.by_example.video.sampling",
+                (
+                    "video_plays",
+                    "video_loops",
+                    "video_control",
+                    "video_regions",
+                    "video_sprites",
+                    "video_convergence",
+                    "video_seams",
+                    "video_figures",
+                ),
+            ),
         ),
         samples=".npz",
     ),
     Family(
         "style_transfer",
         "Style transfer",
-        (Task("Styler", f"{_HERE}.style_transfer.sampling", evaluation=f"{_OLD}.style_transfer"),),
+        (Task("Styler", f"{_HERE}.style_transfer.sampling", ("style_losses", "style_figures")),),
         samples=".npz",
     ),
     Family(

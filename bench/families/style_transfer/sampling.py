@@ -6,6 +6,7 @@ noise) and with style; the two ways of keeping colours. Every picture of a sweep
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +19,9 @@ from numpy.typing import NDArray
 from bench.base.errors import BenchError, did_you_mean
 from bench.base.files import SampleSet
 from bench.base.progress import Progress
+from bench.capabilities import IterativeStyler
 from bench.context import StageContext
+from bench.contracts import Styler
 from bench.data.datasets import load_exemplars
 from bench.registry import build_config
 from bench.results.records import variant_id
@@ -134,35 +137,40 @@ def pairs_of(data: Path, config: SampleConfig, where: str, side: int | None = No
     ]
 
 
-def plan(config: SampleConfig, system: Any) -> list[Work]:
-    """Every variant of the block; the depth of a content layer is the number that the network gives it."""
-    if config.shows:
-        return [Work(variant_id({"shows": what}), {"shows": what}) for what in config.shows]
-    from bench.nn.features.networks import check_layers
+def plan(config: SampleConfig, system: Styler, where: str) -> list[Work]:
+    """Every variant of the block; the depth of a content layer is the number that the network gives it.
 
-    check_layers(system.network, config.depths)
-    steps = system.config.steps
-    works = [Work(variant_id({"ratio": f"{ratio:g}"}), {"ratio": ratio}, steps) for ratio in config.ratios]
-    for ratio in config.depth_ratios:
-        for layer in config.depths:
+    Raises:
+        BenchError: no variant, a layer that the network does not have, a sweep that the system cannot do.
+    """
+    works = [Work(variant_id({"shows": what}), {"shows": what}) for what in config.shows]
+    steps = system.config.steps if isinstance(system, IterativeStyler) else 1
+    works += [Work(variant_id({"ratio": f"{ratio:g}"}), {"ratio": ratio}, steps) for ratio in config.ratios]
+    if config.depths:
+        if not isinstance(system, IterativeStyler):
+            raise BenchError(f"{where}.depths: the system has no network whose layers can be chosen: leave it out")
+        from bench.nn.features.networks import check_layers
+
+        check_layers(system.network, config.depths)
+        for ratio, layer in itertools.product(config.depth_ratios, config.depths):
             start = {"start": "noise"} if ratio == 0 else {}
             options = {"content_layers": (layer,), "ratio": ratio, "steps": config.depth_steps, **start}
             named = {"depth": system.network.depth(layer), "style_ratio": f"{ratio:g}"}
             works.append(Work(variant_id(named), options, config.depth_steps))
-    return works + [Work(variant_id({"colour": colour}), {"colour": colour}, steps) for colour in config.colours]
+    works += [Work(variant_id({"colour": colour}), {"colour": colour}, steps) for colour in config.colours]
+    if not works:
+        raise BenchError(f"{where}: name ratios, depths, colours or, for a floor, shows")
+    return works
 
 
 def sample(context: StageContext) -> list[SampleSet]:
     """A sample set for each variant; the first also holds the strip and the large pictures."""
     config = sample_config(context)
     where = f"{context.family}.{context.name}.sample"
-    pairs = pairs_of(context.data, config, where)
-    system = context.load()
-    works = plan(config, system)
-    if not works:
-        raise BenchError(f"{where}: name ratios, depths, colours or, for a floor, shows")
+    pairs, system = pairs_of(context.data, config, where), context.load()
+    works = plan(config, system, where)
     large = pairs_of(context.data, config, where, config.large)[:2] if config.large else []
-    alone = 0 if config.shows else system.config.steps  # steps of a picture at the system's own settings
+    alone = system.config.steps if isinstance(system, IterativeStyler) else 1  # steps at the system's own settings
     total = sum(work.steps for work in works) * len(pairs) + alone * (len(large) + bool(config.frames))
     sets = []
     with Progress(f"sample {context.name}", total, "steps", quiet=context.quiet) as progress:
@@ -171,25 +179,24 @@ def sample(context: StageContext) -> list[SampleSet]:
             images = _make(system, context, pairs, work.options, progress)
             seconds = time.monotonic() - start
             info = {"seconds": seconds, "seconds_per_item": seconds / len(images)}
-            sets.append(
-                SampleSet(variant=work.variant, images=images, prompts=[name for name, _, _ in pairs], info=info)
-            )
+            sets.append(SampleSet(work.variant, images, prompts=[name for name, _, _ in pairs], info=info))
         if config.frames:
+            if not isinstance(system, IterativeStyler):
+                raise BenchError(f"{where}.frames: the system does not go step by step: leave it out")
             name, content, style = pairs[0]
-            sets[0].extra["frames"] = system.run_frames(
-                content, style, context.derive("strip", name), config.frames, progress.update
-            )
+            seed = context.derive("strip", name)
+            sets[0].extra["frames"] = system.run_frames(content, style, seed, config.frames, progress.update)
         if large:
             sets[0].extra["large"] = _make(system, context, large, {}, progress)
     return sets
 
 
 def _make(
-    system: Any, context: StageContext, pairs: Sequence[Pair], options: Mapping[str, Any], progress: Progress
+    system: Styler, context: StageContext, pairs: Sequence[Pair], options: Mapping[str, Any], progress: Progress
 ) -> NDArray[np.uint8]:
     """``(pairs, H, W, 3)``, as many at once as there are threads; a pair has the same seed in every variant."""
     seeds = [context.derive("sample", name) for name, _, _ in pairs]
-    if hasattr(system, "stylise_all"):
+    if isinstance(system, IterativeStyler):
         import torch
 
         return np.stack(system.stylise_all(pairs, seeds, options, torch.get_num_threads(), progress.update))

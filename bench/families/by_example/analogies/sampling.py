@@ -8,15 +8,18 @@ without a right answer makes a set of its own.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.base.errors import BenchError
 from bench.base.files import SampleSet
 from bench.base.progress import Progress
+from bench.capabilities import CopyingSolver
 from bench.context import StageContext
+from bench.contracts import AnalogySolver
 from bench.data.datasets import load
 from bench.families.by_example.analogies.tasks import (
     OPTIONS,
@@ -62,54 +65,69 @@ def in_colour(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def sample(context: StageContext) -> list[SampleSet]:
     """Every variant of the scored tasks, the timed searches, and the tasks to look at."""
     sets, config = asked(context)
-    system = context.load()
-    plan: list[tuple[dict[str, Any], list[Question], dict[str, Any]]] = []
+    system: AnalogySolver = context.load()
+    copying = isinstance(system, CopyingSolver)
+    plan: list[tuple[dict[str, Any], list[Question], dict[str, Any]]] = []  # name of the variant, questions, settings
     for start, listed in sets.items():
         named = dict([start.split("=", 1)]) if start else {}
         if not start:
             plan += [(dict(variant), listed, dict(variant)) for variant in config.variants]
         elif listed[0].task in SCORED:
+            if not copying:
+                where = f"{context.family}.{context.name}.sample.timed"
+                raise BenchError(f"{where}: {context.block['system']} has no two searches to compare: leave it out")
             plan += [({**named, "search": search}, listed, {"search": search}) for search in ("exact", "ann")]
         else:
             plan.append((named, listed, {}))
-    total = sum(
-        system.work(question.pairs, question.pictures, **_settings(question, config, variant))
-        for _, listed, variant in plan
-        for question in listed
-    )
+    # OPTIONS are settings of solvers that copy pixel by pixel; those of the block and of the variant go to all.
+    works = [
+        (
+            name,
+            [(q, {**(OPTIONS[q.task] if copying else {}), **(config.tasks.get(q.task) or {}), **swept}) for q in asks],
+        )
+        for name, asks, swept in plan
+    ]
+    total = sum(_pixels(system, question, settings) for _, asks in works for question, settings in asks)
     with Progress(f"sample {context.name}", total, "pixels", quiet=context.quiet) as progress:
-        return [
-            _answered(system, variant_id(name), listed, config, variant, progress) for name, listed, variant in plan
-        ]
+        return [_answered(system, variant_id(name), asks, context, progress) for name, asks in works]
 
 
-def _settings(question: Question, config: SampleConfig, variant: Mapping[str, Any]) -> dict[str, Any]:
-    """What the task needs, what the block gives it, what the variant sweeps."""
-    return {**OPTIONS[question.task], **(config.tasks.get(question.task) or {}), **variant}
+def _pixels(system: AnalogySolver, question: Question, settings: Mapping[str, Any]) -> int:
+    """The progress that the answers to a question make."""
+    if isinstance(system, CopyingSolver):
+        return system.work(question.pairs, question.pictures, **settings)
+    return sum(picture.shape[0] * picture.shape[1] for picture in question.pictures)
 
 
 def _answered(
-    system: Any,
+    system: AnalogySolver,
     name: str,
-    listed: Sequence[Question],
-    config: SampleConfig,
-    variant: Mapping[str, Any],
+    asks: list[tuple[Question, dict[str, Any]]],
+    context: StageContext,
     progress: Progress,
 ) -> SampleSet:
-    """One variant."""
-    answers, names, start = [], [], time.monotonic()
-    for question in listed:
-        settings = _settings(question, config, variant)
-        answers += system.solve(question.pairs, question.pictures, progress=progress.update, **settings)
-        names += [f"{question.task}: {name}" for name in question.names]
+    """One variant. A solver that takes one pair at a time sees the first."""
+    pictures: list[NDArray[np.uint8]] = []
+    copied: list[Any] = []
+    start = time.monotonic()
+    for question, settings in asks:
+        if isinstance(system, CopyingSolver):
+            copied += system.solve(question.pairs, question.pictures, progress=progress.update, **settings)
+            pictures += [answer.picture for answer in copied[len(pictures) :]]
+            continue
+        for which, picture in zip(question.names, question.pictures, strict=True):
+            seed = context.derive("answer", question.task, which)
+            pictures.append(system.analogy(*question.pairs[0], picture, seed, **settings))
+            progress.update(picture.shape[0] * picture.shape[1])
     seconds = time.monotonic() - start
+    extra = {}
+    if copied:
+        extra["sources"] = np.stack([answer.sources for answer in copied]).astype(np.int16)
+        extra["coherent"] = np.stack([answer.coherent for answer in copied])
     return SampleSet(
         variant=name,
-        images=np.stack([in_colour(answer.picture) for answer in answers]),
-        prompts=names,
-        info={"seconds": seconds, "seconds_per_item": seconds / len(answers)},
-        extra={
-            "sources": np.stack([answer.sources for answer in answers]).astype(np.int16),
-            "coherent": np.stack([answer.coherent for answer in answers]),
-        },
+        images=np.stack([in_colour(picture) for picture in pictures]),
+        prompts=[f"{question.task}: {name}" for question, _ in asks for name in question.names],
+        info={"seconds": seconds, "seconds_per_item": seconds / len(pictures)},
+        extra=extra,
     )

@@ -3,18 +3,17 @@
 A *question* is one pair (or several) and all B that it is put to; those with ``truths`` are scored, the others are to
 look at.
 
-================== ================================================
-========================================================== task               A -> A'
-B ================== ================================================
-========================================================== blur, painterly    a photograph -> the same, filtered
-crops of other photographs edge, emboss       the same in grey                                 the same in grey
-super-resolution   left half of a photograph, enlarged -> sharp     crops of its right half, enlarged
-colourise          left half of a photograph in grey -> in colour   crops of its right half in grey
-texture-by-numbers a map of areas -> textures in these areas        another map
-texture-transfer   a texture, blurred -> the texture                a photograph
-line-art           line drawings -> the same concepts in colour     line drawings of held-out concepts of the same group
-================== ================================================
-==========================================================
+================== ====================================================== =========================================
+task               A -> A'                                                B
+================== ====================================================== =========================================
+blur, painterly    a photograph -> the same, filtered                     crops of other photographs
+edge, emboss       the same in grey                                       the same in grey
+super-resolution   left half of a photograph, enlarged -> sharp           crops of its right half, enlarged
+colourise          left half of a photograph in grey -> in colour         crops of its right half in grey
+texture-by-numbers a map of areas -> textures in these areas              another map
+texture-transfer   a texture, blurred -> the texture                      a photograph
+line-art           line drawings -> the same concepts in colour           line drawings of other concepts of a group
+================== ====================================================== =========================================
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ from bench.base.errors import BenchError, did_you_mean
 from bench.data.pairs import PairSplit
 from bench.families.by_example.analogies.planted_filters import FILTERS, blur
 
-__all__ = ["OPTIONS", "SCORED", "Question", "SampleConfig", "Timed", "enlarged", "grey", "questions", "timed_question"]
+__all__ = ["OPTIONS", "SCORED", "Question", "SampleConfig", "Timed", "grey", "questions", "resized", "timed_question"]
 
 Picture = NDArray[np.uint8]
 
@@ -117,24 +116,18 @@ def grey(picture: Picture) -> Picture:
     return picture if picture.ndim == 2 else np.asarray(Image.fromarray(picture).convert("L"))
 
 
-def _resized(picture: Picture, shape: tuple[int, int], filter_name: str) -> Picture:
+def resized(picture: Picture, shape: tuple[int, int], how: str) -> Picture:
+    """A picture at another (height, width): ``BICUBIC``, ``BOX``, or ``NEAREST`` for repeated pixels."""
     from PIL import Image
 
-    return np.asarray(Image.fromarray(picture).resize(shape[::-1], Image.Resampling[filter_name]))
-
-
-def enlarged(small: Picture, shape: tuple[int, int], how: str = "BICUBIC") -> Picture:
-    """``small`` at another size: ``BICUBIC``, or ``NEAREST`` for repeated pixels."""
-    return _resized(small, shape, how)
+    return np.asarray(Image.fromarray(picture).resize(shape[::-1], Image.Resampling[how]))
 
 
 def _reduced(picture: Picture, side: int) -> Picture:
-    scale = side / min(picture.shape[:2])
-    return (
-        picture
-        if scale >= 1
-        else _resized(picture, (round(picture.shape[0] * scale), round(picture.shape[1] * scale)), "BOX")
-    )
+    """A picture reduced to a shorter side; never enlarged."""
+    height, width = picture.shape[:2]
+    scale = side / min(height, width)
+    return picture if scale >= 1 else resized(picture, (round(height * scale), round(width * scale)), "BOX")
 
 
 def _crops(picture: Picture, side: int, count: int, name: str) -> list[Picture]:
@@ -188,6 +181,10 @@ def _filtered(task: str, photographs: _Photographs, side: int) -> Question:
     return Question(task, [(a, apply(a))], photographs.names(), pictures, [apply(picture) for picture in pictures])
 
 
+def _halved_size(picture: Picture) -> Picture:
+    return resized(picture, (picture.shape[0] // 2, picture.shape[1] // 2), "BOX")
+
+
 def _halved(task: str, photographs: _Photographs) -> list[Question]:
     """Super-resolution or colourisation: one question for each photograph."""
     asked = []
@@ -197,9 +194,9 @@ def _halved(task: str, photographs: _Photographs) -> list[Question]:
         if task == "colourise":
             asked.append(Question(task, [(grey(left), left)], names, [grey(crop) for crop in crops], crops))
             continue
-        small = [_resized(crop, (crop.shape[0] // 2, crop.shape[1] // 2), "BOX") for crop in crops]
-        coarse = enlarged(_resized(left, (left.shape[0] // 2, left.shape[1] // 2), "BOX"), left.shape[:2])
-        pictures = [enlarged(one, crop.shape[:2]) for one, crop in zip(small, crops, strict=True)]
+        small = [_halved_size(crop) for crop in crops]
+        coarse = resized(_halved_size(left), left.shape[:2], "BICUBIC")
+        pictures = [resized(one, crop.shape[:2], "BICUBIC") for one, crop in zip(small, crops, strict=True)]
         asked.append(Question(task, [(coarse, left)], names, pictures, crops, small))
     return asked
 

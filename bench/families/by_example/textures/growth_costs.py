@@ -11,12 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.base.errors import BenchError
+from bench.capabilities import GrowingSynthesizer
 from bench.families.by_example.textures.texture_growth import available_threads
 from bench.stats.intervals import mean_t_ci
 
-__all__ = ["AXES", "Growths", "growth_costs"]
-
-AXES = ("output", "sample", "window")
+__all__ = ["Growths", "growth_costs"]
 
 
 @dataclass(frozen=True)
@@ -40,13 +39,14 @@ class Growths:
     repeats: int = 3
 
 
-def growth_costs(system: Any, photograph: NDArray[np.uint8], growths: Growths, seed: int) -> dict[str, Any]:
+def growth_costs(
+    system: GrowingSynthesizer, photograph: NDArray[np.uint8], growths: Growths, seed: int
+) -> dict[str, Any]:
     """Time and count one picture at every point of the three axes.
 
     Returns:
         ``cost``: rows of seconds and of exponents (the slope of log seconds along log output pixels, candidates or
-            window
-        pixels; 1 is proportional); ``operations``: {axis: [[size, operations of one output pixel], ...]}.
+        window pixels; 1 is proportional); ``operations``: {axis: [[size, operations of one output pixel], ...]}.
 
     Raises:
         BenchError: the photograph is smaller than the largest sample.
@@ -57,46 +57,37 @@ def growth_costs(system: Any, photograph: NDArray[np.uint8], growths: Growths, s
         "sample": [(output, side, window) for side in growths.samples],
         "window": [(output, sample, side) for side in growths.windows],
     }
-    largest = max(side + width - 1 for listed in points.values() for _, side, width in listed)
+    every = sorted({point for listed in points.values() for point in listed})
+    largest = max(side + width - 1 for _, side, width in every)
     if min(photograph.shape[:2]) < largest:
         have = "x".join(map(str, photograph.shape[:2]))
         raise BenchError(
             f"growth: a sample of {largest}x{largest} does not fit {growths.exemplar} of {have}: give smaller ones"
         )
-    every = sorted({point for listed in points.values() for point in listed})
     taken: dict[tuple[int, int, int], list[float]] = {point: [] for point in every}
     operations = {}
     for _ in range(growths.repeats):
-        for point in every:
-            side, candidates, width = point
+        for side, candidates, width in every:
             exemplar = photograph[: candidates + width - 1, : candidates + width - 1]
             start = time.perf_counter()
             (grown,) = system.growths(exemplar, (side, side), [seed], window=width)
-            taken[point].append(time.perf_counter() - start)
-            operations[point] = grown.operations / side**2
-    protocol = f"cost/growth/device=cpu/threads={available_threads()}/v1"
-    rows = []
+            taken[side, candidates, width].append(time.perf_counter() - start)
+            operations[side, candidates, width] = grown.operations / side**2
+    rows, counted = [], {}
     for o, s, w in every:
         variant = f"output={o},sample={s + w - 1},window={w}"
-        rows.append(_row("seconds_per_pixel", variant, np.array(taken[o, s, w]) / o**2, "s", protocol))
-    for axis, listed in points.items():
-        sizes = np.log([point[AXES.index(axis)] ** 2 for point in listed])
+        rows.append(_row("seconds_per_pixel", variant, np.array(taken[o, s, w]) / o**2))
+    for number, (axis, listed) in enumerate(points.items()):
+        sizes = np.log([point[number] ** 2 for point in listed])
         slopes = np.polyfit(sizes, np.log([taken[point] for point in listed]), 1)[0]  # one for each repeat
-        rows.append(_row("growth_exponent", f"axis={axis}", slopes, "", protocol))
-    counted = {
-        axis: [[point[AXES.index(axis)], operations[point]] for point in listed] for axis, listed in points.items()
-    }
+        rows.append({**_row("growth_exponent", f"axis={axis}", slopes), "ranked": False})
+        counted[axis] = [[point[number], operations[point]] for point in listed]
     return {"cost": rows, "operations": counted}
 
 
-def _row(metric: str, variant: str, values: NDArray[np.float64], unit: str, protocol: str) -> dict[str, Any]:
-    row = {
-        "metric": metric,
-        "variant": variant,
-        "value": float(values.mean()),
-        "n": len(values),
-        "unit": unit,
-        "protocol": protocol,
-    }
+def _row(metric: str, variant: str, values: NDArray[np.float64]) -> dict[str, Any]:
+    """A cost that the report takes over as it is."""
     interval = list(mean_t_ci(values)) if len(values) > 1 else None
-    return {**row, "ci95": interval, "higher_is_better": False if metric == "seconds_per_pixel" else None}
+    protocol = f"cost/growth/device=cpu/threads={available_threads()}/v1"
+    found = {"metric": metric, "protocol": protocol, "variant": variant, "value": float(values.mean())}
+    return {**found, "ci95": interval, "n": len(values)}

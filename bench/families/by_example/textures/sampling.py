@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +20,9 @@ from numpy.typing import NDArray
 from bench.base.errors import BenchError, did_you_mean
 from bench.base.files import SampleSet
 from bench.base.progress import Progress
+from bench.capabilities import GrowingSynthesizer
 from bench.context import StageContext
+from bench.contracts import Synthesizer
 from bench.data.datasets import load_exemplars
 from bench.families.by_example.textures.growth_costs import Growths, growth_costs
 from bench.registry import build_config
@@ -220,113 +222,93 @@ def sample(context: StageContext) -> list[SampleSet]:
     """A sample set for each window, for each way to fill the holes, and for the extrapolation."""
     config, holes = sample_config(context)
     where = f"{context.family}.{context.name}.sample"
-    drawing = _Drawing(context, context.load(), pieces_of(context, config))
+    work = _Work(context, pieces_of(context, config))
     sweep: list[dict[str, Any]] = [{"window": window} for window in config.windows] or [{}]
     sweep = sweep if config.pictures else []
     ways: list[dict[str, Any]] = []
     if holes is not None:
         ways = [{"order": order, "window": window} for window in holes.windows for order in holes.orders] or [{}]
-    outwards = [config.extrapolate_window] * (config.extrapolate > 0)
-    pixels = len(drawing.pieces) * (
-        config.size[0] * config.size[1] * config.pictures * len(sweep)
-        + (holes.side**2 * holes.count * len(ways) if holes is not None else 0)
-        + config.extrapolate**2 * len(outwards)
-    )
-    with Progress(f"sample {context.name}", pixels, "pixels", quiet=context.quiet) as drawing.progress:
-        sets = [drawing.pictures(config, option) for option in sweep]
+    pixels = config.size[0] * config.size[1] * config.pictures * len(sweep) + config.extrapolate**2
+    pixels += holes.side**2 * holes.count * len(ways) if holes is not None else 0
+
+    def seed_patches(name: str, piece: Piece) -> _Job:
+        return [context.derive("sample", name, number) for number in range(config.pictures)], None
+
+    def broken_tiles(name: str, piece: Piece) -> _Job:
+        assert holes is not None
+        known = holes.known[:, :, None]
+        broken = [np.where(known, tile, 0).astype(np.uint8) for tile in tiles(piece, holes, f"{where}.holes")]
+        return [context.derive("hole", name, number) for number in range(holes.count)], broken
+
+    def middles(name: str, piece: Piece) -> _Job:
+        half = config.extrapolate // 2  # exemplars that are larger are cut to it
+        return [context.derive("extrapolate", name)], [piece.exemplar[:half, :half]]
+
+    with Progress(f"sample {context.name}", len(work.pieces) * pixels, "pixels", quiet=context.quiet) as work.progress:
+        sets = [work.sample_set(option, config.size, seed_patches) for option in sweep]
         if holes is not None:
-            sets += [drawing.fills(holes, option, f"{where}.holes") for option in ways]
-        sets += [drawing.extrapolations(config.extrapolate, window) for window in outwards]
+            tile = (holes.tile, holes.tile)
+            sets += [work.sample_set({"task": "fill", **way}, tile, broken_tiles, holes.known) for way in ways]
+        if config.extrapolate:
+            option = {"task": "extrapolate", "window": config.extrapolate_window}
+            sets.append(work.sample_set(option, (config.extrapolate, config.extrapolate), middles))
     if config.growth is not None:
+        if not isinstance(work.system, GrowingSynthesizer):
+            raise BenchError(f"{where}.growth: {context.block['system']} does not count its operations: leave it out")
         growths: Growths = build_config(Growths, config.growth, f"{where}.growth")
-        pictures = load_exemplars(context.data)
-        sets[0].info.update(growth_costs(drawing.system, pictures[growths.exemplar], growths, context.derive("growth")))
+        photograph = load_exemplars(context.data)[growths.exemplar]
+        sets[0].info.update(growth_costs(work.system, photograph, growths, context.derive("growth")))
     return sets
 
 
-class _Drawing:
+_Job = tuple[list[int], list[Picture] | None]
+"""A seed for each picture, and what it grows from."""
+
+
+class _Work:
     """A system at work on the pieces of the block."""
 
-    def __init__(self, context: StageContext, system: Any, pieces: dict[str, Piece]) -> None:
-        self.context, self.system, self.pieces = context, system, pieces
-        self.progress = Progress("", quiet=True)
+    def __init__(self, context: StageContext, pieces: dict[str, Piece]) -> None:
+        self.system: Synthesizer = context.load()
+        self.pieces, self.progress = pieces, Progress("", quiet=True)
+        self.ceiling = context.block.get("role") == "ceiling"
 
-    def _grown(
+    def sample_set(
         self,
-        piece: Piece,
+        settings: Mapping[str, Any],
         size: tuple[int, int],
-        seeds: list[int],
-        option: dict[str, Any],
-        contents: Sequence[Picture] | None = None,
-        **more: Any,
-    ) -> tuple[list[Picture], list[NDArray[np.int64]], float]:
-        """A picture for each seed; their sources in the exemplar and the operations that they took, from systems that
-        know them."""
-        if hasattr(self.system, "growths"):
-            given = {"progress": self.progress.update, "initial": contents, **more, **option}
-            grown = self.system.growths(piece.exemplar, size, seeds, **given)
-            return [one.picture for one in grown], [one.sources for one in grown], sum(one.operations for one in grown)
-        images = []
-        for seed, content in zip(seeds, contents if contents is not None else [None] * len(seeds), strict=True):
-            images.append(
-                self.system.synthesize(
-                    piece.exemplar, size, seed, held_out=piece.held_out, initial=content, **more, **option
-                )
-            )
+        job_of: Callable[[str, Piece], _Job],
+        mask: NDArray[np.bool_] | None = None,
+    ) -> SampleSet:
+        """The pictures of one variant: of every exemplar those that ``job_of`` asks for."""
+        option = {key: value for key, value in settings.items() if key != "task"}
+        made: list[tuple[str, Picture, NDArray[np.int64] | None, float]] = []
+        start = time.monotonic()
+        for name, piece in self.pieces.items():
+            made += [(name, *one) for one in self._made(piece, size, *job_of(name, piece), mask=mask, **option)]
+        seconds = time.monotonic() - start
+        names, images, sources, operations = zip(*made, strict=True)
+        info = {"task": settings.get("task", "grow"), "seconds": seconds, "seconds_per_item": seconds / len(images)}
+        if any(operations):
+            info["operations_per_item"] = sum(operations) / len(images)
+        extra = {}
+        if "task" not in settings:  # grown from seed patches
+            info["size"] = list(size)
+            extra = {"sources": np.stack(sources).astype(np.int16)} if sources[0] is not None else {}
+        return SampleSet(variant_id(settings), images=stacked(images), prompts=list(names), info=info, extra=extra)
+
+    def _made(
+        self, piece: Piece, size: tuple[int, int], seeds: list[int], contents: list[Picture] | None, **options: Any
+    ) -> Iterator[tuple[Picture, NDArray[np.int64] | None, float]]:
+        """Pictures; their sources in the exemplar and their operations, from systems that know them."""
+        if isinstance(self.system, GrowingSynthesizer):
+            report = self.progress.update
+            for one in self.system.growths(piece.exemplar, size, seeds, initial=contents, progress=report, **options):
+                yield one.picture, one.sources, one.operations
+            return
+        if self.ceiling:  # nobody else sees the piece that holes are taken out of
+            options["held_out"] = piece.held_out
+        for number, seed in enumerate(seeds):
+            initial = None if contents is None else contents[number]
+            yield self.system.synthesize(piece.exemplar, size, seed, initial=initial, **options), None, 0.0
             self.progress.update(size[0] * size[1])
-        return images, [], 0.0
-
-    def pictures(self, config: SampleConfig, option: dict[str, Any]) -> SampleSet:
-        """Pictures of every exemplar, from seed patches."""
-        images, sources, names, operations, start = [], [], [], 0.0, time.monotonic()
-        for name, piece in self.pieces.items():
-            seeds = [self.context.derive("sample", name, number) for number in range(config.pictures)]
-            made, origins, spent = self._grown(piece, config.size, seeds, option)
-            images += made
-            sources += origins
-            operations += spent
-            names += [name] * config.pictures
-        extra = {"sources": np.stack(sources).astype(np.int16)} if sources else {}
-        return _set(option, images, names, start, operations, extra, size=list(config.size))
-
-    def fills(self, holes: Holes, option: dict[str, Any], where: str) -> SampleSet:
-        """The tiles with their holes filled."""
-        images, names, operations, start = [], [], 0.0, time.monotonic()
-        for name, piece in self.pieces.items():
-            broken = [
-                np.where(holes.known[:, :, None], tile, 0).astype(np.uint8) for tile in tiles(piece, holes, where)
-            ]
-            seeds = [self.context.derive("hole", name, number) for number in range(holes.count)]
-            made, _, spent = self._grown(piece, (holes.tile, holes.tile), seeds, option, broken, mask=holes.known)
-            images += made
-            operations += spent
-            names += [name] * holes.count
-        return _set({"task": "fill", **option}, images, names, start, operations)
-
-    def extrapolations(self, side: int, window: int) -> SampleSet:
-        """Every exemplar, cut to half of ``side`` where it is larger, in the middle of a picture that grew around
-        it."""
-        images, operations, start = [], 0.0, time.monotonic()
-        for name, piece in self.pieces.items():
-            middle = piece.exemplar[: side // 2, : side // 2]
-            seed = self.context.derive("extrapolate", name)
-            made, _, spent = self._grown(piece, (side, side), [seed], {"window": window}, [middle])
-            images += made
-            operations += spent
-        return _set({"task": "extrapolate", "window": window}, images, list(self.pieces), start, operations)
-
-
-def _set(
-    option: Mapping[str, Any],
-    images: Sequence[Picture],
-    names: list[str],
-    start: float,
-    operations: float,
-    extra: dict[str, NDArray[Any]] | None = None,
-    **info: Any,
-) -> SampleSet:
-    seconds = time.monotonic() - start
-    info = {"task": option.get("task", "grow"), "seconds": seconds, "seconds_per_item": seconds / len(images), **info}
-    if operations:
-        info["operations_per_item"] = operations / len(images)
-    return SampleSet(variant=variant_id(option), images=stacked(images), prompts=names, info=info, extra=extra or {})

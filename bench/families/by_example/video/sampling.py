@@ -8,8 +8,8 @@ A sample set's arrays are frame numbers, by clip; its pictures are a few frames 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,18 +18,18 @@ from numpy.typing import NDArray
 from bench.base.errors import BenchError, did_you_mean
 from bench.base.files import SampleSet
 from bench.base.progress import Progress
+from bench.capabilities import TransitionModel
 from bench.context import StageContext
+from bench.contracts import VideoSynthesizer
 from bench.data.video import Clip, load
-from bench.families.by_example.video.films import films, target_path
-from bench.families.by_example.video.video_distances import distances
+from bench.families.by_example.video.films import POND, Studio, target_path
 from bench.families.by_example.video.video_loops import LoopTable, best_single, greedy_loop, primitive_loops
 from bench.families.by_example.video.video_playback import split_column
 from bench.families.by_example.video.video_sprites import Swimmer, cut_out
-from bench.families.by_example.video.video_textures import Texture, VideoTextures
 from bench.registry import build_config
 from bench.results.records import variant_id
 
-__all__ = ["SampleConfig", "clips_of", "sample", "sample_config", "thirds"]
+__all__ = ["SampleConfig", "clips_of", "sample", "sample_config", "thirds", "transitions_of"]
 
 SETTINGS = ("alpha", "p", "sigma", "taps")
 """Named in every variant, swept or not, so that two rows can be compared setting by setting."""
@@ -43,8 +43,9 @@ class SampleConfig:
         clips: which are played.
         plays: of each clip and variant, each with a seed of its own.
         frames: of each play.
-        variants: the sweep: settings of :class:`bench.families.by_example.video.video_textures.VideoTexturesConfig`.
-        loops: lengths in frames.
+        variants: the sweep: options of the system (for video textures the keys of its ``model:``).
+        loops: lengths in frames; these, ``controlled``, ``regions`` and ``sprite`` are for a
+            :class:`bench.capabilities.TransitionModel` alone.
         controlled: plays for each third of a clip that the play is asked to keep to; 0 for none.
         regions: clips that are split in two parts played independently.
         sprite: clip before a blue screen, ``""`` for none.
@@ -102,153 +103,158 @@ def thirds(length: int) -> list[tuple[int, int]]:
     return [(edges[k], edges[k + 1] - 1) for k in range(3)]
 
 
-def _thumbnails(clip: Clip, shown: NDArray[np.int64], count: int = 8) -> NDArray[np.uint8]:
-    """A few frames of a play, small."""
-    chosen = shown[np.linspace(0, len(shown) - 1, count).astype(int)]
+def transitions_of(system: Any) -> TransitionModel | None:
+    """The system, if its plays follow transition probabilities that can be looked at."""
+    return system if isinstance(system, TransitionModel) and system.has_transitions else None
+
+
+def _set(variant: str, clip: Clip, shown: NDArray[Any], extra: Mapping[str, NDArray[Any]], **info: Any) -> SampleSet:
+    """A sample set; its pictures are eight frames of a play, small."""
+    chosen = shown.astype(np.int64)[np.linspace(0, len(shown) - 1, 8).astype(int)]
     step = max(1, clip.frames.shape[2] // 96)
-    return np.asarray(clip.frames[np.maximum(chosen, 0)][:, ::step, ::step])
+    thumbnails = np.asarray(clip.frames[np.maximum(chosen, 0)][:, ::step, ::step])
+    return SampleSet(variant=variant, images=thumbnails, info=info, extra=dict(extra))
 
 
-def _plays(
-    context: StageContext, config: SampleConfig, system: VideoTextures, clips: Mapping[str, Clip], progress: Progress
-) -> list[SampleSet]:
-    sets = []
-    for options in config.variants:
-        used = system.configured(options)
+class _Player:
+    """A system and the clips that it plays."""
+
+    def __init__(self, context: StageContext) -> None:
+        self.context, self.progress = context, Progress("", quiet=True)
+        self.config = sample_config(context)
+        self.clips = clips_of(context, self.config)
+        self.system: VideoSynthesizer = context.load()
+        self.model = transitions_of(self.system)
+        where, system = f"{context.family}.{context.name}.sample", context.block["system"]
+        for key in ("loops", "controlled", "regions", "sprite") if self.model is None else ():
+            if getattr(self.config, key):
+                raise BenchError(f"{where}.{key}: {system} plays without transition probabilities: leave it out")
+
+    def seeds(self, *parts: int | str) -> list[int]:
+        """One for each play."""
+        return [self.context.derive(*parts, k) for k in range(self.config.plays)]
+
+    def plays(self) -> Iterator[SampleSet]:
+        """Plays of every variant."""
+        config, first = self.config, self.config.clips[0]
+        for options in config.variants:
+            extra: dict[str, NDArray[Any]] = {}
+            start = time.monotonic()
+            for name in config.clips:
+                seeds, clip = self.seeds("play", name), self.clips[name]
+                if self.model is not None:
+                    texture = self.model.texture(name, **options)
+                    shown, ends = (texture.plays(config.frames, seeds, cut=cut) for cut in (True, False))
+                    extra[f"dead_{name}"] = (ends[:, -1] < 0).astype(np.uint8)
+                else:
+                    # The real clip is shown without a cut, in pieces of at most half of it.
+                    ceiling = self.context.block.get("role") == "ceiling"
+                    n = min(config.frames, len(clip) // 2) if ceiling else config.frames
+                    shown = np.stack([self.system.play(clip.frames, n, seed, **options) for seed in seeds])
+                extra[f"play_{name}"] = shown.astype(np.int16)
+                self.progress.update()
+            seconds = time.monotonic() - start
+            each = {"seconds": seconds, "seconds_per_item": seconds / (config.plays * len(config.clips))}
+            swept: Mapping[str, Any] = options
+            if self.model is not None:
+                used = self.model.configured(options)
+                swept = {key: getattr(used, key) for key in SETTINGS}
+            play = extra[f"play_{first}"][0]
+            yield _set(variant_id(swept), self.clips[first], play, extra, kind="plays", options=dict(options), **each)
+
+    def loops(self, model: TransitionModel) -> SampleSet:
+        """The cheapest loops of each length, and what a greedy search and a single jump cost."""
         extra: dict[str, NDArray[Any]] = {}
-        start = time.monotonic()
-        for name in config.clips:
-            seeds = [context.derive("play", name, k) for k in range(config.plays)]
-            if used.order == "markov":
-                texture = system.texture(name, **options)
-                extra[f"play_{name}"] = texture.plays(config.frames, seeds).astype(np.int16)
-                extra[f"dead_{name}"] = (texture.plays(config.frames, seeds, cut=False)[:, -1] < 0).astype(np.uint8)
-            else:
-                n = min(config.frames, len(clips[name]) // 2) if used.order == "real" else config.frames
-                extra[f"play_{name}"] = system.plays(name, n, seeds, **options).astype(np.int16)
-            progress.update()
-        seconds = time.monotonic() - start
-        variant = variant_id({key: asdict(used)[key] for key in SETTINGS}) if used.order == "markov" else ""
-        first = config.clips[0]
-        thumbnails = _thumbnails(clips[first], extra[f"play_{first}"][0].astype(np.int64))
-        info = {
-            "kind": "plays",
-            "options": dict(options),
-            "seconds": seconds,
-            "seconds_per_item": seconds / (config.plays * len(config.clips)),
-        }
-        sets.append(SampleSet(variant=variant, images=thumbnails, info=info, extra=extra))
-    return sets
+        lengths = self.config.loops
+        for name in self.config.clips:
+            texture = model.texture(name)
+            primitives = primitive_loops(texture.unpruned, max(lengths), shortest=texture.config.shortest)
+            table = LoopTable(primitives, max(lengths))
+            costs = []
+            for length in lengths:
+                costs.append([table.cost(length), greedy_loop(primitives, length), best_single(primitives, length)])
+                if np.isfinite(table.cost(length)):
+                    extra[f"loop_{name}_{length}"] = (table.loop(length).states + texture.first).astype(np.int16)
+            extra[f"costs_{name}"] = np.array(costs) / texture.scale  # (lengths, 3)
+            self.progress.update()
+        shown = next((extra[key] for key in extra if key.startswith("loop_")), np.zeros(1, np.int16))
+        return _set("loops", self.clips[self.config.clips[0]], shown, extra, kind="loops", lengths=list(lengths))
 
+    def controlled(self, model: TransitionModel) -> Iterator[SampleSet]:
+        """Plays that are asked to keep to a third of the clip, with control and without."""
+        n, first = min(self.config.frames, 400), self.config.clips[0]
+        for control in (model.configured({}).control, 0.0):
+            extra: dict[str, NDArray[Any]] = {}
+            for name in self.config.clips:
+                for k, within in enumerate(thirds(len(self.clips[name]))):
+                    seeds = [
+                        self.context.derive("control", name, k, number) for number in range(self.config.controlled)
+                    ]
+                    plays = model.texture(name, within, control=control).plays(n, seeds)
+                    extra[f"range{k}_{name}"] = plays.astype(np.int16)
+                self.progress.update()
+            yield _set(f"control={control:g}", self.clips[first], extra[f"range0_{first}"][0], extra, kind="control")
 
-def _loops(config: SampleConfig, system: VideoTextures, clips: Mapping[str, Clip], progress: Progress) -> SampleSet:
-    """The cheapest loops of each length, and what a greedy search and a single jump cost."""
-    extra: dict[str, NDArray[Any]] = {}
-    for name in config.clips:
-        texture = system.texture(name)
-        primitives = primitive_loops(texture.unpruned, max(config.loops), shortest=texture.config.shortest)
-        table = LoopTable(primitives, max(config.loops))
-        costs = []
-        for length in config.loops:
-            costs.append([table.cost(length), greedy_loop(primitives, length), best_single(primitives, length)])
-            if np.isfinite(table.cost(length)):
-                extra[f"loop_{name}_{length}"] = (table.loop(length).states + texture.first).astype(np.int16)
-        extra[f"costs_{name}"] = np.array(costs) / texture.scale  # (lengths, 3)
-        progress.update()
-    shown = next((extra[key] for key in extra if key.startswith("loop_")), np.zeros(1, np.int16))
-    images = _thumbnails(clips[config.clips[0]], shown.astype(np.int64))
-    return SampleSet(variant="loops", images=images, info={"kind": "loops", "lengths": list(config.loops)}, extra=extra)
-
-
-def _controlled(
-    context: StageContext, config: SampleConfig, system: VideoTextures, clips: Mapping[str, Clip], progress: Progress
-) -> list[SampleSet]:
-    """Plays that are asked to keep to a third of the clip, with control and without."""
-    sets = []
-    n = min(config.frames, 400)
-    for control in (system.config.control, 0.0):
+    def regions(self, model: TransitionModel) -> SampleSet:
+        """Plays of the whole clip and of its two parts, and the costs that they were planned by."""
         extra: dict[str, NDArray[Any]] = {}
-        for name in config.clips:
-            for k, within in enumerate(thirds(len(clips[name]))):
-                seeds = [context.derive("control", name, k, number) for number in range(config.controlled)]
-                extra[f"range{k}_{name}"] = system.plays(name, n, seeds, within, control=control).astype(np.int16)
-            progress.update()
-        images = _thumbnails(clips[config.clips[0]], extra[f"range0_{config.clips[0]}"][0].astype(np.int64))
-        sets.append(SampleSet(variant=f"control={control:g}", images=images, info={"kind": "control"}, extra=extra))
-    return sets
+        for name in self.config.regions:
+            frames = self.clips[name].frames
+            column, _ = split_column(frames)
+            extra[f"column_{name}"] = np.array(column)
+            parts: dict[str, str | NDArray[np.uint8]] = {"whole": name}
+            parts |= {"left": frames[:, :, :column], "right": frames[:, :, column:]}
+            for part, pixels in parts.items():
+                texture = model.texture(pixels)
+                shown = texture.plays(self.config.frames, self.seeds("region", name, part))
+                extra[f"{part}_{name}"] = shown.astype(np.int16)
+                extra[f"{part}-costs_{name}"] = texture.jump_costs(shown).astype(np.float32)
+            self.progress.update()
+        first = self.config.regions[0]
+        return _set("regions", self.clips[first], extra[f"whole_{first}"][0], extra, kind="regions")
 
+    def sprites(self, swimmer: Swimmer) -> SampleSet:
+        """The sprite after a moving target: with future costs, looking one frame ahead, and not steered."""
+        n, count = min(self.config.frames, 500), self.config.sprites
+        targets = [target_path(n, POND, k) for k in range(count)]
+        extra: dict[str, NDArray[Any]] = {"tracked": swimmer.sprite.places, "velocities": swimmer.sprite.velocities}
+        myopic = Swimmer(swimmer.sprite, replace(swimmer.control, alpha=0.0))
+        for name, used, steered in (("future", swimmer, True), ("myopic", myopic, True), ("none", swimmer, False)):
+            seeds, middle = [self.context.derive("sprite", k) for k in range(count)], (POND[1] / 2, POND[0] / 2)
+            played = [used.steer(targets[k], middle, seeds[k], steered=steered) for k in range(count)]
+            extra[f"{name}-frames"] = np.stack([play.frames for play in played]).astype(np.int16)
+            for key in ("errors", "places", "costs"):
+                extra[f"{name}-{key}"] = np.stack([getattr(play, key) for play in played])
+            self.progress.update()
+        extra["targets"] = np.stack(targets)
+        return _set("sprites", self.clips[self.config.sprite], extra["future-frames"][0], extra, kind="sprites")
 
-def _regions(
-    context: StageContext, config: SampleConfig, system: VideoTextures, clips: Mapping[str, Clip], progress: Progress
-) -> SampleSet:
-    """Plays of the whole clip and of its two parts, and the distances that they were planned by."""
-    extra: dict[str, NDArray[Any]] = {}
-    for name in config.regions:
-        clip = clips[name]
-        column, _ = split_column(clip.frames)
-        where = np.arange(clip.frames.shape[2])[None, :] < column
-        where = np.repeat(where, clip.frames.shape[1], axis=0)
-        extra[f"column_{name}"] = np.array(column)
-        for part, mask in (("whole", None), ("left", where), ("right", ~where)):
-            table = system.tables[name] if mask is None else distances(clip.frames, mask)
-            texture = Texture.of(table, system.config)
-            seeds = [context.derive("region", name, part, k) for k in range(config.plays)]
-            shown = texture.plays(config.frames, seeds)
-            extra[f"{part}_{name}"] = shown.astype(np.int16)
-            extra[f"{part}-costs_{name}"] = texture.jump_costs(shown).astype(np.float32)
-        progress.update()
-    images = _thumbnails(clips[config.regions[0]], extra[f"whole_{config.regions[0]}"][0].astype(np.int64))
-    return SampleSet(variant="regions", images=images, info={"kind": "regions"}, extra=extra)
-
-
-def _sprites(
-    context: StageContext, config: SampleConfig, clip: Clip, swimmer: Swimmer, progress: Progress
-) -> SampleSet:
-    """The sprite after a moving target: with future costs, looking one frame ahead, and not steered."""
-    n, size = min(config.frames, 500), (180, 320)
-    extra: dict[str, NDArray[Any]] = {"tracked": swimmer.sprite.places, "velocities": swimmer.sprite.velocities}
-    myopic = Swimmer(swimmer.sprite, replace(swimmer.control, alpha=0.0))
-    for name, used, steered in (("future", swimmer, True), ("myopic", myopic, True), ("none", swimmer, False)):
-        played = []
-        for k in range(config.sprites):
-            place = (size[1] / 2, size[0] / 2)
-            played.append(used.steer(target_path(n, size, k), place, context.derive("sprite", k), steered=steered))
-        extra[f"{name}-frames"] = np.stack([play.frames for play in played]).astype(np.int16)
-        for key in ("errors", "places", "costs"):
-            extra[f"{name}-{key}"] = np.stack([getattr(play, key) for play in played])
-        progress.update()
-    extra["targets"] = np.stack([target_path(n, size, k) for k in range(config.sprites)])
-    images = _thumbnails(clip, extra["future-frames"][0].astype(np.int64))
-    return SampleSet(variant="sprites", images=images, info={"kind": "sprites"}, extra=extra)
+    def films(self, swimmer: Swimmer | None) -> SampleSet:
+        """MP4 files and what is said of them."""
+        config = self.config
+        studio = Studio(self.context, self.system, self.model, self.clips, config.fade, config.seconds)
+        films = studio.films(config.clips, config.regions, swimmer, config.sprite)
+        extra = studio.sample_extra(films)
+        said = [{key: getattr(film, key) for key in ("name", "title", "alt", "note", "loop")} for film in films]
+        info = {"kind": "films", "films": said}
+        return SampleSet(variant="films", images=extra["poster_0"][None, :120, :160], info=info, extra=extra)
 
 
 def sample(context: StageContext) -> list[SampleSet]:
-    """Plays of every variant; and, for the texture itself, loops, controlled plays, regions, sprites and films."""
-    config = sample_config(context)
-    clips = clips_of(context, config)
-    system = context.load()
-    assert isinstance(system, VideoTextures)
-    steps = (
-        len(config.clips) * (len(config.variants) + bool(config.loops) + 2 * bool(config.controlled))
-        + len(config.regions)
-        + 3 * bool(config.sprite)
-    )
-    with Progress(f"sample {context.name}", steps, "clips", quiet=context.quiet) as progress:
-        sets = _plays(context, config, system, clips, progress)
-        if config.loops:
-            sets.append(_loops(config, system, clips, progress))
-        if config.controlled:
-            sets += _controlled(context, config, system, clips, progress)
-        if config.regions:
-            sets.append(_regions(context, config, system, clips, progress))
-        swimmer = Swimmer(cut_out(clips[config.sprite].frames)) if config.sprite else None
+    """Plays of every variant; for a system with transitions loops, controlled plays and regions; sprites; films."""
+    player = _Player(context)
+    config, model = player.config, player.model
+    steps = len(config.clips) * (len(config.variants) + bool(config.loops) + 2 * bool(config.controlled))
+    steps += len(config.regions) + 3 * bool(config.sprite)
+    with Progress(f"sample {context.name}", steps, "clips", quiet=context.quiet) as player.progress:
+        sets = list(player.plays())
+        if model is not None and config.loops:
+            sets.append(player.loops(model))
+        if model is not None and config.controlled:
+            sets += player.controlled(model)
+        if model is not None and config.regions:
+            sets.append(player.regions(model))
+        swimmer = Swimmer(cut_out(player.clips[config.sprite].frames)) if config.sprite else None
         if swimmer is not None:
-            sets.append(_sprites(context, config, clips[config.sprite], swimmer, progress))
-    if config.seconds:
-        made = films(context, system, clips, config, swimmer)
-        posters = np.stack([np.asarray(film.poster[:120, :160]) for film in made[:1]])
-        extra = {f"mp4_{k}": np.frombuffer(film.mp4, dtype=np.uint8) for k, film in enumerate(made)}
-        extra |= {f"poster_{k}": film.poster for k, film in enumerate(made)}
-        described = [{"title": f.title, "alt": f.alt, "note": f.note, "loop": f.loop, "name": f.name} for f in made]
-        sets.append(SampleSet(variant="films", images=posters, info={"kind": "films", "films": described}, extra=extra))
-    return sets
+            sets.append(player.sprites(swimmer))
+    return [*sets, player.films(swimmer)] if config.seconds else sets

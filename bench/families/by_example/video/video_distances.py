@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from bench.base.errors import BenchError
 
-__all__ = ["EXACT", "distances", "filter_diagonal", "gram", "mean_distance", "motion_agreement", "taps_of"]
+__all__ = ["EXACT", "distances", "filter_diagonal", "gram", "mean_distance", "taps_of"]
 
 Floats = NDArray[np.float64]
 EXACT = 1024
@@ -135,25 +135,3 @@ def filter_diagonal(table: Floats, taps: int) -> tuple[Floats, int]:
     for k, weight in enumerate(taps_of(taps)):
         filtered += weight * table[k : k + count, k : k + count]
     return filtered, taps // 2
-
-
-def motion_agreement(table: Floats, before: NDArray[np.int64], after: NDArray[np.int64]) -> Floats:
-    """Cosine between the step that was due, ``before -> before + 1``, and the clip's own step into the frame shown,
-    ``after - 1 -> after``.
-
-    A step is the difference of two frames; inner products come from the squared distances alone:
-    ``(a - b).(c - d) = (|a - d|^2 + |b - c|^2 - |a - c|^2 - |b - d|^2) / 2``.
-
-    Args:
-        table: distances ``(T, T)``.
-        before: frames with one after them.
-        after: frames with one before them.
-
-    Returns:
-        1 for the clip as it is, less for a jump into another motion; 0 where nothing moves.
-    """
-    squared = table**2
-    a, b, c, d = before + 1, before, after, after - 1
-    inner = (squared[a, d] + squared[b, c] - squared[a, c] - squared[b, d]) / 2
-    sizes = table[a, b] * table[c, d]
-    return np.divide(inner, sizes, out=np.zeros(len(inner)), where=sizes > 0)

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.base.errors import BenchError
 
-__all__ = ["at_speed", "blend_weights", "jumps_of", "regions", "render", "seam_changes", "split_column"]
+__all__ = ["at_speed", "blend_weights", "jumps_of", "regions", "render", "split_column"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -189,19 +188,3 @@ def regions(
     ramp = np.clip((np.arange(frames.shape[2]) + 0.5 - column) / max(feather, 1) + 0.5, 0.0, 1.0)[None, :, None]
     for one, other in zip(render(frames, left), render(frames, right), strict=True):
         yield np.clip(np.rint(one + ramp * (other.astype(np.float64) - one)), 0, 255).astype(np.uint8)
-
-
-def seam_changes(
-    frames: NDArray[np.uint8], weights: Sequence[Sequence[tuple[int, float]]], places: Ints, around: int
-) -> Floats:
-    """Largest change from one shown picture to the next within ``around`` steps of each place, root mean square in grey
-    levels.
-
-    With a hard cut that is the change at the jump; a cross-fade spreads it over several steps.
-    """
-    found = np.zeros(len(places))
-    for k, place in enumerate(places):
-        low, high = max(0, int(place) - around), min(len(weights) - 1, int(place) + 1 + around)
-        shown = [picture.astype(np.float64) for picture in render(frames, weights[low : high + 1])]
-        found[k] = max(np.sqrt(((b - a) ** 2).mean()) for a, b in pairwise(shown))
-    return found

@@ -340,6 +340,11 @@ class VideoTextures:
             system.tables = {name: np.sqrt(file[name].astype(np.float64)) for name in file.files}
         return system
 
+    @property
+    def has_transitions(self) -> bool:
+        """Whether plays follow probabilities (:meth:`texture`), not one of the orders to compare with."""
+        return self.config.order == "markov"
+
     def configured(self, options: Mapping[str, Any]) -> VideoTexturesConfig:
         """The config with some fields replaced.
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from bench.families.by_example.analogies.analogy_colour import as_unit, luminance, rgb_to_yiq, to_bytes, yiq_to_rgb
 from bench.families.by_example.analogies.sampling import in_colour
-from bench.families.by_example.analogies.tasks import OPTIONS, Question, enlarged, grey
+from bench.families.by_example.analogies.tasks import OPTIONS, Question, grey, resized
 
 __all__ = ["floors", "single_pixel"]
 
@@ -48,7 +48,7 @@ def floors(question: Question) -> dict[str, list[Picture]]:
     if question.small:
         found["bicubic"] = found["identity"]
         found["identity"] = [
-            enlarged(in_colour(small), shape, "NEAREST") for small, shape in zip(question.small, shapes, strict=True)
+            resized(in_colour(small), shape, "NEAREST") for small, shape in zip(question.small, shapes, strict=True)
         ]
     found["single-pixel"] = [single_pixel(question, picture) for picture in question.pictures]
     if len(question.pairs) > 1:
