@@ -13,6 +13,7 @@ from bench.base.errors import friendly
 from bench.base.files import write_json
 from bench.base.processes import distributed, rank, set_threads
 from bench.config.load import load_params
+from bench.pipeline.arms import evaluate
 from bench.pipeline.plan import stage_module
 from bench.pipeline.stage import context, leave_empty
 
@@ -33,7 +34,7 @@ def main() -> None:
     start = time.monotonic()
     with distributed():
         set_threads(params.runtime["threads"])
-        result = module.evaluate(ctx)
+        result = evaluate(module, ctx)
         if rank() > 0:
             return
     rows = [record.to_json() for record in result.records]

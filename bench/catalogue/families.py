@@ -24,11 +24,15 @@ class Task:
         contract: name of the Protocol in :mod:`bench.contracts`.
         sampling: module with ``SampleConfig`` and ``sample(context)``; ``""`` where nothing is sampled.
         evaluation: module with ``EvalConfig`` and ``evaluate(context)``.
+        series: the same for blocks with ``arms``, where arms are compared in more ways; ``""``: as without.
+        arms_as_variants: samples come in variants of which each names its arm; else stages work arm by arm.
     """
 
     contract: str
     sampling: str = ""
     evaluation: str = ""
+    series: str = ""
+    arms_as_variants: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,9 +69,14 @@ _ENTRIES = (
         "words",
         "Words",
         (
-            Task("LanguageModel", f"{_HERE}.words.sampling", "bench.evaluation.words"),
+            Task(
+                "LanguageModel",
+                f"{_HERE}.words.sampling",
+                "bench.evaluation.words",
+                series="bench.evaluation.model_series",
+                arms_as_variants=True,
+            ),
             Task("StateModel", f"{_HERE}.words.sampling", "bench.evaluation.markov_chain"),
-            Task("ModelSeries", f"{_HERE}.words.sampling", "bench.evaluation.model_series"),
         ),
         samples=".jsonl",
     ),
@@ -100,13 +109,20 @@ _ENTRIES = (
     Family(
         "images",
         "Images",
-        (Task("ImageGenerator", f"{_HERE}.images.sampling", "bench.evaluation.images"),),
+        (Task("ImageGenerator", f"{_HERE}.images.sampling", "bench.evaluation.images", arms_as_variants=True),),
         samples=".npz",
     ),
     Family(
         "text_to_image",
         "Text to image",
-        (Task("TextToImage", f"{_HERE}.text_to_image.sampling", "bench.evaluation.text_to_image"),),
+        (
+            Task(
+                "TextToImage",
+                f"{_HERE}.text_to_image.sampling",
+                "bench.evaluation.text_to_image",
+                arms_as_variants=True,
+            ),
+        ),
         samples=".npz",
     ),
 )

@@ -75,7 +75,9 @@ def stage_module(block: Mapping[str, Any], stage: str) -> ModuleType:
 
 def _stage_module(block: Mapping[str, Any], stage: str) -> str:
     task = task_of(block["system"], block["family"])
-    return task.sampling if stage == "sample" else task.evaluation
+    if stage == "sample":
+        return task.sampling
+    return task.series if block.get("arms") and task.series else task.evaluation
 
 
 def _file(root: Path, module: str) -> Path:
@@ -118,6 +120,8 @@ def _stage_plan(root: Path, params: Params, name: str, stage: str) -> dict[str, 
     if computes_with_torch(root, entries):
         settings["runtime"] = params.runtime
     settings |= {key: block[key] for key in _SETTINGS[stage]}
+    if stage == "train" and "arms" in block:
+        settings["arms"] = [[arm, changes] for arm, changes in block["arms"].items()]  # their order counts
     return {"settings": settings, "code": fingerprint(root, entries)}
 
 

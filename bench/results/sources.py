@@ -16,7 +16,7 @@ from typing import Any
 
 from bench.base.errors import BenchError
 from bench.base.files import hash_json, parse_yaml, read_json
-from bench.results.records import Record
+from bench.results.records import Record, parse_variant
 
 __all__ = ["Entry", "Sources", "cost_records", "gather", "git_commit", "read_history", "read_yaml"]
 
@@ -141,8 +141,8 @@ def cost_records(
     """Cost rows in the form of every other row: what training took (once for all variants) and what one sample takes.
 
     Seconds and bytes belong to a machine, so their protocol names device and threads; FLOPs and parameters do not.
-    Training costs are repeated for each variant, so that quality never stands without its cost. ``sample`` is by
-    variant.
+    Training costs are repeated for each variant, so that quality never stands without its cost; a variant of an arm
+    carries what that arm cost. ``sample`` is by variant.
     """
     facts = train.get("machine") or {}
     device = str(facts.get("device", "cpu")).partition(":")[0]
@@ -166,11 +166,12 @@ def cost_records(
     }
     rows = []
     for variant in variants or [""]:
+        spent = {**train, **(train.get("arms") or {}).get(parse_variant(variant).get("arm"), {})}
         for metric, key, unit, protocol in kinds:
-            if isinstance(train.get(key), int | float):
+            if isinstance(spent.get(key), int | float):
                 rows.append(
                     Record(
-                        metric=metric, protocol=protocol, value=float(train[key]), unit=unit, variant=variant, **common
+                        metric=metric, protocol=protocol, value=float(spent[key]), unit=unit, variant=variant, **common
                     )
                 )
         seconds = (sample.get(variant) or {}).get("seconds_per_item")

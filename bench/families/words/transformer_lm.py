@@ -14,7 +14,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -29,13 +29,13 @@ from bench.autoregressive.vocabulary import UNKNOWN
 from bench.base.errors import BenchError
 from bench.base.files import write_npz
 from bench.base.processes import seeded
-from bench.base.settings import taken_over
+from bench.base.settings import changed, taken_over
 from bench.contracts import RunContext
 from bench.nn.attention import Form, PositionKind
 from bench.nn.decoder import Decoder, DecoderShape
 from bench.training import fit, load_module, save_module
 
-__all__ = ["TransformerLM", "TransformerLMConfig"]
+__all__ = ["TransformerLM", "TransformerLMConfig", "TransformerLMOptions"]
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -53,7 +53,6 @@ class TransformerLMConfig:
         layers: blocks.
         heads: attention heads in each block.
         context: tokens that it sees at once in training.
-        stride: tokens that a scoring window moves on by; 0 means half the context.
         unit: ``characters`` or ``bpe``.
         vocabulary: size of a BPE vocabulary, the 256 bytes and the escape included.
         positions: ``none``, ``learned``, ``sinusoidal`` or ``rotary``.
@@ -66,7 +65,6 @@ class TransformerLMConfig:
     layers: int = 4
     heads: int = 4
     context: int = 128
-    stride: int = 0
     unit: str = "characters"
     vocabulary: int = 1024
     positions: PositionKind = "rotary"
@@ -80,8 +78,32 @@ class TransformerLMConfig:
             raise ValueError(f"unit must be one of {', '.join(UNITS)}, not {self.unit!r}")
         if self.unit == "bpe" and self.vocabulary < 300:
             raise ValueError(f"a BPE vocabulary holds 256 bytes and some merges: at least 300, not {self.vocabulary}")
-        if not 0 <= self.stride <= self.context:
-            raise ValueError(f"stride must lie between 0 and context {self.context}, not {self.stride}")
+
+
+@dataclass(frozen=True)
+class TransformerLMOptions:
+    """How a trained model is used; none of it touches training.
+
+    Attributes:
+        temperature: of drawing, see :func:`bench.autoregressive.decoding.filter_logits`.
+        top_k: only so many likeliest tokens are drawn, 0 for all.
+        top_p: only the likeliest tokens of this probability together are drawn.
+        stride: tokens that a scoring window moves on by: each token but the first ``context`` ones is predicted from at
+            least ``context - stride`` before it; 0 means half the context.
+        context: length of a scoring window, 0 for that of training; a longer one asks how far the positions carry.
+    """
+
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+    stride: int = 0
+    context: int = 0
+
+    def __post_init__(self) -> None:
+        if self.context == 1 or min(self.context, self.stride) < 0:
+            raise ValueError(
+                f"context must be at least 2 tokens and stride not negative, not {self.context} and {self.stride}"
+            )
 
 
 class TransformerLM:
@@ -92,11 +114,13 @@ class TransformerLM:
     """
 
     Config: ClassVar[type] = TransformerLMConfig
+    SampleOptions: ClassVar[type] = TransformerLMOptions
     SCORING: ClassVar[tuple[str, ...]] = ("stride", "context")
-    """Options that change probabilities; :meth:`log_prob` takes them."""
+    """Options that change probabilities; :meth:`log_prob` reads them, and :meth:`sample` the others."""
 
     def __init__(self, config: TransformerLMConfig) -> None:
         self.config = config
+        self.options = TransformerLMOptions()
         self.device = "cpu"
         self._vocabulary: Tokens | None = None
         self._decoder: Decoder | None = None
@@ -123,7 +147,7 @@ class TransformerLM:
     @property
     def window_note(self) -> str:
         """How held-out text is scored, for the report."""
-        context, stride = self.config.context, self.config.stride or max(1, self.config.context // 2)
+        context, stride = self._window(self.options)
         unit = self.config.unit if self.config.unit == "characters" else "tokens"
         return (
             f"Scored with a window of {context} {unit} that moves on by {stride}: at least {context - stride} "
@@ -169,27 +193,25 @@ class TransformerLM:
             return {"loss": nats, "bits_per_token": nats.detach() / math.log(2)}
 
         fit(decoder, loss, batches, run)
-        run.cost["tokens_seen"] = run.cost["images_seen"] * length
+        run.cost.update({"tokens_seen": run.cost["images_seen"] * length, "train_tokens": float(len(tokens))})
 
-    def log_prob(
-        self, text: str, stride: int | None = None, batch_size: int = 64, context: int | None = None
-    ) -> Floats:
+    def _window(self, options: TransformerLMOptions) -> tuple[int, int]:
+        """Length and stride of the scoring window."""
+        context = options.context or self.config.context
+        stride = options.stride or max(1, context // 2)
+        if stride > context:
+            raise BenchError(f"stride {stride} does not lie between 1 and the context of {context}")
+        return context, stride
+
+    def log_prob(self, text: str, *, batch_size: int = 64, **options: Any) -> Floats:
         """Nats of each token of ``text``, unknown characters spelled out in bytes.
 
         Args:
             text: any text; it is taken to follow a blank line.
-            stride: how far the window moves on: each token but the first ``context`` ones is predicted from at least
-                ``context - stride`` before it. The configured stride by default.
             batch_size: windows at once; makes no difference beyond rounding.
-            context: length of the window, that of training by default; a longer one asks how far the positions carry.
+            options: see :class:`TransformerLMOptions`.
         """
-        if context is not None and context < 2:
-            raise BenchError(f"context must be at least 2 tokens, not {context}")
-        stride = self.config.stride if stride is None and context is None else stride or 0
-        context = self.config.context if context is None else context
-        stride = stride or max(1, context // 2)
-        if not 1 <= stride <= context:
-            raise BenchError(f"stride {stride} does not lie between 1 and the context of {context}")
+        context, stride = self._window(changed(self.options, options, "transformer_lm"))
         if not text:
             return np.zeros(0)
         ids = self.vocabulary.encode(text)
@@ -224,34 +246,23 @@ class TransformerLM:
         found: Floats = logits.double().softmax(-1).cpu().numpy()
         return found
 
-    def sample(
-        self, n_chars: int, seed: int, prompt: str = "", *, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0
-    ) -> str:
+    def sample(self, n_chars: int, seed: int, prompt: str = "", **options: Any) -> str:
         """``n_chars`` characters that continue ``prompt``, or a blank line if there is none (see
         :meth:`sample_batch`)."""
-        return self.sample_batch(n_chars, [seed], [prompt], temperature=temperature, top_k=top_k, top_p=top_p)[0]
+        return self.sample_batch(n_chars, [seed], [prompt], **options)[0]
 
-    def sample_batch(
-        self,
-        n_chars: int,
-        seeds: Sequence[int],
-        prompts: Sequence[str],
-        *,
-        temperature: float = 1.0,
-        top_k: int = 0,
-        top_p: float = 1.0,
-    ) -> list[str]:
+    def sample_batch(self, n_chars: int, seeds: Sequence[int], prompts: Sequence[str], **options: Any) -> list[str]:
         """A continuation of each prompt; item i depends on its own seed and prompt alone.
 
         Computed in float64, where the order of summation, which changes with the batch, cannot tip a draw in practice.
-        When the context is full, the last half of it is read anew.
 
         Args:
             n_chars: characters of each continuation.
             seeds: one for each item.
             prompts: one for each item; the end of one longer than the context counts.
-            temperature: see :func:`filter_logits`, likewise ``top_k`` and ``top_p``.
+            options: see :class:`TransformerLMOptions`.
         """
+        chosen = changed(self.options, options, "transformer_lm")
         texts = [""] * len(prompts)
         encoded = [self.vocabulary.encode(prompt or _START)[-self.config.context :] for prompt in prompts]
         for length in sorted({len(ids) for ids in encoded}):
@@ -264,9 +275,9 @@ class TransformerLM:
                 start,
                 rngs,
                 self.config.context,
-                temperature=temperature,
-                top_k=top_k,
-                top_p=top_p,
+                temperature=chosen.temperature,
+                top_k=chosen.top_k,
+                top_p=chosen.top_p,
                 barred=UNKNOWN,  # the escape has no letter to show
             )
             for step, tokens in enumerate(drawing, 1):

@@ -11,7 +11,7 @@ import torch
 
 from bench.base.errors import BenchError
 from bench.contracts import LanguageModel, RunContext
-from bench.families.words.transformer_lm import TransformerLM, TransformerLMConfig
+from bench.families.words.transformer_lm import TransformerLM, TransformerLMConfig, TransformerLMOptions
 
 TEXT = "the cat sat on the mat. the rat sat on the hat.\n" * 20
 TRAIN = {"steps": 60, "batch_size": 8, "lr": 3e-3, "warmup": 5}
@@ -125,7 +125,7 @@ def test_untied_head_and_bad_settings() -> None:
     with pytest.raises(ValueError, match="even head width"):
         TransformerLMConfig(width=36, heads=4)
     with pytest.raises(ValueError, match="stride"):
-        TransformerLMConfig(stride=500)
+        TransformerLMOptions(stride=-1)
     with pytest.raises(BenchError, match="not trained"):
         TransformerLM(TransformerLMConfig()).log_prob("a")
     repeated = TransformerLM(TransformerLMConfig(width=16, layers=1, heads=1, context=8))
