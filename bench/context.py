@@ -28,6 +28,7 @@ class StageContext:
         models: folders of other trained generators, by role (``feature_net``, ``codec``, ``scorer``, ``detector``,
             ...).
         other_data: folders of further prepared data sets, by role (``judged_on``, ``network``).
+        arm: the one arm of the block that is looked at; ``""`` for the system, or all arms, as they are.
         samples: file of the samples (written by the stage after ``sample``, read by ``evaluate``).
         quiet: no progress.
     """
@@ -43,16 +44,18 @@ class StageContext:
     other_data: Mapping[str, Path] = field(default_factory=dict)
     samples: Path | None = None
     quiet: bool = False
+    arm: str = ""
 
     def derive(self, *parts: int | str) -> int:
         """A seed for this generator."""
         return derive(self.seed, self.name, *parts)
 
     def load(self) -> Any:
-        """The generator itself."""
+        """The generator itself, or the arm that is looked at."""
         from bench.registry import load_model
 
-        return load_model(self.model, self.device, self.models)
+        system = load_model(self.model, self.device, self.models)
+        return system.part({"arm": self.arm})[0] if self.arm else system
 
     def load_other(self, role: str) -> Any:
         """The trained generator in the given role."""

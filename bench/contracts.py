@@ -103,6 +103,22 @@ class System(Protocol):
 
 
 @runtime_checkable
+class Trainable(Protocol):
+    """Capability: it learns from data. Systems without it (textures by example) are set up by their settings alone."""
+
+    def fit(self, data: Any, run: RunContext) -> None:
+        """Train on ``data["train"]``."""
+
+
+@runtime_checkable
+class Attachable(Protocol):
+    """Capability: it works with other trained models, which the harness hands over after ``load``."""
+
+    def attach(self, models: Mapping[str, Path]) -> None:
+        """Load the models in the given folders, by role."""
+
+
+@runtime_checkable
 class LanguageModel(System, Protocol):
     """Probability of text, and text from probability."""
 
@@ -153,14 +169,6 @@ class StateModel(LanguageModel, Protocol):
 
     def transition_matrix(self, order: int) -> Floats:
         """``(states ** order, states)``: each row sums to one."""
-
-
-@runtime_checkable
-class ModelSeries(LanguageModel, Protocol):
-    """Language models trained side by side, one for each arm."""
-
-    def part(self, options: Mapping[str, Any]) -> tuple[LanguageModel, dict[str, Any]]:
-        """The model that ``arm`` names among the options, and the options that are its own."""
 
 
 @runtime_checkable

@@ -16,12 +16,18 @@ from typing import Any
 
 from bench.base.errors import BenchError, did_you_mean
 from bench.base.files import read_json
+from bench.base.settings import merge
 from bench.catalogue.families import FAMILIES, Task
 from bench.catalogue.systems import BUILT_IN
+from bench.contracts import Attachable
+from bench.series import Arm, Series, series_of
 
 __all__ = [
     "build_config",
+    "build_system",
+    "configs_of",
     "contract_of",
+    "description",
     "family_of",
     "load_model",
     "resolve",
@@ -98,21 +104,60 @@ def build_config(cls: Any, values: Mapping[str, Any], where: str) -> Any:
         raise BenchError(f"{where}: {error}") from error
 
 
+def configs_of(block: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Arm -> configuration of a block's system, in order; ``{"": configuration}`` for a block without arms.
+
+    Raises:
+        BenchError: unknown key or refused value, naming ``where``.
+    """
+    cls = resolve(block["system"])
+    arms = block.get("arms") or {}
+    if not arms:
+        return {"": build_config(cls.Config, block["model"], f"{where}.model")}
+    return {
+        arm: build_config(cls.Config, merge(block["model"], changes.get("model") or {}), f"{where}.arms.{arm}.model")
+        for arm, changes in arms.items()
+    }
+
+
+def build_system(block: Mapping[str, Any], where: str) -> Any:
+    """The untrained system of a block, or the series of its arms.
+
+    Raises:
+        BenchError: unknown key or refused value, naming ``where``.
+    """
+    cls, configs, arms = resolve(block["system"]), configs_of(block, where), block.get("arms") or {}
+    if not arms:
+        return cls(configs[""])
+    return series_of(cls)(configs, {arm: build_config(Arm, arms[arm], f"{where}.arms.{arm}") for arm in arms})
+
+
+def description(system: Any) -> dict[str, Any]:
+    """What ``model.json`` says of a system's settings: its ``config``, or the configurations of its ``arms``, in
+    order."""
+    if isinstance(system, Series):
+        return {"arms": [[arm, dataclasses.asdict(config)] for arm, config in system.configs.items()]}
+    return {"config": dataclasses.asdict(system.config)}
+
+
 def load_model(folder: Path, device: str = "cpu", models: Mapping[str, Path] | None = None) -> Any:
     """The trained system that a train stage left in ``folder`` (its ``model.json`` names system and config).
 
     Raises:
         BenchError: the folder holds no trained model, with the command that makes one.
     """
-    description = Path(folder) / "model.json"
-    if not description.is_file():
+    path = Path(folder) / "model.json"
+    if not path.is_file():
         name = Path(folder).name
         raise BenchError(f"no trained model in {folder}: run `dvc repro` (or `python stages/train.py {name}`) first")
-    facts = read_json(description)
+    facts = read_json(path)
     cls = resolve(facts["system"])
-    config = build_config(cls.Config, facts["config"], f"{description}: config")
-    system = cls.load(Path(folder), config, device)
-    if hasattr(system, "attach"):
+    if "arms" in facts:
+        arms = {arm: build_config(cls.Config, values, f"{path}: arms.{arm}") for arm, values in facts["arms"]}
+        system: Any = series_of(cls).load(Path(folder), arms, device)
+    else:
+        system = cls.load(Path(folder), build_config(cls.Config, facts["config"], f"{path}: config"), device)
+    if isinstance(system, Attachable):
         needed = {role: Path(folder).parent / name for role, name in facts.get("uses", {}).items()}
         system.attach({**needed, **(models or {})})
     return system

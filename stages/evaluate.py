@@ -18,10 +18,10 @@ from bench.base.files import write_json
 from bench.base.processes import distributed, rank, set_threads
 from bench.config.load import load_params
 from bench.context import StageContext
+from bench.pipeline.arms import evaluate
 from bench.pipeline.plan import scorers_of, stage_modules
 from bench.pipeline.stage import context, leave_empty
 from bench.results.extras import write_extras
-from bench.scoring import evaluate
 
 
 def _by_module(ctx: StageContext, block: Mapping[str, Any]) -> Any:

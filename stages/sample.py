@@ -12,10 +12,11 @@ import time
 from pathlib import Path
 
 from bench.base.errors import friendly
-from bench.base.files import write_image_samples, write_json, write_text_samples
+from bench.base.files import write_json
 from bench.base.hardware import describe, peak_memory_bytes
 from bench.base.processes import distributed, rank, set_threads
 from bench.config.load import load_params
+from bench.pipeline.arms import sample, write_samples
 from bench.pipeline.plan import stage_modules
 from bench.pipeline.stage import context, leave_empty
 
@@ -38,7 +39,7 @@ def main() -> None:
     start = time.monotonic()
     with distributed():
         set_threads(params.runtime["threads"])
-        sets = importlib.import_module(module).sample(ctx)
+        sets = sample(importlib.import_module(module), ctx)
         if rank() > 0:
             return
     variants = {item.variant: {key: item.info[key] for key in _TIMES if key in item.info} for item in sets}
@@ -46,7 +47,7 @@ def main() -> None:
         dataclasses.replace(item, info={key: value for key, value in item.info.items() if key not in _TIMES})
         for item in sets
     ]
-    (write_text_samples if ctx.samples.suffix == ".jsonl" else write_image_samples)(ctx.samples, sets)
+    write_samples(ctx.samples, sets)
     seconds = time.monotonic() - start
     cost = {
         "seconds": seconds,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import dataclasses
 import os
 import shutil
 import time
@@ -23,10 +22,11 @@ from bench.base.files import write_json, write_text
 from bench.base.hardware import describe, peak_memory_bytes
 from bench.base.processes import distributed, rank, seeded, set_threads, world_size
 from bench.config.load import Params, load_params
-from bench.contracts import RunContext
+from bench.contracts import RunContext, Trainable
 from bench.data.datasets import load
 from bench.pipeline.stage import checkpoint_key, context, leave_empty, run_seed
-from bench.registry import build_config, resolve
+from bench.registry import build_system, description
+from bench.series import Series
 
 
 def read_data(folder: Path) -> Mapping[str, Any]:
@@ -48,8 +48,6 @@ def train(root: Path, params: Params, name: str) -> None:
     """Fit the generator and write ``models/NAME`` and ``runs/NAME``; only the first process writes."""
     ctx = context(root, params, name, "train")
     set_threads(params.runtime["threads"])
-    cls = resolve(ctx.block["system"])
-    config = build_config(cls.Config, ctx.block["model"], f"{params.path}: {ctx.family}.{name}.model")
     points: list[tuple[int, dict[str, float]]] = []
     checkpoints = root / "checkpoints" / name / checkpoint_key(root, params, name, world_size())
     run = RunContext(
@@ -68,8 +66,8 @@ def train(root: Path, params: Params, name: str) -> None:
             shutil.rmtree(stale, ignore_errors=True)
     start, cpu = time.monotonic(), time.process_time()
     with seeded(run.seed):
-        system = cls(config)
-        if hasattr(system, "fit"):
+        system = build_system(ctx.block, f"{params.path}: {ctx.family}.{name}")
+        if isinstance(system, Trainable):
             system.fit(read_data(ctx.data), run)
     if rank() > 0:
         return
@@ -88,7 +86,7 @@ def train(root: Path, params: Params, name: str) -> None:
     described = {
         "name": name,
         "system": ctx.block["system"],
-        "config": dataclasses.asdict(config),
+        **description(system),
         "family": ctx.family,
         "dataset": ctx.block["dataset"],
     }
@@ -96,9 +94,9 @@ def train(root: Path, params: Params, name: str) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
     write_text(root / "runs" / name / "history.tsv", history_tsv(points or [(0, {"seconds": seconds})]))
-    write_json(
-        root / "runs" / name / "train.json", {**cost, "machine": describe(ctx.device), "processes": world_size()}
-    )
+    facts = {**cost, "machine": describe(ctx.device), "processes": world_size()}
+    arms = {"arms": system.costs} if isinstance(system, Series) else {}
+    write_json(root / "runs" / name / "train.json", {**facts, **arms})
     shutil.rmtree(root / "checkpoints" / name, ignore_errors=True)
     print(
         f"train {name}: {seconds:.1f} s" + (f", {cost['parameters']:,.0f} parameters" if "parameters" in cost else "")

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 import yaml
 
-from bench.config.load import merge, set_profile
+from bench.base.settings import merge
+from bench.config.load import set_profile
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")

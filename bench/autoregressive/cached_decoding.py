@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import copy
 import math
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -18,12 +19,11 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 from torch import Tensor, nn
 
+from bench.autoregressive.decoding import draw_tokens, filter_logits
 from bench.nn.attention import KVCache, TransformerBlock
+from bench.nn.decoder import Decoder
 
-if TYPE_CHECKING:
-    from bench.families.words.transformer_lm import Decoder
-
-__all__ = ["BatchReader", "Reader", "SingleReader"]
+__all__ = ["BatchReader", "Reader", "SingleReader", "continuations"]
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -174,6 +174,45 @@ class SingleReader:
         result: Floats = mixed.transpose(1, 0, 2).reshape(end - start, -1) @ layer.out[0]
         result += layer.out[1]
         return result
+
+
+def continuations(
+    decoder: Decoder,
+    tokens: Ints,
+    rngs: Sequence[np.random.Generator],
+    context: int,
+    *,
+    temperature: float = 1.0,
+    top_k: int = 0,
+    top_p: float = 1.0,
+    barred: int | None = None,
+) -> Iterator[list[int]]:
+    """Endless next tokens of prompts: at each step one for each row; row i depends on its own prompt and ``rngs[i]``.
+
+    When the context is full, the last half of it is read anew.
+
+    Args:
+        decoder: a trained network, on its device.
+        tokens: ``(B, P)`` prompts.
+        rngs: one for each row.
+        context: most tokens that the network sees at once.
+        temperature: see :func:`bench.autoregressive.decoding.filter_logits`, likewise ``top_k`` and ``top_p``.
+        barred: a token that is never drawn.
+    """
+    on_processor = decoder.embedding.weight.device.type == "cpu"
+    read: Reader = (SingleReader if len(tokens) == 1 and on_processor else BatchReader)(decoder, context)
+    new = tokens
+    while True:
+        if read.length + new.shape[1] > context:
+            read.reset()
+            new = tokens[:, -max(1, context // 2) :]
+        logits = read(new)  # (B, V)
+        if barred is not None:
+            logits[:, barred] = -math.inf
+        drawn = draw_tokens(filter_logits(logits, temperature, top_k, top_p), np.array([rng.random() for rng in rngs]))
+        new = drawn[:, None]
+        tokens = np.concatenate([tokens[:, -context:], new], axis=1)
+        yield drawn.tolist()
 
 
 def _array(tensor: Tensor) -> Floats:

@@ -1,15 +1,13 @@
-"""Around a neural language model: which tokens may be drawn, and the windows in which held-out text is scored."""
+"""Drawing the next token from logits: temperature, top-k, top-p, inversion of the cumulative distribution."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.base.errors import BenchError
 
-__all__ = ["draw_tokens", "filter_logits", "windows_of"]
+__all__ = ["draw_tokens", "filter_logits"]
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -68,21 +66,3 @@ def draw_tokens(p: Floats, noise: Floats) -> Ints:
     cumulated = p.cumsum(-1)
     drawn: Ints = np.minimum((cumulated <= (noise * cumulated[:, -1])[:, None]).sum(-1), p.shape[-1] - 1)
     return drawn
-
-
-def windows_of(length: int, context: int, stride: int, batch_size: int) -> Iterator[tuple[int, Ints]]:
-    """Batches of equally long windows over a stream of ``length`` tokens, and from which place on each is scored.
-
-    A window that starts at s predicts tokens s + 1 .. s + context; the first predicts all of them, each later one its
-    last ``stride``, the very last one what is left.
-
-    >>> [(first, windows.tolist()) for first, windows in windows_of(12, 4, 3, 8)]
-    [(0, [0]), (1, [3, 6]), (3, [7])]
-    """
-    yield 0, np.zeros(1, dtype=np.int64)
-    starts = np.arange(stride, length - context, stride)
-    for i in range(0, len(starts), batch_size):
-        yield context - stride, starts[i : i + batch_size]
-    done = (int(starts[-1]) if len(starts) else 0) + context + 1
-    if done < length:
-        yield done - (length - context), np.array([length - context - 1])

@@ -25,12 +25,14 @@ class Task:
         sampling: module with ``SampleConfig`` and ``sample(context)``; ``""`` where nothing is sampled.
         scorers: what is measured, in order; a block may name others.
         evaluation: module with ``EvalConfig`` and ``evaluate(context)``, where there are no scorers yet.
+        arms_as_variants: samples come in variants of which each names its arm; else stages work arm by arm.
     """
 
     contract: str
     sampling: str = ""
     scorers: tuple[str, ...] = ()
     evaluation: str = ""
+    arms_as_variants: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,9 +69,13 @@ _ENTRIES = (
         "words",
         "Words",
         (
-            Task("LanguageModel", f"{_HERE}.words.sampling", evaluation=f"{_OLD}.words"),
+            Task(
+                "LanguageModel",
+                f"{_HERE}.words.sampling",
+                evaluation=f"{_OLD}.words",
+                arms_as_variants=True,
+            ),
             Task("StateModel", f"{_HERE}.words.sampling", evaluation=f"{_OLD}.markov_chain"),
-            Task("ModelSeries", f"{_HERE}.words.sampling", evaluation=f"{_OLD}.model_series"),
         ),
         samples=".jsonl",
     ),
@@ -133,6 +139,7 @@ _ENTRIES = (
                 "ImageGenerator",
                 f"{_HERE}.images.sampling",
                 ("distribution", "class_agreement", "memorisation", "degradation_ladder", "image_figures"),
+                arms_as_variants=True,
             ),
         ),
         samples=".npz",
@@ -153,6 +160,7 @@ _ENTRIES = (
                     "step_compute",
                     "scene_figures",
                 ),
+                arms_as_variants=True,
             ),
         ),
         samples=".npz",

@@ -9,7 +9,6 @@ BUILT_IN: dict[str, str] = {
     "markov_chain": "bench.families.words.markov_chain:MarkovChain",
     "ngram": "bench.families.words.ngram:NGram",
     "neural_lm": "bench.families.words.neural_lm:NeuralLM",
-    "model_series": "bench.families.words.model_series:ModelSeries",
     "word2vec": "bench.families.text_encoders.word2vec:Word2Vec",
     "masked_lm": "bench.families.text_encoders.masked_lm:MaskedLM",
     "transformer_lm": "bench.families.words.transformer_lm:TransformerLM",

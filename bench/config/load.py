@@ -7,8 +7,9 @@ A block holds the default (``cpu``) values and, under ``profiles``, what another
       train: {steps: 6000}
       profiles: {smoke: {train: {steps: 20}}}
 
-so that everything about a generator stands in one place, and ``profile: smoke`` is the one word to change. A block with
-``only: [gpu]`` is a part of that profile alone: elsewhere its stages leave empty outputs and no rows.
+so that everything about a generator stands in one place (its arms included, see :mod:`bench.series`), and ``profile:
+smoke`` is the one word to change. A block with ``only: [gpu]`` is a part of that profile alone: elsewhere its stages
+leave empty outputs and no rows.
 """
 
 from __future__ import annotations
@@ -24,18 +25,21 @@ import yaml
 
 from bench.base.errors import BenchError, did_you_mean
 from bench.base.files import parse_yaml
+from bench.base.settings import merge
 from bench.catalogue.families import FAMILIES
-from bench.registry import build_config, family_of, resolve, systems
+from bench.registry import build_config, configs_of, family_of, systems
+from bench.series import Arm
 
 __all__ = ["PROFILES", "ROLES", "Params", "TrainConfig", "load_params", "set_profile"]
 
 PROFILES = ("smoke", "cpu", "gpu")
 ROLES = ("generator", "floor", "ceiling", "memoriser")
 _TOP = ("profile", "seed", "runtime", "datasets", "derived_datasets", *FAMILIES)
-_BLOCK = ("system", "dataset", "role", "model", "train", "sample", "evaluate", "scorers", "profiles", "only")
+_BLOCK = ("system", "dataset", "role", "model", "arms", "train", "sample", "evaluate", "scorers", "profiles", "only")
 # What a profile may change in a generator's block, and may not change in a data set's: dvc.yaml is the same in all.
-_BY_PROFILE = ("role", "model", "train", "sample", "evaluate", "scorers")
+_BY_PROFILE = ("role", "model", "arms", "train", "sample", "evaluate", "scorers")
 _FIXED = ("source", "card", "only")
+_ARM = tuple(field.name for field in dataclasses.fields(Arm))
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 
 
@@ -95,15 +99,6 @@ class TrainConfig:
             raise ValueError(f"schedule must be constant, cosine or linear_tail, not {self.schedule!r}")
         if self.precision not in ("fp32", "bf16"):
             raise ValueError(f"precision must be fp32 or bf16, not {self.precision!r}")
-
-
-def merge(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
-    """Deep merge: mappings are merged, everything else (lists too) is replaced."""
-    merged = dict(base)
-    for key, value in overlay.items():
-        old = merged.get(key)
-        merged[key] = merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
-    return merged
 
 
 class Params:
@@ -214,7 +209,27 @@ class Params:
             if not isinstance(block[key], Mapping):
                 raise self._error(f"{where}.{key}", "must be a mapping")
         build_config(TrainConfig, block["train"], f"{self.path}: {where}.train")
+        self._check_arms(block, where)
         return block
+
+    def _check_arms(self, block: Mapping[str, Any], where: str) -> None:
+        arms = block.get("arms", {})
+        if not isinstance(arms, Mapping) or ("arms" in block and not arms):
+            raise self._error(f"{where}.arms", "must be a mapping of name to changed settings")
+        for arm, changes in arms.items():
+            if not isinstance(arm, str) or not _NAME.fullmatch(arm):
+                raise self._error(f"{where}.arms.{arm}", "a name is lower-case letters, digits and hyphens")
+            if not isinstance(changes, Mapping):
+                raise self._error(f"{where}.arms.{arm}", f"must be a mapping with {', '.join(_ARM)}")
+            built: Arm = build_config(Arm, changes, f"{self.path}: {where}.arms.{arm}")
+            train = merge(block["train"], built.train)
+            build_config(TrainConfig, train, f"{self.path}: {where}.arms.{arm}.train")
+        variants = block["sample"].get("variants") or []
+        for options in variants if isinstance(variants, list) else []:
+            asked = options.get("arm") if isinstance(options, Mapping) else None
+            if asked is not None and asked not in arms:
+                hint = did_you_mean(str(asked), arms) if arms else " This block has no arms."
+                raise self._error(f"{where}.sample.variants", f"no arm {asked!r}.{hint}")
 
     def datasets(self) -> dict[str, dict[str, Any]]:
         """The block of every data set of this profile, by name."""
@@ -269,14 +284,14 @@ class Params:
         return {role: other for role, other in roles.items() if other not in self._generators}
 
     def validate(self) -> None:
-        """The checks that need the systems' own modules (imports torch): the keys and values under ``model:``.
+        """The checks that need the systems' own modules (imports torch): the keys and values under ``model:``
+        and those that ``arms:`` change.
 
         Raises:
             BenchError: file, key, what is allowed.
         """
         for name, block in self._generators.items():
-            cls = resolve(block["system"])
-            build_config(cls.Config, block["model"], f"{self.path}: {block['family']}.{name}.model")
+            configs_of(block, f"{self.path}: {block['family']}.{name}")
 
 
 def load_params(path: Path | str = "params.yaml", profile: str | None = None) -> Params:

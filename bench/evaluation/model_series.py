@@ -1,4 +1,4 @@
-"""A series of language models: scored as any language model is, then what the arms are there to show.
+"""The arms of a language model: scored as any language model is, then what the arms are there to show.
 
 Where arms differ in size and in their share of the data, a power law is fitted to the held-out loss (Hestness et al.
 2017; Kaplan et al. 2020, eq. 1.5 without the floor):
@@ -11,22 +11,20 @@ by least squares over the arms, with Student's interval of each exponent.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bench.context import Evaluation, StageContext
 from bench.evaluation import words
 from bench.metrics.protocols import protocol_id
+from bench.metrics.scaling import power_law
 from bench.registry import build_config
 from bench.results.records import Record
 
-__all__ = ["EvalConfig", "evaluate", "power_law"]
-
-Floats = NDArray[np.float64]
+__all__ = ["EvalConfig", "evaluate"]
 
 
 @dataclass(frozen=True)
@@ -38,34 +36,6 @@ class EvalConfig(words.EvalConfig):
     """
 
     power_law: bool = False
-
-
-def power_law(loss: Floats, scales: Sequence[Floats]) -> list[tuple[float, tuple[float, float]]]:
-    """Exponents of ``loss ~ c * prod_i scale_i ** -alpha_i`` with 95 % intervals, by least squares on logarithms.
-
-    Args:
-        loss: ``(N,)`` positive.
-        scales: arrays ``(N,)`` of positive numbers; one that does not vary gets no exponent of its own.
-
-    Raises:
-        ValueError: fewer than two more points than exponents.
-
-    >>> x = np.array([1.0, 2.0, 4.0, 8.0])
-    >>> [round(value, 3) for value, _ in power_law(3 * x ** -0.5, [x])]
-    [0.5]
-    """
-    from scipy.special import stdtrit
-
-    design = np.stack([np.ones(len(loss)), *(-np.log(scale) for scale in scales)], axis=1)
-    freedom = len(loss) - design.shape[1]
-    if freedom < 1:
-        raise ValueError(f"{len(loss)} points do not determine {len(scales)} exponents")
-    inverse = np.linalg.pinv(design.T @ design)
-    found = inverse @ design.T @ np.log(loss)
-    residual = np.log(loss) - design @ found
-    error = np.sqrt(np.diag(inverse) * float(residual @ residual) / freedom)
-    half = float(stdtrit(freedom, 0.975)) * error
-    return [(float(value), (float(value - h), float(value + h))) for value, h in zip(found[1:], half[1:], strict=True)]
 
 
 def evaluate(context: StageContext) -> Evaluation:

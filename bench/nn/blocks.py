@@ -33,9 +33,9 @@ __all__ = [
 NormKind = Literal["batch", "group"]
 
 
-def norm2d(channels: int, kind: NormKind = "group") -> nn.Module:
-    """BatchNorm, or GroupNorm over all channels of one picture (one group)."""
-    return nn.BatchNorm2d(channels) if kind == "batch" else nn.GroupNorm(1, channels)
+def norm2d(channels: int, kind: NormKind = "group", groups: int = 1) -> nn.Module:
+    """BatchNorm, or GroupNorm, by default over all channels of one picture (one group)."""
+    return nn.BatchNorm2d(channels) if kind == "batch" else nn.GroupNorm(groups, channels)
 
 
 def zero_init(module: nn.Conv2d | nn.Linear) -> Any:
@@ -63,6 +63,19 @@ class ResBlock(nn.Module):
 
     With ``stride`` 2 or another number of output channels the shortcut is a 1x1 convolution of the activated input (the
     same paper's rule for blocks that change shape).
+
+    With an ``embedding`` it is the block of diffusion networks (Dhariwal and Nichol 2021, section 3): a vector of time,
+    class or text enters as scale and shift after the second norm (FiLM), the last convolution starts at zero, so that
+    the block starts as its shortcut, and the shortcut takes the input as it is.
+
+    Args:
+        channels_in: channels of the input.
+        channels_out: of the output; None: the same.
+        stride: 2 halves the resolution.
+        kind: norm.
+        activation: before each convolution.
+        embedding: width of the conditioning vector, 0 for none.
+        groups: of the group norms.
     """
 
     def __init__(
@@ -73,24 +86,33 @@ class ResBlock(nn.Module):
         *,
         kind: NormKind = "group",
         activation: type[nn.Module] = nn.SiLU,
+        embedding: int = 0,
+        groups: int = 1,
     ) -> None:
         super().__init__()
         channels_out = channels_out or channels_in
-        self.norm1 = norm2d(channels_in, kind)
-        self.conv1 = nn.Conv2d(channels_in, channels_out, 3, stride, 1, bias=False)
-        self.norm2 = norm2d(channels_out, kind)
+        self.norm1 = norm2d(channels_in, kind, groups)
+        self.conv1 = nn.Conv2d(channels_in, channels_out, 3, stride, 1, bias=bool(embedding))
+        self.norm2 = norm2d(channels_out, kind, groups)
+        self.film = zero_init(nn.Linear(embedding, 2 * channels_out)) if embedding else None
         self.conv2 = nn.Conv2d(channels_out, channels_out, 3, 1, 1)
+        if embedding:
+            zero_init(self.conv2)
         self.act = activation()
         self.shortcut = (
             nn.Conv2d(channels_in, channels_out, 1, stride) if stride != 1 or channels_in != channels_out else None
         )
 
-    def forward(self, x: Tensor) -> Tensor:
-        """``(N, in, H, W) -> (N, out, H / stride, W / stride)``."""
+    def forward(self, x: Tensor, vector: Tensor | None = None) -> Tensor:
+        """``(N, in, H, W)``, and ``(N, embedding)`` if there is one, to ``(N, out, H / stride, W / stride)``."""
         h: Tensor = self.act(self.norm1(x))
-        skip = x if self.shortcut is None else self.shortcut(h)
-        h = self.conv1(h)  # (N, in, H, W) -> (N, out, H/s, W/s)
-        h = self.conv2(self.act(self.norm2(h)))
+        skip = x if self.film is not None else h
+        skip = x if self.shortcut is None else self.shortcut(skip)
+        h = self.norm2(self.conv1(h))  # (N, in, H, W) -> (N, out, H/s, W/s)
+        if self.film is not None:
+            scale, shift = self.film(vector)[:, :, None, None].chunk(2, dim=1)  # (N, out, 1, 1) each
+            h = torch.addcmul(shift, h, 1 + scale)
+        h = self.conv2(self.act(h))
         return skip + h
 
 
@@ -103,7 +125,7 @@ class Downsample(nn.Conv2d):
 
 class Upsample(nn.Sequential):
     """Convolution to four times the channels, then pixel shuffle: ``(N, in, H, W) -> (N, out, 2H, 2W)``, no
-    chequerboard of overlaps."""
+    chequerboard of overlaps; with a 1x1 kernel cheaper than a convolution at the finer resolution."""
 
     def __init__(self, channels_in: int, channels_out: int, kernel: int = 1) -> None:
         super().__init__(nn.Conv2d(channels_in, 4 * channels_out, kernel, 1, kernel // 2), nn.PixelShuffle(2))

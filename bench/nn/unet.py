@@ -19,8 +19,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench.nn.attention import Attention, Form, sinusoidal_positions
+from bench.nn.blocks import ResBlock, Upsample, zero_init
 
-__all__ = ["ResBlock", "UNet", "UNetConfig"]
+__all__ = ["UNet", "UNetConfig"]
 
 
 @dataclass(frozen=True)
@@ -63,38 +64,11 @@ class UNetConfig:
     form: Form = "explicit"
 
 
-def _zeroed(layer: nn.Conv2d | nn.Linear) -> nn.Conv2d | nn.Linear:
-    nn.init.zeros_(layer.weight)
-    if layer.bias is not None:
-        nn.init.zeros_(layer.bias)
-    return layer
-
-
 def _coordinates(x: Tensor) -> Tensor:
     """``(B, 2, H, W)``: y and x of each place, from -1 to 1."""
     batch, _, height, width = x.shape
     y, z = (torch.linspace(-1, 1, n, device=x.device, dtype=x.dtype) for n in (height, width))
     return torch.stack(torch.meshgrid(y, z, indexing="ij")).expand(batch, 2, height, width)
-
-
-class ResBlock(nn.Module):
-    """Norm, SiLU, convolution, twice, with FiLM after the second norm, added to the (projected) input."""
-
-    def __init__(self, inputs: int, outputs: int, embedding: int, groups: int = 1) -> None:
-        super().__init__()
-        self.norm1 = nn.GroupNorm(groups, inputs)
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, padding=1)
-        self.norm2 = nn.GroupNorm(groups, outputs)
-        self.film = _zeroed(nn.Linear(embedding, 2 * outputs))
-        self.conv2 = _zeroed(nn.Conv2d(outputs, outputs, 3, padding=1))
-        self.shortcut = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
-
-    def forward(self, x: Tensor, vector: Tensor) -> Tensor:
-        """``(B, inputs, H, W)`` and ``(B, embedding)`` to ``(B, outputs, H, W)``."""
-        h = self.conv1(F.silu(self.norm1(x)))
-        scale, shift = self.film(vector)[:, :, None, None].chunk(2, dim=1)  # (B, C, 1, 1) each
-        h = self.conv2(F.silu(torch.addcmul(shift, self.norm2(h), 1 + scale)))
-        return cast(Tensor, self.shortcut(x) + h)
 
 
 class SpatialAttention(nn.Module):
@@ -104,11 +78,11 @@ class SpatialAttention(nn.Module):
         super().__init__()
         self.norm = nn.GroupNorm(groups, dim)
         self.self_attention = Attention(dim, heads, form=form)
-        _zeroed(self.self_attention.out)
+        zero_init(self.self_attention.out)
         self.cross_norm = nn.LayerNorm(dim) if context_dim else None
         self.cross_attention = Attention(dim, heads, context_dim=context_dim, form=form) if context_dim else None
         if self.cross_attention is not None:
-            _zeroed(self.cross_attention.out)
+            zero_init(self.cross_attention.out)
 
     def forward(self, x: Tensor, context: Tensor | None, mask: Tensor | None) -> Tensor:
         """``(B, C, H, W)`` to the same shape; ``context`` ``(B, S, context_dim)``, ``mask`` ``(B, S)`` True = text."""
@@ -126,7 +100,7 @@ class _Stage(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, config: UNetConfig, attend: bool) -> None:
         super().__init__()
-        self.block = ResBlock(inputs, outputs, config.embedding, config.groups)
+        self.block = ResBlock(inputs, outputs, embedding=config.embedding, groups=config.groups)
         self.attention = (
             SpatialAttention(outputs, config.heads, config.context_dim, config.groups, config.form) if attend else None
         )
@@ -181,10 +155,10 @@ class UNet(nn.Module):
                 stages.append(_Stage(channels + skip, width, c, attend=level in c.attention and i == 0))
                 channels = width
             self.up.append(stages)
-            if level > 0:  # 1x1 convolution and pixel shuffle: cheaper than a convolution at the finer resolution
-                self.grow.append(nn.Sequential(nn.Conv2d(channels, 4 * channels, 1), nn.PixelShuffle(2)))
+            if level > 0:
+                self.grow.append(Upsample(channels, channels))
         self.out_norm = nn.GroupNorm(c.groups, channels)
-        self.out = _zeroed(nn.Conv2d(channels, inner, 3, padding=1))
+        self.out = zero_init(nn.Conv2d(channels, inner, 3, padding=1))
 
     def forward(
         self,

@@ -134,6 +134,8 @@ def _stage_plan(root: Path, params: Params, name: str, stage: str) -> dict[str, 
     if stage == "evaluate":
         settings["scorers"] = scorers_of(block)
     settings |= {key: block[key] for key in _SETTINGS[stage]}
+    if stage == "train" and "arms" in block:
+        settings["arms"] = [[arm, changes] for arm, changes in block["arms"].items()]  # their order counts
     return {"settings": settings, "code": fingerprint(root, entries)}
 
 

@@ -48,7 +48,7 @@ def checkpoint_key(root: Path, params: Params, name: str, processes: int) -> str
     others = {
         role: [
             hashlib.sha256(file.read_bytes()).hexdigest()
-            for file in sorted((root / "models" / other).glob("*"))
+            for file in sorted((root / "models" / other).rglob("*"))
             if file.is_file()
         ]
         for role, other in models_of(params, name, "train").items()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from bench.results.records import parse_variant
+
 __all__ = ["cost_rows"]
 
 
@@ -19,7 +21,8 @@ def cost_rows(
     """What training took (once for all variants), what one sample takes, and what the sample stage timed itself.
 
     Seconds and bytes belong to a machine, so their protocol names device and threads; FLOPs and parameters do not.
-    Training costs are repeated for each variant, so that quality never stands without its cost.
+    Training costs are repeated for each variant, so that quality never stands without its cost; a variant of an arm
+    carries what that arm cost.
 
     Args:
         name: of the generator.
@@ -56,8 +59,9 @@ def cost_rows(
             rows.append({**common, **measured})
 
     for variant in list(variants) or [""]:
+        spent = {**train, **(train.get("arms") or {}).get(parse_variant(variant).get("arm"), {})}
         for metric, key, protocol in trained:
-            add(metric, protocol, train.get(key), variant)
+            add(metric, protocol, spent.get(key), variant)
         seconds = (sample.get(variant) or {}).get("seconds_per_item")
         add("sample_seconds_per_item", f"cost/sampling-time/{machine}", seconds, variant)
     return rows

@@ -158,9 +158,11 @@ def _own_variants(block: Mapping[str, Any], rows: list[dict[str, Any]]) -> list[
 
 
 def _arm_settings(block: Mapping[str, Any], variant: str) -> dict[str, Setting]:
-    """What the arm that a variant names changes in its series; an arm that names no share sees all of the text."""
-    changes = ((block.get("model") or {}).get("arms") or {}).get(parse_variant(variant).get("arm"))
-    return {} if changes is None else {"share": 1.0, **changes}
+    """What the arm that a variant names changes; an arm that names no share sees all of the training data."""
+    changes = (block.get("arms") or {}).get(parse_variant(variant).get("arm"))
+    if changes is None:
+        return {}
+    return {"share": changes.get("share", 1.0), **(changes.get("model") or {}), **(changes.get("train") or {})}
 
 
 def _record(row: Mapping[str, Any], block: Mapping[str, Any], run_key: str) -> Record:

@@ -1,7 +1,7 @@
 """Training step and cached sampling against GPT-2 of the `transformers` library, same shape and weights, rounds
 alternating.
 
-That both compute the same is the subject of tests/words/test_transformer_parity.py and is asserted again here before
+That both compute the same is the subject of tests/nn/test_decoder_parity.py and is asserted again here before
 anything is timed. Precision is float32 on both sides for training; our sampling runs in float64 (so that no batch can
 change a text), theirs in float32.
 """
@@ -20,7 +20,8 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from bench.autoregressive.tokens import Characters
 from bench.autoregressive.vocabulary import Vocabulary
-from bench.families.words.transformer_lm import Decoder, TransformerLM, TransformerLMConfig
+from bench.families.words.transformer_lm import TransformerLM, TransformerLMConfig
+from bench.nn.decoder import Decoder
 
 LETTERS = [chr(33 + i) for i in range(91)] + ["\n"]
 CONFIG = TransformerLMConfig(width=128, layers=5, heads=4, context=128, positions="learned")  # 1.0 M parameters

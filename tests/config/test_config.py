@@ -53,6 +53,25 @@ def test_the_profile_is_one_word_and_comments_stay(tmp_path: Path) -> None:
         ("seed: 3", "sed: 3", r"params.yaml: unknown key 'sed'. Did you mean 'seed'"),
         ("profile: cpu", "profile: cpuu", r"params.yaml: profile: 'cpuu' is not a profile. Did you mean 'cpu'"),
         ("seed: 3", "seed: three", r"seed: must be a whole number"),
+        ("train: {steps: 10}", "arms: {}", r"words.small.arms: must be a mapping"),
+        (
+            "train: {steps: 10}",
+            "arms: {a: {modl: {}}}",
+            r"words.small.arms.a: unknown key 'modl'. Did you mean 'model'",
+        ),
+        ("train: {steps: 10}", "arms: {A b: {}}", r"words.small.arms.A b: a name is lower-case"),
+        ("train: {steps: 10}", "arms: {a: {share: 2}}", r"words.small.arms.a: share must lie above 0"),
+        (
+            "train: {steps: 10}",
+            "arms: {a: {train: {stps: 1}}}",
+            r"arms.a.train: unknown key 'stps'. Did you mean 'steps'",
+        ),
+        (
+            "train: {steps: 10}",
+            "arms: {one: {}}, sample: {variants: [{arm: two}]}",
+            r"words.small.sample.variants: no arm 'two'. Known: one",
+        ),
+        ("train: {steps: 10}", "sample: {variants: [{arm: two}]}", r"no arm 'two'. This block has no arms"),
         ("system: ngram", "system: ngrm", r"words.small.system: no system 'ngrm'. Did you mean 'ngram'"),
         ("system: ngram", "system: resnet", r"words.small.system: 'resnet' belongs to encoders"),
         (

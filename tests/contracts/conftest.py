@@ -17,12 +17,12 @@ from sklearn.datasets import load_digits
 from bench.base.files import write_json
 from bench.base.processes import seeded
 from bench.config.load import load_params
-from bench.contracts import RunContext
+from bench.contracts import RunContext, Trainable
 from bench.data.cards import Render
 from bench.data.datasets import ImageSplit
 from bench.data.scenes import render_splits
 from bench.pipeline.plan import models_of
-from bench.registry import build_config, load_model, resolve
+from bench.registry import build_system, description, load_model
 
 ROOT = Path(__file__).parents[2]
 PARAMS = load_params(ROOT / "params.yaml", profile="smoke")
@@ -120,7 +120,6 @@ class Workshop:
 
     def fit(self, name: str, seed: int = 0, **train: Any) -> tuple[Any, list[float]]:
         block = PARAMS.generator(name)
-        cls = resolve(block["system"])
         slots = models_of(PARAMS, name, "train")
         curve: list[float] = []
         values = {
@@ -145,8 +144,8 @@ class Workshop:
             ),
         )
         with seeded(seed):
-            system = cls(build_config(cls.Config, block["model"], name))
-            if hasattr(system, "fit"):
+            system = build_system(block, name)
+            if isinstance(system, Trainable):
                 system.fit(self.dataset(block["dataset"]), run)
         return system, curve
 
@@ -158,7 +157,7 @@ class Workshop:
             folder.mkdir()
             system.save(folder)
             uses = {slot: block[slot] for slot in models_of(PARAMS, name, "train")}
-            facts = {"name": name, "system": block["system"], "config": dataclasses.asdict(system.config), "uses": uses}
+            facts = {"name": name, "system": block["system"], **description(system), "uses": uses}
             write_json(folder / "model.json", facts)
             self.made[name] = Tiny(name, block, system, self.dataset(block["dataset"]), folder, curve)
         return self.made[name]

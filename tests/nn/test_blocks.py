@@ -45,6 +45,17 @@ def test_res_block_is_the_identity_when_its_branch_is_zero() -> None:
     assert torch.equal(block(x), x)
 
 
+def test_conditioned_res_block_starts_as_its_shortcut_and_then_follows_the_vector() -> None:
+    x, vector = torch.randn(2, 4, 6, 6), torch.randn(2, 8)
+    torch.testing.assert_close(ResBlock(4, embedding=8)(x, vector), x)
+    wide = ResBlock(4, 6, embedding=8)
+    assert wide.shortcut is not None and wide.film is not None
+    torch.testing.assert_close(wide(x, vector), wide.shortcut(x))
+    for parameter in wide.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    assert not torch.allclose(wide(x, vector), wide(x, vector + 1))
+
+
 def test_halving_and_doubling() -> None:
     x = torch.randn(2, 3, 8, 8)
     assert Downsample(3, 5)(x).shape == (2, 5, 4, 4)

@@ -281,6 +281,22 @@ def test_seconds_of_two_machines_never_share_a_column_but_flops_do() -> None:
     assert found[0]["train_flops"] == found[1]["train_flops"]
 
 
+def test_each_arm_carries_its_own_costs_and_other_rows_those_of_all() -> None:
+    block = {"system": "transformer_lm", "family": "words", "dataset": "shakespeare"}
+    train: dict[str, Any] = {"train_flops": 30.0, "parameters": 20.0, "peak_memory_bytes": 5.0}
+    train["arms"] = {
+        "small": {"train_flops": 10.0, "parameters": 4.0},
+        "large": {"train_flops": 20.0, "parameters": 20.0},
+    }
+    rows = cost_rows("a", block, train, {}, ["arm=small", "arm=large,context=64", ""], 0)
+    flops = {row["variant"]: row["value"] for row in rows if row["metric"] == "train_flops"}
+    assert flops == {"arm=small": 10.0, "arm=large,context=64": 20.0, "": 30.0}
+    assert {row["variant"]: row["value"] for row in rows if row["metric"] == "parameters"}["arm=small"] == 4.0
+    assert {row["value"] for row in rows if row["metric"] == "peak_memory_bytes"} == {5.0}, (
+        "one process trained them all"
+    )
+
+
 def test_costs_that_the_sample_stage_measured_become_rows(fresh_workspace: Path, declared: Declared) -> None:
     path = fresh_workspace / "runs/latent-diffusion-scenes/sample.json"
     cost = {

@@ -23,10 +23,12 @@ from bench.base.errors import BenchError
 from bench.base.files import read_json, write_json
 from bench.base.processes import seeded
 from bench.base.seeds import derive
+from bench.base.settings import taken_over
 from bench.contracts import Images, Ints, RunContext
-from bench.diffusion.loss import diffusion_loss, draw_steps
-from bench.diffusion.samplers import ItemNoise, OnStep, build_sampler
-from bench.diffusion.schedule import TARGETS, Target, build_schedule, spaced_steps
+from bench.diffusion.generator import Condition, DenoisingOptions, DiffusionGenerator
+from bench.diffusion.loss import Network, draw_steps
+from bench.diffusion.samplers import ItemNoise, OnStep
+from bench.diffusion.schedule import TARGETS, Target, build_schedule
 from bench.nn.blocks import ready, tensor_to_images
 from bench.nn.unet import UNet, UNetConfig
 from bench.training import fit, load_module, randn, save_module
@@ -97,38 +99,26 @@ class DDPM:
         self.network: UNet | None = None
 
     def _build(self, seed: int) -> UNet:
-        c = self.config
-        shape = UNetConfig(
-            channels=self.shape[0],
-            widths=c.widths,
-            blocks=c.blocks,
-            embedding=c.embedding,
-            classes=c.classes,
-            attention=c.attention,
-            heads=c.heads,
-            patch=c.patch,
-            skips=c.skips,
-            steps=c.steps,
-        )
         with seeded(seed):
-            return UNet(shape)
+            return UNet(taken_over(UNetConfig, self.config, channels=self.shape[0]))
+
+    @property
+    def generator(self) -> DiffusionGenerator:
+        """The chain in pixels; with the input skip the network's output is read as v."""
+        c = self.config
+        output: Target | None = "v" if c.input_skip else None
+        return DiffusionGenerator(self.schedule, self.shape, tensor_to_images, c.target, output, self.device)
 
     def loss(self, network: nn.Module, batch: Mapping[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
         """The loss of one batch of ``images`` (uint8, channels first), ``labels`` and steps ``t``."""
         x0 = batch["images"].float() / 127.5 - 1
-        eps = randn(x0.shape, generator)
-        fresh = randn(x0.shape, generator) if self.config.target == "x_prev" else None
         labels = batch.get("labels")
 
         def predict(x: Tensor, t: Tensor) -> Tensor:
             out: Tensor = network(x, t, labels)
             return out
 
-        output: Target | None = "v" if self.config.input_skip else None
-        loss = diffusion_loss(
-            predict, x0, batch["t"], eps, self.schedule, self.config.target, output=output, fresh=fresh
-        )
-        return {"loss": loss.mean()}
+        return self.generator.loss(predict, x0, batch["t"], lambda: randn(x0.shape, generator))
 
     def fit(self, data: Mapping[str, Any], run: RunContext) -> None:
         """Train on ``data["train"]`` (images and labels)."""
@@ -163,7 +153,6 @@ class DDPM:
         u = ItemNoise(derive(seed, "labels"), range(first, first + n), ()).uniform()
         return np.searchsorted(self.proportions.cumsum()[:-1], u, side="right").astype(np.int64)
 
-    @torch.no_grad()
     def sample(
         self,
         n: int,
@@ -186,55 +175,52 @@ class DDPM:
             steps: network evaluations, at most ``config.steps``.
             eta: noise of DDIM, 0 is deterministic.
             first: index of the first picture (so that several processes can share a run).
-            on_step: called at every step with the pictures so far, chunk by chunk (see :func:`denoising_strip`).
+            on_step: called at every step with the pictures so far, chunk by chunk padding included.
 
         Raises:
             BenchError: unknown sampler, impossible number of steps or class.
         """
-        if self.network is None:
-            raise BenchError("this DDPM has not been trained or loaded")
-        c = self.config
-        run_sampler, times = build_sampler(sampler), spaced_steps(c.steps, steps)
-        if c.classes:
-            labels = self._draw_labels(n, seed, first) if labels is None else np.asarray(labels, dtype=np.int64)
-            if len(labels) != n or (n and not (labels.min() >= 0 and labels.max() < c.classes)):
-                raise BenchError(f"labels must be {n} numbers from 0 to {c.classes - 1}")
+        labels = self._classes(n, seed, labels, first)
+        return self.generator.sample(
+            self._conditioned(labels), n, seed, self._options(sampler, steps, eta), first=first, on_step=on_step
+        )
+
+    def _options(self, sampler: str = "ddim", steps: int = 50, eta: float = 0.0) -> DenoisingOptions:
+        return DenoisingOptions(sampler, steps, eta, chunk=self.config.chunk, precision=self.config.precision)
+
+    def _classes(self, n: int, seed: int, labels: Ints | None, first: int) -> Ints | None:
+        """The asked classes, checked; drawn in the training set's proportions if none are asked."""
+        count = self.config.classes
+        if not count:
+            return None
+        labels = self._draw_labels(n, seed, first) if labels is None else np.asarray(labels, dtype=np.int64)
+        if len(labels) != n or (n and not (labels.min() >= 0 and labels.max() < count)):
+            raise BenchError(f"labels must be {n} numbers from 0 to {count - 1}")
+        return labels
+
+    def _conditioned(self, labels: Ints | None) -> Condition:
+        """The network with the classes of a chunk bound."""
         network = self.network
-        kind: Target = "v" if c.input_skip else c.target
-        drawn = []
-        for start in range(0, n, c.chunk):
-            count = min(c.chunk, n - start)
-            items = range(
-                first + start, first + start + c.chunk
-            )  # a short chunk is padded: the same shapes, the same kernels
-            noise = ItemNoise(derive(seed, "noise"), items, self.shape, self.device)
-            classes = None
-            if c.classes and labels is not None:
-                classes = torch.from_numpy(np.resize(labels[start : start + count], c.chunk)).to(self.device)
+        if network is None:
+            raise BenchError("this DDPM has not been trained or loaded")
 
-            def denoise(x: Tensor, t: Tensor, classes: Tensor | None = classes) -> Tensor:
-                with torch.autocast(self.device.split(":")[0], torch.bfloat16, enabled=c.precision == "bf16"):
-                    out = network(x.contiguous(memory_format=torch.channels_last), t, classes)
-                return self.schedule.x0_from(kind, out.float(), x, t)
+        def condition(items: slice, size: int) -> Network:
+            classes = None if labels is None else torch.from_numpy(np.resize(labels[items], size)).to(self.device)
 
-            x = run_sampler(denoise, self.schedule, noise(), times, noise, clip=1.0, eta=eta, on_step=on_step)
-            drawn.append(tensor_to_images(x[:count]))
-        return np.concatenate(drawn) if drawn else np.zeros((0, *self.shape[1:], self.shape[0]), np.uint8)
+            def predict(x: Tensor, t: Tensor) -> Tensor:
+                out: Tensor = network(x.contiguous(memory_format=torch.channels_last), t, classes)
+                return out
 
-    def denoising_strip(self, labels: Ints, seed: int, frames: int = 8, *, steps: int = 50) -> NDArray[np.uint8]:
-        """What the sampler sees on its way: ``(len(labels), frames, H, W, C)``, from noise to picture (the last
-        frame)."""
-        keep = np.linspace(0, steps - 1, frames - 1).round().astype(int)
-        seen: list[Images] = []
+            return predict
 
-        def look(i: int, x: Tensor, x0: Tensor) -> None:
-            if i in keep:
-                seen.append(tensor_to_images(x[: len(labels)]))
+        return condition
 
-        if len(labels) > self.config.chunk:
-            raise BenchError(f"a strip shows at most {self.config.chunk} pictures")
-        final = self.sample(len(labels), seed, labels, steps=steps, on_step=look)
-        return np.stack([*seen, final], axis=1)
+    def denoising_strip(self, labels: Ints, seed: int, frames: int = 8, **options: Any) -> Images:
+        """What the sampler sees on its way: ``(len(labels), frames, H, W, C)``, from noise to the sample (the last
+        frame); ``options`` are those of :meth:`sample`."""
+        n = len(labels)
+        chosen = self._classes(n, seed, labels, 0)
+        return self.generator.strip(self._conditioned(chosen), n, seed, self._options(**options), frames)
 
     def save(self, folder: Path) -> None:
         """Weights, shape and class proportions."""

@@ -84,9 +84,7 @@ def sample(context: StageContext) -> list[SampleSet]:
             seconds = time.monotonic() - start
             extra: dict[str, NDArray[Any]] = {}
             if not sets and config.strip and labels is not None and hasattr(system, "denoising_strip"):
-                extra["strip"] = system.denoising_strip(
-                    labels[:10], seed, config.strip, steps=int(chosen.get("steps", 50))
-                )
+                extra["strip"] = system.denoising_strip(labels[:10], seed, config.strip, **chosen)
             info = {"seconds": seconds, "seconds_per_item": seconds / max(1, n), **chosen}
             sets.append(SampleSet(variant=variant_id(chosen), images=images, labels=labels, info=info, extra=extra))
             progress.update(1, variant_id(chosen))

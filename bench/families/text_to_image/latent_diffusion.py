@@ -31,11 +31,13 @@ from bench.base.errors import BenchError
 from bench.base.files import read_json, write_json
 from bench.base.processes import seeded
 from bench.base.seeds import derive
+from bench.base.settings import taken_over
 from bench.contracts import Images, ModelNeed, Need, RunContext
+from bench.diffusion.generator import Condition, DenoisingOptions, DiffusionGenerator
 from bench.diffusion.guidance import guided, negatives_for
-from bench.diffusion.loss import diffusion_loss, draw_steps
-from bench.diffusion.samplers import ItemNoise, OnStep, build_sampler
-from bench.diffusion.schedule import TARGETS, Target, build_schedule, spaced_steps
+from bench.diffusion.loss import Network, draw_steps
+from bench.diffusion.samplers import OnStep
+from bench.diffusion.schedule import TARGETS, Target, build_schedule
 from bench.nn.attention import TransformerBlock
 from bench.nn.blocks import ready
 from bench.nn.unet import UNet, UNetConfig
@@ -112,20 +114,8 @@ class TextToLatent(nn.Module):
             TransformerBlock(c.text_width, c.heads, causal=False) for _ in range(c.adapter_layers)
         )
         self.norm = nn.LayerNorm(c.text_width)
-        self.unet = UNet(
-            UNetConfig(
-                channels=channels,
-                widths=c.widths,
-                blocks=c.blocks,
-                embedding=c.embedding,
-                context_dim=c.text_width,
-                attention=c.attention,
-                heads=c.heads,
-                coordinates=c.coordinates,
-                vector_dim=c.text_width if c.pooled else 0,
-                steps=c.steps,
-            )
-        )
+        vector = c.text_width if c.pooled else 0
+        self.unet = UNet(taken_over(UNetConfig, c, channels=channels, context_dim=c.text_width, vector_dim=vector))
 
     def read(self, states: Tensor, mask: Tensor) -> Tensor:
         """Frozen states ``(B, T, text_dim)`` to what the U-Net reads, ``(B, T, text_width)``; the same at every
@@ -185,6 +175,15 @@ class LatentDiffusion:
         with seeded(seed):
             return TextToLatent(self.config, self.shape[0], *self.text)
 
+    @property
+    def generator(self) -> DiffusionGenerator:
+        """The chain in the codec's latents."""
+
+        def decode(latents: Tensor) -> Images:
+            return cast(Images, self.codec.decode(latents.numpy()))
+
+        return DiffusionGenerator(self.schedule, self.shape, decode, self.config.target, device=self.device)
+
     def _states(self, prompts: Sequence[str]) -> tuple[Tensor, Tensor]:
         states, mask = self.text_encoder.text_states(prompts)
         return torch.as_tensor(states, dtype=torch.float32, device=self.device), torch.as_tensor(
@@ -193,17 +192,12 @@ class LatentDiffusion:
 
     def loss(self, network: TextToLatent, batch: Mapping[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
         """The loss of one batch of ``latents``, text ``states`` and ``mask``, and steps ``t``."""
-        x0 = batch["latents"]
-        eps = randn(x0.shape, generator)
-        fresh = randn(x0.shape, generator) if self.config.target == "x_prev" else None
-        states, mask = batch["states"].float(), batch["mask"]
+        x0, states, mask = batch["latents"], batch["states"].float(), batch["mask"]
 
         def predict(x: Tensor, t: Tensor) -> Tensor:
             return cast(Tensor, network(x, t, states, mask))
 
-        return {
-            "loss": diffusion_loss(predict, x0, batch["t"], eps, self.schedule, self.config.target, fresh=fresh).mean()
-        }
+        return self.generator.loss(predict, x0, batch["t"], lambda: randn(x0.shape, generator))
 
     def fit(self, data: Mapping[str, Any], run: RunContext) -> None:
         """Train on ``data["train"]`` (pictures and captions). Latents are made once, text states once for each
@@ -238,7 +232,6 @@ class LatentDiffusion:
         self.network = network
         ready(network, run.device)
 
-    @torch.no_grad()
     def sample(
         self,
         prompts: Sequence[str],
@@ -271,53 +264,45 @@ class LatentDiffusion:
         Raises:
             BenchError: a word that the text encoder does not know, or impossible options.
         """
-        if self.network is None or self.codec is None:
+        condition = self._conditioned(prompts, negatives_for(prompts, negative_prompts), guidance)
+        options = self._options(sampler, steps, eta)
+        return self.generator.sample(condition, len(prompts), seed, options, first=first, on_step=on_step)
+
+    def _options(self, sampler: str = "ddim", steps: int = 50, eta: float = 0.0) -> DenoisingOptions:
+        c = self.config
+        return DenoisingOptions(sampler, steps, eta, chunk=c.chunk, clip=c.clip, precision=c.precision)
+
+    def _conditioned(self, prompts: Sequence[str], negatives: Sequence[str], guidance: float) -> Condition:
+        """The guided network with the prompts of a chunk read and bound."""
+        network = self.network
+        if network is None or self.codec is None:
             raise BenchError(
                 "this latent diffusion model has not been trained or loaded with its codec and text encoder"
             )
-        network, c = self.network, self.config
-        negatives = negatives_for(prompts, negative_prompts)
-        run_sampler, times = build_sampler(sampler), spaced_steps(c.steps, steps)
-        kind = self.device.split(":")[0]
-        finished = []
-        for start in range(0, len(prompts), c.chunk):
-            count = min(c.chunk, len(prompts) - start)
-            filling = [""] * (c.chunk - count)  # short chunks are padded: the same shapes, the same kernels
-            with torch.autocast(kind, torch.bfloat16, enabled=c.precision == "bf16"):
-                states, mask = self._states([*prompts[start : start + count], *filling])
-                negative_states, negative_mask = self._states([*negatives[start : start + count], *filling])
-                context, negative = network.read(states, mask), network.read(negative_states, negative_mask)
-            predict = guided(network.denoise, context.float(), mask, negative.float(), negative_mask, guidance)
-            noise = ItemNoise(
-                derive(seed, "noise"), range(first + start, first + start + c.chunk), self.shape, self.device
-            )
 
-            def denoise(x: Tensor, t: Tensor, predict: Any = predict) -> Tensor:
-                with torch.autocast(kind, torch.bfloat16, enabled=c.precision == "bf16"):
-                    out = predict(x, t)
-                return self.schedule.x0_from(c.target, out.float(), x, t)
+        def condition(items: slice, size: int) -> Network:
+            filling = [""] * (size - len(prompts[items]))
+            states, mask = self._states([*prompts[items], *filling])
+            negative_states, negative_mask = self._states([*negatives[items], *filling])
+            context, negative = network.read(states, mask), network.read(negative_states, negative_mask)
+            return guided(network.denoise, context.float(), mask, negative.float(), negative_mask, guidance)
 
-            x = run_sampler(denoise, self.schedule, noise(), times, noise, clip=c.clip, eta=eta, on_step=on_step)
-            finished.append(x[:count].float().cpu().numpy())
-        latents = np.concatenate(finished) if finished else np.zeros((0, *self.shape), np.float32)
-        return cast(Images, self.codec.decode(latents))
+        return condition
 
     def denoising_strip(
-        self, prompts: Sequence[str], seed: int, frames: int = 8, *, guidance: float = 3.0, steps: int = 50
+        self,
+        prompts: Sequence[str],
+        seed: int,
+        frames: int = 8,
+        *,
+        guidance: float = 3.0,
+        negative_prompts: Sequence[str] | str | None = None,
+        **options: Any,
     ) -> Images:
-        """The latents on their way, decoded: ``(len(prompts), frames, H, W, C)``, from noise to picture (the last
-        frame)."""
-        if len(prompts) > self.config.chunk:
-            raise BenchError(f"a strip shows at most {self.config.chunk} pictures")
-        keep = np.linspace(0, steps - 1, frames - 1).round().astype(int)
-        seen: list[Images] = []
-
-        def look(i: int, x: Tensor, x0: Tensor) -> None:
-            if i in keep:
-                seen.append(self.codec.decode(x[: len(prompts)].float().cpu().numpy()))
-
-        final = self.sample(prompts, seed, guidance, steps=steps, on_step=look)
-        return np.stack([*seen, final], axis=1)
+        """The latents on their way, decoded: ``(len(prompts), frames, H, W, C)``, from noise to the sample (the last
+        frame); ``options`` are those of :meth:`sample`."""
+        condition = self._conditioned(prompts, negatives_for(prompts, negative_prompts), guidance)
+        return self.generator.strip(condition, len(prompts), seed, self._options(**options), frames)
 
     def in_pixels(self, channels: int = 3) -> nn.Module:
         """An untrained copy of the network that denoises pictures instead of latents: what a step would cost without

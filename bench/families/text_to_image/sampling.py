@@ -111,10 +111,7 @@ def sample(context: StageContext) -> list[SampleSet]:
             info["parts"] = suite.sizes
             extra: dict[str, NDArray[Any]] = {}
             if not sets and config.strip and hasattr(system, "denoising_strip"):
-                guidance, steps = float(chosen.get("guidance", 1.0)), int(chosen.get("steps", 50))
-                extra["strip"] = system.denoising_strip(
-                    suite.shown()[:8], seed, config.strip, guidance=guidance, steps=steps
-                )
+                extra["strip"] = system.denoising_strip(suite.shown()[:8], seed, config.strip, **chosen)
             if not sets and config.step_repeats and hasattr(system, "in_pixels"):
                 size = load_images(context.data)["train"].images.shape[1:]
                 info["cost"] = step_costs(

@@ -202,7 +202,7 @@ class NeuralLM:
             return {"loss": nats, "bits_per_token": nats.detach() / math.log(2)}
 
         fit(network, loss, batches, run)
-        run.cost["tokens_seen"] = run.cost["images_seen"]
+        run.cost.update({"tokens_seen": run.cost["images_seen"], "train_tokens": float(len(tokens))})
         if self.config.mixture_order:
             self._ngram = SmoothedModel(
                 GramCounts.count(tokens, len(self.vocabulary), self.config.mixture_order),

@@ -11,29 +11,31 @@ minutes on two cores.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
-from bench.autoregressive.cached_decoding import BatchReader, Reader, SingleReader
-from bench.autoregressive.decoding import draw_tokens, filter_logits, windows_of
+from bench.autoregressive.cached_decoding import continuations
+from bench.autoregressive.scoring import stream_log_prob
 from bench.autoregressive.tokens import UNITS, Tokens, build_tokens, restore_tokens
 from bench.autoregressive.vocabulary import UNKNOWN
 from bench.base.errors import BenchError
 from bench.base.files import write_npz
 from bench.base.processes import seeded
+from bench.base.settings import changed, taken_over
 from bench.contracts import RunContext
-from bench.nn.attention import POSITIONS, Form, KVCache, PositionKind, Positions, TransformerBlock
+from bench.nn.attention import Form, PositionKind
+from bench.nn.decoder import Decoder, DecoderShape
 from bench.training import fit, load_module, save_module
 
-__all__ = ["Decoder", "TransformerLM", "TransformerLMConfig"]
+__all__ = ["TransformerLM", "TransformerLMConfig", "TransformerLMOptions"]
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -51,7 +53,6 @@ class TransformerLMConfig:
         layers: blocks.
         heads: attention heads in each block.
         context: tokens that it sees at once in training.
-        stride: tokens that a scoring window moves on by; 0 means half the context.
         unit: ``characters`` or ``bpe``.
         vocabulary: size of a BPE vocabulary, the 256 bytes and the escape included.
         positions: ``none``, ``learned``, ``sinusoidal`` or ``rotary``.
@@ -64,7 +65,6 @@ class TransformerLMConfig:
     layers: int = 4
     heads: int = 4
     context: int = 128
-    stride: int = 0
     unit: str = "characters"
     vocabulary: int = 1024
     positions: PositionKind = "rotary"
@@ -73,91 +73,54 @@ class TransformerLMConfig:
     attention: Form = "explicit"
 
     def __post_init__(self) -> None:
-        if min(self.width, self.layers, self.heads) < 1 or self.context < 2:
-            raise ValueError("width, layers and heads must be at least 1 and context at least 2")
-        if self.width % (2 * self.heads):
-            raise ValueError(
-                f"rotary positions need an even head width: width {self.width} is not a multiple of 2 x "
-                f"{self.heads} heads"
-            )
+        taken_over(DecoderShape, self)  # refuses an impossible network
         if self.unit not in UNITS:
             raise ValueError(f"unit must be one of {', '.join(UNITS)}, not {self.unit!r}")
         if self.unit == "bpe" and self.vocabulary < 300:
             raise ValueError(f"a BPE vocabulary holds 256 bytes and some merges: at least 300, not {self.vocabulary}")
-        if self.positions not in POSITIONS:
-            raise ValueError(f"positions must be one of {', '.join(POSITIONS)}, not {self.positions!r}")
-        if self.mlp_ratio < 0:
-            raise ValueError(f"mlp_ratio must not be negative, not {self.mlp_ratio}")
-        if not 0 <= self.stride <= self.context:
-            raise ValueError(f"stride must lie between 0 and context {self.context}, not {self.stride}")
-        if self.attention not in ("explicit", "sdpa"):
-            raise ValueError(f"attention must be 'explicit' or 'sdpa', not {self.attention!r}")
 
 
-class Decoder(nn.Module):
-    """Embedding, causal pre-norm blocks, final norm, logits.
+@dataclass(frozen=True)
+class TransformerLMOptions:
+    """How a trained model is used; none of it touches training.
 
-    Args:
-        size: vocabulary size V.
-        config: see :class:`TransformerLMConfig`.
+    Attributes:
+        temperature: of drawing, see :func:`bench.autoregressive.decoding.filter_logits`.
+        top_k: only so many likeliest tokens are drawn, 0 for all.
+        top_p: only the likeliest tokens of this probability together are drawn.
+        stride: tokens that a scoring window moves on by: each token but the first ``context`` ones is predicted from at
+            least ``context - stride`` before it; 0 means half the context.
+        context: length of a scoring window, 0 for that of training; a longer one asks how far the positions carry.
     """
 
-    def __init__(self, size: int, config: TransformerLMConfig) -> None:
-        super().__init__()
-        self.embedding = nn.Embedding(size, config.width)
-        self.positions = Positions(config.positions, config.context, config.width)
-        self.blocks = nn.ModuleList(
-            TransformerBlock(
-                config.width,
-                config.heads,
-                causal=True,
-                rotary=config.positions == "rotary",
-                mlp_ratio=config.mlp_ratio,
-                form=config.attention,
-                max_len=config.context,
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+    stride: int = 0
+    context: int = 0
+
+    def __post_init__(self) -> None:
+        if self.context == 1 or min(self.context, self.stride) < 0:
+            raise ValueError(
+                f"context must be at least 2 tokens and stride not negative, not {self.context} and {self.stride}"
             )
-            for _ in range(config.layers)
-        )
-        self.norm = nn.LayerNorm(config.width)
-        self.head = None if config.tied else nn.Linear(config.width, size, bias=False)
-        for name, parameter in self.named_parameters():
-            if parameter.ndim == 2:  # Radford et al. 2019: 0.02, what is added to the stream scaled by its depth
-                added = name.endswith(("attention.out.weight", "mlp.2.weight"))
-                nn.init.normal_(parameter, std=0.02 / math.sqrt(2 * config.layers) if added else 0.02)
-
-    def forward(self, tokens: Tensor, caches: Sequence[KVCache] | None = None) -> Tensor:
-        """``(B, T)`` ids to ``(B, T, V)`` logits; with caches, ``tokens`` are the new ones only."""
-        x = self.positions(self.embedding(tokens), caches[0].length if caches is not None else 0)  # (B, T, D)
-        for i, block in enumerate(self.blocks):
-            x = block(x, cache=caches[i] if caches is not None else None)
-        x = self.norm(x)
-        logits: Tensor = F.linear(x, self.embedding.weight) if self.head is None else self.head(x)
-        return logits
-
-    def attention_maps(self, tokens: Tensor) -> Tensor:
-        """``(layers, heads, T, T)`` of one stream ``(T,)``: row t is where token t looks."""
-        x = self.positions(self.embedding(tokens[None]))
-        maps = []
-        for block in self.blocks:
-            assert isinstance(block, TransformerBlock)
-            maps.append(block.attention_weights(x)[0])
-            x = block(x)
-        return torch.stack(maps)
 
 
 class TransformerLM:
-    """The language model around :class:`Decoder`.
+    """The language model around :class:`bench.nn.decoder.Decoder`.
 
     Args:
         config: see :class:`TransformerLMConfig`.
     """
 
     Config: ClassVar[type] = TransformerLMConfig
+    SampleOptions: ClassVar[type] = TransformerLMOptions
     SCORING: ClassVar[tuple[str, ...]] = ("stride", "context")
-    """Options that change probabilities; :meth:`log_prob` takes them."""
+    """Options that change probabilities; :meth:`log_prob` reads them, and :meth:`sample` the others."""
 
     def __init__(self, config: TransformerLMConfig) -> None:
         self.config = config
+        self.options = TransformerLMOptions()
         self.device = "cpu"
         self._vocabulary: Tokens | None = None
         self._decoder: Decoder | None = None
@@ -184,7 +147,7 @@ class TransformerLM:
     @property
     def window_note(self) -> str:
         """How held-out text is scored, for the report."""
-        context, stride = self.config.context, self.config.stride or max(1, self.config.context // 2)
+        context, stride = self._window(self.options)
         unit = self.config.unit if self.config.unit == "characters" else "tokens"
         return (
             f"Scored with a window of {context} {unit} that moves on by {stride}: at least {context - stride} "
@@ -194,7 +157,7 @@ class TransformerLM:
     def _build(self, vocabulary: Tokens, device: str, seed: int = 0) -> Decoder:
         self._vocabulary, self.device = vocabulary, device
         with seeded(seed):
-            self._decoder = Decoder(len(vocabulary), self.config).to(device)
+            self._decoder = Decoder(len(vocabulary), taken_over(DecoderShape, self.config)).to(device)
         return self._decoder
 
     def fit(self, corpus: Mapping[str, str], run: RunContext) -> None:
@@ -230,41 +193,30 @@ class TransformerLM:
             return {"loss": nats, "bits_per_token": nats.detach() / math.log(2)}
 
         fit(decoder, loss, batches, run)
-        run.cost["tokens_seen"] = run.cost["images_seen"] * length
+        run.cost.update({"tokens_seen": run.cost["images_seen"] * length, "train_tokens": float(len(tokens))})
 
-    def log_prob(
-        self, text: str, stride: int | None = None, batch_size: int = 64, context: int | None = None
-    ) -> Floats:
+    def _window(self, options: TransformerLMOptions) -> tuple[int, int]:
+        """Length and stride of the scoring window."""
+        context = options.context or self.config.context
+        stride = options.stride or max(1, context // 2)
+        if stride > context:
+            raise BenchError(f"stride {stride} does not lie between 1 and the context of {context}")
+        return context, stride
+
+    def log_prob(self, text: str, *, batch_size: int = 64, **options: Any) -> Floats:
         """Nats of each token of ``text``, unknown characters spelled out in bytes.
 
         Args:
             text: any text; it is taken to follow a blank line.
-            stride: how far the window moves on: each token but the first ``context`` ones is predicted from at least
-                ``context - stride`` before it. The configured stride by default.
             batch_size: windows at once; makes no difference beyond rounding.
-            context: length of the window, that of training by default; a longer one asks how far the positions carry.
+            options: see :class:`TransformerLMOptions`.
         """
-        if context is not None and context < 2:
-            raise BenchError(f"context must be at least 2 tokens, not {context}")
-        stride = self.config.stride if stride is None and context is None else stride or 0
-        context = self.config.context if context is None else context
-        stride = stride or max(1, context // 2)
-        if not 1 <= stride <= context:
-            raise BenchError(f"stride {stride} does not lie between 1 and the context of {context}")
+        context, stride = self._window(changed(self.options, options, "transformer_lm"))
         if not text:
             return np.zeros(0)
         ids = self.vocabulary.encode(text)
         stream = np.concatenate([self.vocabulary.encode(_START), ids])
-        nats = np.empty(len(stream))
-        for first, windows in windows_of(len(stream), context, stride, batch_size):
-            batch = torch.from_numpy(stream[windows[:, None] + np.arange(min(context, len(stream) - 1) + 1)]).to(
-                self.device
-            )
-            with torch.inference_mode():
-                scored = self.decoder(batch[:, :-1])[:, first:].double().log_softmax(-1)
-                found = scored.gather(-1, batch[:, first + 1 :, None])[..., 0].cpu().numpy()  # (windows, scored)
-            places = windows[:, None] + np.arange(first + 1, batch.shape[1])
-            nats[places] = found
+        nats = stream_log_prob(self.decoder, stream, context, stride, batch_size=batch_size, device=self.device)
         spelled: Floats = nats[-len(ids) :] - self.vocabulary.spelling(text)
         return spelled
 
@@ -294,34 +246,23 @@ class TransformerLM:
         found: Floats = logits.double().softmax(-1).cpu().numpy()
         return found
 
-    def sample(
-        self, n_chars: int, seed: int, prompt: str = "", *, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0
-    ) -> str:
+    def sample(self, n_chars: int, seed: int, prompt: str = "", **options: Any) -> str:
         """``n_chars`` characters that continue ``prompt``, or a blank line if there is none (see
         :meth:`sample_batch`)."""
-        return self.sample_batch(n_chars, [seed], [prompt], temperature=temperature, top_k=top_k, top_p=top_p)[0]
+        return self.sample_batch(n_chars, [seed], [prompt], **options)[0]
 
-    def sample_batch(
-        self,
-        n_chars: int,
-        seeds: Sequence[int],
-        prompts: Sequence[str],
-        *,
-        temperature: float = 1.0,
-        top_k: int = 0,
-        top_p: float = 1.0,
-    ) -> list[str]:
+    def sample_batch(self, n_chars: int, seeds: Sequence[int], prompts: Sequence[str], **options: Any) -> list[str]:
         """A continuation of each prompt; item i depends on its own seed and prompt alone.
 
         Computed in float64, where the order of summation, which changes with the batch, cannot tip a draw in practice.
-        When the context is full, the last half of it is read anew.
 
         Args:
             n_chars: characters of each continuation.
             seeds: one for each item.
             prompts: one for each item; the end of one longer than the context counts.
-            temperature: see :func:`filter_logits`, likewise ``top_k`` and ``top_p``.
+            options: see :class:`TransformerLMOptions`.
         """
+        chosen = changed(self.options, options, "transformer_lm")
         texts = [""] * len(prompts)
         encoded = [self.vocabulary.encode(prompt or _START)[-self.config.context :] for prompt in prompts]
         for length in sorted({len(ids) for ids in encoded}):
@@ -329,7 +270,17 @@ class TransformerLM:
             start = np.stack([encoded[i] for i in rows])
             rngs = [np.random.default_rng(seeds[i]) for i in rows]
             drawn: list[list[int]] = [[] for _ in rows]
-            for step, tokens in enumerate(self._continue(start, rngs, temperature, top_k, top_p), 1):
+            drawing = continuations(
+                self.decoder,
+                start,
+                rngs,
+                self.config.context,
+                temperature=chosen.temperature,
+                top_k=chosen.top_k,
+                top_p=chosen.top_p,
+                barred=UNKNOWN,  # the escape has no letter to show
+            )
+            for step, tokens in enumerate(drawing, 1):
                 for ids, token in zip(drawn, tokens, strict=True):
                     ids.append(token)
                 # A character is one token; of others it is not known beforehand how many are needed (four bytes make a
@@ -348,27 +299,6 @@ class TransformerLM:
             and step % 16 == 0
             and all(len(self.vocabulary.decode(ids)) >= n_chars for ids in drawn)
         )
-
-    def _continue(
-        self, tokens: Ints, rngs: Sequence[np.random.Generator], temperature: float, top_k: int, top_p: float
-    ) -> Iterator[list[int]]:
-        """Endless next tokens of ``(B, P)`` prompts."""
-        context, new = self.config.context, tokens
-        read: Reader = (SingleReader if len(tokens) == 1 and self.device == "cpu" else BatchReader)(
-            self.decoder, context
-        )
-        while True:
-            if read.length + new.shape[1] > context:
-                read.reset()
-                new = tokens[:, -max(1, context // 2) :]
-            logits = read(new)  # (B, V)
-            logits[:, UNKNOWN] = -math.inf  # the escape has no letter to show
-            drawn = draw_tokens(
-                filter_logits(logits, temperature, top_k, top_p), np.array([rng.random() for rng in rngs])
-            )
-            new = drawn[:, None]
-            tokens = np.concatenate([tokens[:, -context:], new], axis=1)
-            yield drawn.tolist()
 
     def save(self, folder: Path) -> None:
         """``decoder.safetensors`` and ``vocabulary.npz``."""

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,8 +11,11 @@ import torch
 
 from bench.base.errors import BenchError
 from bench.base.seeds import derive
+from bench.context import StageContext
 from bench.contracts import ImageGenerator, RunContext
+from bench.data.datasets import ImageSplit, write_images
 from bench.families.images.ddpm import DDPM, DDPMConfig
+from bench.families.images.sampling import sample
 
 TINY = DDPMConfig(widths=(8, 8), embedding=16, classes=3, chunk=4, steps=50, attention=(1,))
 
@@ -82,11 +85,32 @@ def test_ddim_same_noise_same_picture_at_other_step_counts(tiny: DDPM):
     assert np.abs(near - fine).mean() < 0.5 * np.abs(other - fine).mean()
 
 
-def test_strip_ends_in_the_sample(tiny: DDPM):
-    labels = np.array([0, 2])
-    strip = tiny.denoising_strip(labels, 9, frames=5, steps=10)
-    assert strip.shape == (2, 5, 8, 8, 1)
-    assert np.array_equal(strip[:, -1], tiny.sample(2, 9, labels, steps=10))
+@pytest.mark.parametrize(
+    "options", [{"steps": 10}, {"sampler": "ancestral", "steps": 10}, {"eta": 1.0, "steps": 7}, {"steps": 3}]
+)
+def test_strip_ends_in_the_sample(tiny: DDPM, options: dict[str, object]):
+    labels = np.array([0, 2, 1, 0, 2, 2])  # two chunks
+    strip = tiny.denoising_strip(labels, 9, frames=5, **options)
+    assert strip.shape == (6, 1 + min(4, int(str(options["steps"]))), 8, 8, 1)
+    assert np.array_equal(strip[:, -1], tiny.sample(6, 9, labels, **options))
+    assert np.abs(strip[:, 0].astype(float) - strip[:, -1]).mean() > 10  # it starts from noise
+
+
+def test_the_stage_draws_a_strip_that_ends_in_its_samples(tiny: DDPM, tmp_path: Path):
+    """Whatever the options of the first variant."""
+
+    @dataclass(frozen=True)
+    class Context(StageContext):
+        def load(self) -> DDPM:
+            return tiny
+
+    split = ImageSplit(stripes().images, stripes().labels)
+    write_images(tmp_path, {"train": split, "validation": split, "test": split})
+    for first in ({"sampler": "ancestral", "steps": 9}, {"eta": 1.0, "steps": 6}):
+        block = {"dataset": "stripes", "sample": {"n": 12, "strip": 5, "variants": [first, {"steps": 2}]}}
+        sets = sample(Context("tiny", "images", block, 0, "cpu", tmp_path, tmp_path, quiet=True))
+        assert np.array_equal(sets[0].extra["strip"][:, -1], sets[0].images[:10])
+        assert "strip" not in sets[1].extra
 
 
 @pytest.mark.parametrize(

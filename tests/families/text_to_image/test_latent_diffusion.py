@@ -177,10 +177,14 @@ def test_relation_scenes_are_drawn_more_often(monkeypatch: pytest.MonkeyPatch):
     assert shares[1] == pytest.approx(0.5, abs=0.04)
 
 
-def test_strip_ends_in_the_sample(learned: LatentDiffusion):
-    strip = learned.denoising_strip(["a red", "a blue"], 5, frames=4, steps=6)
+@pytest.mark.parametrize(
+    "options",
+    [{"steps": 6}, {"guidance": 1.0, "steps": 6}, {"sampler": "ancestral", "steps": 5}, {"eta": 1.0, "steps": 4}],
+)
+def test_strip_ends_in_the_sample(learned: LatentDiffusion, options: dict[str, Any]):
+    strip = learned.denoising_strip(["a red", "a blue"], 5, frames=4, **options)
     assert strip.shape == (2, 4, 16, 16, 3)
-    assert np.array_equal(strip[:, -1], learned.sample(["a red", "a blue"], 5, 3.0, steps=6))
+    assert np.array_equal(strip[:, -1], learned.sample(["a red", "a blue"], 5, **options))
 
 
 def test_the_pixel_twin_takes_pictures(learned: LatentDiffusion):

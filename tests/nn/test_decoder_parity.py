@@ -10,13 +10,13 @@ from torch import Tensor
 from transformers import GPT2Config, GPT2LMHeadModel
 from transformers.models.gptj.modeling_gptj import apply_rotary_pos_emb, create_sinusoidal_positions
 
-from bench.families.words.transformer_lm import Decoder, TransformerLMConfig
 from bench.nn.attention import KVCache, apply_rotary, rotary_angles
+from bench.nn.decoder import Decoder, DecoderShape
 
 VOCABULARY, CONTEXT = 50, 24
 
 
-def gpt2_like(ours: Decoder, config: TransformerLMConfig, size: int) -> GPT2LMHeadModel:
+def gpt2_like(ours: Decoder, config: DecoderShape, size: int) -> GPT2LMHeadModel:
     """GPT-2 of the same shape with the weights of ``ours``."""
     theirs = GPT2LMHeadModel(
         GPT2Config(
@@ -64,7 +64,7 @@ def gpt2_like(ours: Decoder, config: TransformerLMConfig, size: int) -> GPT2LMHe
 @pytest.fixture(scope="module")
 def pair() -> tuple[Decoder, GPT2LMHeadModel]:
     torch.manual_seed(0)
-    config = TransformerLMConfig(width=32, layers=2, heads=2, context=CONTEXT, positions="learned")
+    config = DecoderShape(width=32, layers=2, heads=2, context=CONTEXT, positions="learned")
     ours = Decoder(VOCABULARY, config).eval()
     for parameter in ours.parameters():  # biases and norms too, so that nothing is compared at zero
         parameter.data += 0.1 * torch.randn_like(parameter)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from bench.autoregressive.cached_decoding import BatchReader, SingleReader
-from bench.families.words.transformer_lm import Decoder, TransformerLMConfig
+from bench.nn.decoder import Decoder, DecoderShape
 
 CONTEXT, VOCABULARY = 12, 30
 
@@ -26,7 +26,7 @@ CONTEXT, VOCABULARY = 12, 30
 def test_readers_equal_the_network_read_at_once(settings: dict[str, Any]) -> None:
     torch.manual_seed(0)
     decoder = Decoder(
-        VOCABULARY, TransformerLMConfig(**{"width": 16, "layers": 2, "heads": 2, "context": CONTEXT, **settings})
+        VOCABULARY, DecoderShape(**{"width": 16, "layers": 2, "heads": 2, "context": CONTEXT, **settings})
     )
     with torch.no_grad():
         for parameter in decoder.parameters():  # norms and biases, too, must differ from what they start as
