@@ -337,7 +337,7 @@ def test_direction_and_unit_are_the_catalogues_unless_a_row_is_not_ranked(
 
 def test_an_arm_has_its_own_settings_beside_those_of_its_variant(fresh_workspace: Path, declared: Declared) -> None:
     blocks = declared(fresh_workspace)
-    blocks["vqvae-ema"]["model"] = {"arms": {"small": {"width": 8, "share": 0.1}, "large": {"width": 32}}}
+    blocks["vqvae-ema"]["arms"] = {"small": {"model": {"width": 8}, "share": 0.1}, "large": {"model": {"width": 32}}}
     path = fresh_workspace / "evaluations/vqvae-ema.json"
     document = read_json(path)
     rows = [row for row in document["records"] if row["metric"] == "psnr"]

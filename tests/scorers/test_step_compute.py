@@ -10,7 +10,8 @@ from scipy.stats import gmean
 
 from bench.families.text_to_image import step_cost
 from bench.families.text_to_image.latent_diffusion import LatentDiffusion, LatentDiffusionConfig
-from bench.results.sources import _cost_row
+from bench.results.costs import cost_rows
+from bench.results.records import Record
 from bench.scorers.step_compute import step_flops
 
 
@@ -32,9 +33,8 @@ def system() -> LatentDiffusion:
 
 def test_latents_cost_fewer_operations(system: LatentDiffusion):
     flops = step_flops(system, (3, 32, 32), 50)
-    assert (
-        6 < flops["pixels"] / flops["latents"] < 40
-    )  # 16 times the positions; the adapter and the time vector cost the same in both
+    # 16 times the positions; the adapter and the time vector cost the same in both
+    assert 6 < flops["pixels"] / flops["latents"] < 40
 
 
 def test_timings_become_cost_rows(system: LatentDiffusion, monkeypatch: pytest.MonkeyPatch):
@@ -57,7 +57,8 @@ def test_timings_become_cost_rows(system: LatentDiffusion, monkeypatch: pytest.M
     for row in rows:
         assert row["ci95"][0] < row["value"] < row["ci95"][1]
     block = {"system": "latent_diffusion", "family": "text_to_image", "dataset": "scenes"}
-    by_name = {(r.metric, r.variant): r for r in (_cost_row("ld", block, 0, row) for row in rows)}
+    found = map(Record.from_json, cost_rows("ld", block, {}, {"": {"cost": rows}}, [""], 0))
+    by_name = {(record.metric, record.variant): record for record in found}
     assert by_name["step_seconds_per_item", "space=pixels"].value == rows[1]["value"]
     assert by_name["latent_speedup", ""].higher_is_better is True
     assert by_name["latent_speedup", ""].ci95 == tuple(rows[2]["ci95"])
