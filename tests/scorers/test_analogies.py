@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -15,10 +16,12 @@ from PIL import Image
 from bench.base.errors import BenchError
 from bench.base.files import read_image_samples, write_image_samples, write_json, write_npz
 from bench.catalogue.families import FAMILIES
+from bench.catalogue.systems import BUILT_IN
 from bench.context import StageContext
 from bench.data.datasets import load
 from bench.families.by_example.analogies.sampling import asked, sample
 from bench.families.by_example.analogies.tasks import OPTIONS, Question, SampleConfig, grey, questions
+from bench.families.by_example.exemplars import NothingToSet
 from bench.results.extras import Curve, Gallery, Items, Strip, Table, of_kind, write_extras
 from bench.scorers.analogies.floors import floors, single_pixel
 from bench.scoring import Evaluation, evaluate
@@ -214,6 +217,50 @@ def test_questions_that_cannot_be_asked(tmp_path: Path) -> None:
     refuse("40 pixels do not fit", crop=40)
     refuse("'numbers' is no planted filter", timed={"task": "numbers"})
     refuse("unknown key 'taks'", taks={})
+
+
+class Inverting:
+    """A solver that can do nothing but answer: B turned to its negative, as long as A' is nearer to that of A."""
+
+    Config: ClassVar[type] = NothingToSet
+    CONTRACT: ClassVar[str] = "AnalogySolver"
+
+    def __init__(self, config: NothingToSet) -> None:
+        self.config = config
+
+    def save(self, folder: Path) -> None:
+        """Nothing is kept."""
+
+    @classmethod
+    def load(cls, folder: Path, config: NothingToSet, device: str = "cpu") -> Inverting:
+        return cls(config)
+
+    def analogy(self, a: Picture, a_prime: Picture, b: Picture, seed: int = 0, **options: Any) -> Picture:
+        same, negative = (np.abs(a_prime.astype(float) - picture).mean() for picture in (a, 255 - a))
+        return 255 - b if negative < same else b
+
+
+def second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], kind: str) -> StageContext:
+    monkeypatch.setitem(BUILT_IN, "inverting", f"{__name__}:Inverting")
+    context = stage(tmp_path, settings, kind)
+    write_json(context.model / "model.json", {"name": "an", "system": "inverting", "config": {}})
+    return dataclasses.replace(context, block={**context.block, "system": "inverting", "evaluate": {}})
+
+
+def test_a_solver_with_the_contract_alone_is_scored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    context = second(tmp_path, monkeypatch, {"tasks": {"line-art": {}}, "variants": [{}]}, "pairs")
+    result = run(context)
+    assert value(result, "psnr", "") == 100.0, "the pairs of this test are negatives"
+    assert value(result, "psnr", "floor=identity") < 20
+    assert not any(record.metric == "copied_run" for record in result.records), "it says nothing of its sources"
+    assert context.samples is not None
+    (samples,) = read_image_samples(context.samples)
+    assert samples.prompts is not None and len(samples.prompts) == 4 and not samples.extra
+
+
+def test_searches_of_a_solver_without_any_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(BenchError, match=r"by_example\.an\.sample\.timed: inverting has no two searches"):
+        sample(second(tmp_path, monkeypatch, SAMPLE, "textures"))
 
 
 def test_known_answers_are_the_filter_of_b(tmp_path: Path) -> None:
