@@ -20,10 +20,14 @@ from bench.config.load import set_profile
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-BLOCK = re.compile(r"<!-- (run|file|merge|line|import|loop)(?:: (\S+))? -->\n```\w+\n(.*?)```", re.S)
+BLOCK = re.compile(r"<!-- (run|file|merge|line)(?:: (\S+))? -->\n```\w+\n(.*?)```", re.S)
 COPIED = ("bench", "stages", "datasets", "docs", "tests/contracts", "reports")
 FILES = ("params.yaml", "dvc.yaml", "constraints.txt", "pyproject.toml", "tests/conftest.py")
-LINE_ENDS = {"bench/catalogue/systems.py": "\n}\n", "bench/catalogue/metrics.py": "\n)\n\n"}
+LINE_ENDS = {
+    "bench/catalogue/systems.py": "\n}\n",
+    "bench/catalogue/scorers.py": "\n}\n",
+    "bench/catalogue/metrics.py": "\n)\n\n",
+}
 """What closes the table that a new line goes to."""
 
 
@@ -78,10 +82,7 @@ class Copy:
                 )
             else:
                 text = path.read_text(encoding="utf-8")
-                if action == "line":
-                    at = text.index(LINE_ENDS[target]) + 1
-                else:
-                    at = text.index("from bench.metrics" if action == "import" else "        records += _texture_rows(")
+                at = text.index(LINE_ENDS[target]) + 1
                 path.write_text(text[:at] + content + text[at:], encoding="utf-8")
         return "\n".join(printed)
 
@@ -120,7 +121,9 @@ def test_a_metric_in_five_steps(copy: Copy) -> None:
     copy.run("dvc repro evaluate-by_example@dummy-texture")
     trained = (copy.root / "models/dummy-texture/model.json").stat().st_mtime_ns
     copy.follow("Add a metric")
-    (record,) = [record for record in copy.records("dummy-texture") if record["metric"] == "contrast"]
+    found = {record["variant"]: record for record in copy.records("dummy-texture") if record["metric"] == "contrast"}
+    record = found[""]
+    assert set(found) == {"", "task=fill"}, "every variant is measured"
     assert 0.01 < record["value"] < 0.5
     assert (copy.root / "models/dummy-texture/model.json").stat().st_mtime_ns == trained, "a metric trains nothing"
 

@@ -143,19 +143,21 @@ def plan(config: SampleConfig, system: Styler, where: str) -> list[Work]:
     Raises:
         BenchError: no variant, a layer that the network does not have, a sweep that the system cannot do.
     """
+    iterative = system if isinstance(system, IterativeStyler) else None
+    for key in ("depths", "frames") if iterative is None else ():
+        if getattr(config, key):
+            raise BenchError(f"{where}.{key}: the system has no steps, and no network with layers: leave it out")
     works = [Work(variant_id({"shows": what}), {"shows": what}) for what in config.shows]
-    steps = system.config.steps if isinstance(system, IterativeStyler) else 1
+    steps = iterative.config.steps if iterative else 1
     works += [Work(variant_id({"ratio": f"{ratio:g}"}), {"ratio": ratio}, steps) for ratio in config.ratios]
-    if config.depths:
-        if not isinstance(system, IterativeStyler):
-            raise BenchError(f"{where}.depths: the system has no network whose layers can be chosen: leave it out")
+    if config.depths and iterative:
         from bench.nn.features.networks import check_layers
 
-        check_layers(system.network, config.depths)
+        check_layers(iterative.network, config.depths)
         for ratio, layer in itertools.product(config.depth_ratios, config.depths):
             start = {"start": "noise"} if ratio == 0 else {}
             options = {"content_layers": (layer,), "ratio": ratio, "steps": config.depth_steps, **start}
-            named = {"depth": system.network.depth(layer), "style_ratio": f"{ratio:g}"}
+            named = {"depth": iterative.network.depth(layer), "style_ratio": f"{ratio:g}"}
             works.append(Work(variant_id(named), options, config.depth_steps))
     works += [Work(variant_id({"colour": colour}), {"colour": colour}, steps) for colour in config.colours]
     if not works:
@@ -180,9 +182,7 @@ def sample(context: StageContext) -> list[SampleSet]:
             seconds = time.monotonic() - start
             info = {"seconds": seconds, "seconds_per_item": seconds / len(images)}
             sets.append(SampleSet(work.variant, images, prompts=[name for name, _, _ in pairs], info=info))
-        if config.frames:
-            if not isinstance(system, IterativeStyler):
-                raise BenchError(f"{where}.frames: the system does not go step by step: leave it out")
+        if config.frames and isinstance(system, IterativeStyler):
             name, content, style = pairs[0]
             seed = context.derive("strip", name)
             sets[0].extra["frames"] = system.run_frames(content, style, seed, config.frames, progress.update)

@@ -1,4 +1,4 @@
-"""Distances of all pairs of frames against SciPy's, exactly; the filter, regions, motion."""
+"""Distances of all pairs of frames against SciPy's, exactly; the filter, regions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from bench.families.by_example.video.video_distances import (
     filter_diagonal,
     gram,
     mean_distance,
-    motion_agreement,
     taps_of,
 )
 
@@ -121,16 +120,3 @@ def test_a_clip_shorter_than_the_filter_is_refused() -> None:
 def test_mean_distance_leaves_zeros_out() -> None:
     assert mean_distance(np.array([[0.0, 2.0], [4.0, 0.0]])) == 3.0
     assert mean_distance(np.zeros((3, 3))) == 1.0
-
-
-def test_motion_agreement_is_the_cosine_of_frame_differences() -> None:
-    frames = clip()
-    table = distances(frames)
-    before, after = np.array([0, 3, 5, 7]), np.array([1, 9, 2, 8])
-    flat = frames.reshape(len(frames), -1).astype(np.float64)
-    a, b = flat[before + 1] - flat[before], flat[after] - flat[after - 1]
-    cosine = (a * b).sum(axis=1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
-    np.testing.assert_allclose(motion_agreement(table, before, after), cosine, atol=1e-10)
-    assert cosine[0] == pytest.approx(1.0)  # 0 -> 1 plays on
-    still = np.zeros((4, 4))
-    np.testing.assert_array_equal(motion_agreement(still, np.array([0]), np.array([2])), [0.0])

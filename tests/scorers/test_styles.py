@@ -1,11 +1,10 @@
-"""Drawing and judging of style transfer, from made-up photographs and a small random VGG."""
+"""Sampling and scoring of style transfer, from made-up photographs and a small random VGG."""
 
 from __future__ import annotations
 
-import base64
 import io
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -17,15 +16,20 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from bench.base.errors import BenchError
 from bench.base.files import read_image_samples, write_image_samples, write_json, write_npz
-from bench.context import Evaluation, StageContext
-from bench.evaluation.labelled_grid import labelled_grid
-from bench.evaluation.style_transfer import Judge, evaluate
+from bench.catalogue.families import FAMILIES
+from bench.catalogue.systems import BUILT_IN
+from bench.context import StageContext
+from bench.families.style_transfer.dummy_style import DummyStyleConfig
 from bench.families.style_transfer.sampling import SampleConfig, pairs_of, sample, view_of
 from bench.families.style_transfer.style_colour import to_yiq
 from bench.families.style_transfer.style_losses import StyleConfig
 from bench.nn.features.networks import load_network, network_of, save_network
-from bench.results.pictures import data_uri_size, png_data_uri
+from bench.results.extras import Curve, Figure, Gallery, Strip, of_kind
+from bench.results.pictures import png
 from bench.results.records import Record
+from bench.scorers.figures.labelled_grid import labelled_grid
+from bench.scorers.style_losses import RelativeLosses
+from bench.scoring import Evaluation, evaluate
 
 PAIRS = [["hills", "stripes"], ["corner", "dots"]]
 VIEWS = {"corner": {"picture": "hills", "corner": [0, 6], "side": 30}}
@@ -92,7 +96,7 @@ SAMPLE: dict[str, Any] = {
 def both(context: StageContext) -> Evaluation:
     assert context.samples is not None
     write_image_samples(context.samples, sample(context))
-    return evaluate(context)
+    return evaluate(context, FAMILIES["style_transfer"].task("Styler").scorers)
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +120,7 @@ def value(evaluation: Evaluation, metric: str, variant: str) -> float:
     return found
 
 
-class TestDrawing:
+class TestSampling:
     def test_a_set_for_each_variant(self, context: StageContext, evaluation: Evaluation) -> None:
         assert context.samples is not None
         sets = read_image_samples(context.samples)
@@ -169,7 +173,7 @@ class TestDrawing:
             sample(stage(tmp_path, "style_transfer", {**SAMPLE, "frames": [], "large": 0, **changed}, steps=1))
 
 
-class TestJudging:
+class TestScores:
     def test_what_the_claims_say_shows_in_the_rows(self, evaluation: Evaluation) -> None:
         assert value(evaluation, "style_loss", "ratio=100") < value(evaluation, "style_loss", "ratio=0.01") <= 1.01
         assert value(evaluation, "content_loss", "ratio=100") > value(evaluation, "content_loss", "ratio=0.01")
@@ -184,13 +188,15 @@ class TestJudging:
         assert value(evaluation, "ssim", depths[0]) > value(evaluation, "ssim", depths[1])
         assert value(evaluation, "colour_shift", "colour=luminance") < value(evaluation, "colour_shift", "ratio=100")
 
-    def test_rows_name_judge_layers_and_size(self, evaluation: Evaluation) -> None:
+    def test_rows_name_network_layers_and_size(self, evaluation: Evaluation) -> None:
         style = row(evaluation, "style_loss", "ratio=100")
         layers = "layers=conv1_1+conv2_1+conv3_1+conv4_1+conv5_1"
         assert style.protocol == f"style_loss/net/ref=content-picture/enlarged=1/{layers}/size=24x24/v1"
         assert (style.n, style.higher_is_better) == (2, False)
         assert style.ci95 is not None and style.ci95[0] <= value(evaluation, "style_loss", "ratio=100") <= style.ci95[1]
         assert row(evaluation, "content_loss", "ratio=100").higher_is_better is None
+        detail = row(evaluation, "psnr", "ratio=100")
+        assert (detail.higher_is_better, detail.unit) == (None, "dB"), "not ranked: all of the content is no style"
 
     def test_detail_is_that_of_scikit_image(self, context: StageContext, evaluation: Evaluation) -> None:
         assert context.samples is not None
@@ -210,11 +216,11 @@ class TestJudging:
         content, style = (
             np.repeat(photographs()[name][:24, :24].reshape(24, 24, -1)[..., :1], 3, 2) for name in ("hills", "stripes")
         )
-        judge = Judge(network_of(vgg()), ("pair", content, style), StyleConfig())
-        assert judge(content) == pytest.approx((0.0, 1.0))
-        assert judge(style) == pytest.approx((1.0, 0.0))
+        losses = RelativeLosses(network_of(vgg()), ("pair", content, style), StyleConfig())
+        assert losses(content) == pytest.approx((0.0, 1.0))
+        assert losses(style) == pytest.approx((1.0, 0.0))
         with pytest.raises(BenchError, match="two different pictures"):
-            Judge(network_of(vgg()), ("pair", content, content), StyleConfig())
+            RelativeLosses(network_of(vgg()), ("pair", content, content), StyleConfig())
 
     def test_floors(self, tmp_path: Path) -> None:
         sample = {"pairs": PAIRS, "views": VIEWS, "side": 24, "shows": ["content", "style", "noise"]}
@@ -233,45 +239,96 @@ class TestJudging:
 
 class TestPictures:
     def test_every_sweep_has_a_table(self, evaluation: Evaluation) -> None:
-        titles = [figure["title"] for figure in evaluation.extras["figures"]]
-        assert titles == [
+        figures, (strip,) = of_kind(evaluation.extras, Figure), of_kind(evaluation.extras, Strip)
+        assert [figure.title for figure in figures] == [
             "Larger",
             "More style to the right",
             "Keeping the colours of the content",
             "Reconstructed from one layer, deeper to the right",
             "Deeper content layers, ratio 1",
         ]
-        for picture in (*evaluation.extras["figures"], *evaluation.extras["strips"], *evaluation.extras["gallery"]):
-            assert min(data_uri_size(picture["png"])) > 20
-            assert len(picture["alt"]) > 10
-        (gallery,) = evaluation.extras["gallery"]
-        assert gallery["variant"] == "ratio=100" and gallery["captions"] == ["hills + stripes", "corner + dots"]
-        assert data_uri_size(gallery["source_png"])[1] > 1.9 * data_uri_size(gallery["png"])[1]
+        (gallery,) = of_kind(evaluation.extras, Gallery)
+        for picture in (*figures, strip, gallery):
+            assert min(size_of(picture.png)) > 20
+            assert len(picture.alt) > 10
+        assert strip.captions == ("step 0", "step 4", "step 15")
+        assert gallery.variant == "ratio=100" and gallery.captions == ("hills + stripes", "corner + dots")
+        assert gallery.source_png is not None
+        assert size_of(gallery.source_png)[1] > 1.9 * size_of(gallery.png)[1]
 
     def test_curves_are_sorted(self, evaluation: Evaluation) -> None:
-        ratio, depth = evaluation.extras["curves"]
-        assert {line["name"] for line in ratio["series"]} == {"style loss", "content loss"}
-        assert {line["name"] for line in depth["series"]} == {"content alone", "with style, ratio 1"}
-        for line in (*ratio["series"], *depth["series"]):
-            assert [x for x, _ in line["points"]] == sorted(x for x, _ in line["points"])
+        ratio, depth = of_kind(evaluation.extras, Curve)
+        assert {line.name for line in ratio.series} == {"style loss", "content loss"}
+        assert {line.name for line in depth.series} == {"content alone", "with style, ratio 1"}
+        for line in (*ratio.series, *depth.series):
+            assert [x for x, _ in line.points] == sorted(x for x, _ in line.points)
 
     def test_grid(self) -> None:
         red = np.zeros((10, 12, 3), np.uint8) + np.array([255, 0, 0], np.uint8)
         made = labelled_grid([[red, red // 2], [red // 3, red]], ["one", "two"], scale=2)
-        assert made.shape[1] == 2 * 24 + 4
-        assert np.array_equal(made[-20:, -24:], np.repeat(np.repeat(red, 2, 0), 2, 1))
-        head = made[: made.shape[0] - 2 * 20 - 4]
+        for colour in (red, red // 2, red // 3):
+            count = (made == colour[0, 0]).all(axis=2).sum()
+            assert count == (2 if colour is red else 1) * 20 * 24, "enlarged without smoothing"
+        head = made[: made.shape[0] - 2 * (20 + 6)]
         assert head.min() < 200 and head.max() == 255  # a title stands there
-        with pytest.raises(ValueError, match="rows of 2 pictures of one size"):
-            labelled_grid([[red, red], [red]], ["one", "two"])
 
     def test_small_png_keeps_flat_colours(self) -> None:
         picture = np.zeros((8, 8, 3), np.uint8)
         picture[:4] = (250, 10, 20)
-        uri = png_data_uri(picture, 256)
-        with Image.open(io.BytesIO(base64.b64decode(uri.split(",")[1]))) as image:
+        content = png(picture, 256)
+        with Image.open(io.BytesIO(content)) as image:
             assert np.array_equal(np.asarray(image.convert("RGB")), picture)
-        assert uri == png_data_uri(picture, 256)
+        assert content == png(picture, 256)
+
+
+def size_of(content: bytes) -> tuple[int, int]:
+    with Image.open(io.BytesIO(content)) as image:
+        return image.size
+
+
+class MeanColour:
+    """A styler that can do nothing but answer: the content with the mean colour of the style."""
+
+    Config: ClassVar[type] = DummyStyleConfig
+
+    def __init__(self, config: DummyStyleConfig) -> None:
+        self.config = config
+
+    def save(self, folder: Path) -> None:
+        """Nothing is kept."""
+
+    @classmethod
+    def load(cls, folder: Path, config: DummyStyleConfig, device: str = "cpu") -> MeanColour:
+        return cls(config)
+
+    def stylise(
+        self, content: NDArray[np.uint8], style: NDArray[np.uint8], seed: int = 0, *, ratio: float = 1.0
+    ) -> NDArray[np.uint8]:
+        shift = ratio * (style.mean(axis=(0, 1)) - content.mean(axis=(0, 1)))
+        return np.clip(np.rint(content + shift), 0, 255).astype(np.uint8)
+
+
+class TestASecondStyler:
+    """One with the contract alone is sampled and scored without a change in the project."""
+
+    @pytest.fixture(autouse=True)
+    def registered(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(BUILT_IN, "mean_colour", f"{__name__}:MeanColour")
+
+    def test_it_is_scored(self, tmp_path: Path) -> None:
+        sample = {"pairs": PAIRS, "views": VIEWS, "side": 24, "ratios": [0.0, 1.0], "large": 32}
+        found = both(stage(tmp_path, "mean_colour", sample))
+        assert value(found, "style_loss", "ratio=0") == pytest.approx(1.0)
+        assert value(found, "content_loss", "ratio=0") == 0.0 < value(found, "content_loss", "ratio=1")
+        assert value(found, "colour_shift", "ratio=1") > value(found, "colour_shift", "ratio=0") == 0.0
+        titles = [figure.title for figure in of_kind(found.extras, Figure)]
+        assert titles == ["Larger", "More style to the right"]
+
+    @pytest.mark.parametrize("asked", [{"depths": ["conv1_1"]}, {"frames": [0, 2]}])
+    def test_what_it_cannot_do_is_refused_by_name(self, tmp_path: Path, asked: dict[str, Any]) -> None:
+        (key,) = asked
+        with pytest.raises(BenchError, match=rf"style_transfer\.test-mean-colour\.sample\.{key}: the system"):
+            sample(stage(tmp_path, "mean_colour", {"pairs": PAIRS[:1], "side": 24, "ratios": [1.0], **asked}))
 
 
 def test_the_model_of_the_test_loads(context: StageContext) -> None:

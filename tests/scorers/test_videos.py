@@ -1,9 +1,9 @@
-"""Drawing and scoring of video textures on small clips of known motion; the claims on what comes out."""
+"""Sampling and scoring of video synthesisers on small clips of known motion; the claims on what comes out."""
 
 from __future__ import annotations
 
-import base64
 import dataclasses
+import io
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +15,20 @@ from threadpoolctl import threadpool_limits
 
 from bench.base.errors import BenchError
 from bench.base.files import read_image_samples, write_image_samples, write_json, write_npz
-from bench.context import Evaluation, StageContext
+from bench.catalogue.families import FAMILIES
+from bench.context import StageContext
 from bench.contracts import RunContext
 from bench.data.rendered_clips import render_clip
 from bench.data.video import Clip, load
-from bench.evaluation.video_judges import PlayJudge, convergence_rate, effective_number, ends_in_one_loop
-from bench.evaluation.video_textures import evaluate
 from bench.families.by_example.video.films import pond, smaller, target_path
 from bench.families.by_example.video.sampling import SampleConfig, clips_of, sample, thirds
 from bench.families.by_example.video.video_textures import VideoTextures, VideoTexturesConfig
 from bench.report.claim_tests import judge
 from bench.report.claims import FAILS, HOLDS, load_claims
-from bench.stats.intervals import stratified_t_ci
+from bench.results.extras import Curve, Figure, Film, Table, of_kind
+from bench.scoring import Evaluation, evaluate
 
+SCORERS = FAMILIES["by_example"].task("VideoSynthesizer").scorers
 ROOT = Path(__file__).parents[2]
 SAMPLE: dict[str, Any] = {
     "clips": ["pendulum", "pan"],
@@ -88,7 +89,7 @@ def stage(data: Path, folder: Path, sample: dict[str, Any], order: str = "markov
 def run(context: StageContext) -> Evaluation:
     assert context.samples is not None
     write_image_samples(context.samples, sample(context))
-    return evaluate(context)
+    return evaluate(context, SCORERS)
 
 
 def value(result: Evaluation, metric: str, variant: str = "", part: str = "") -> float:
@@ -147,16 +148,17 @@ def test_rows_of_loops_control_regions_and_seams(result: Evaluation) -> None:
         assert value(result, "value_iteration_rate", f"alpha={alpha}") == pytest.approx(1.0, abs=0.01)
 
 
-def test_extras_are_small_and_described(result: Evaluation) -> None:
-    assert len(result.extras["figures"]) == 3
-    for figure in result.extras["figures"]:
-        assert figure["alt"] and figure["png"].startswith("data:image/png;base64,")
-    (curve,) = result.extras["curves"]
-    for series in curve["series"]:
-        changes = [y for _, y in series["points"]]
+def test_figures_curves_and_tables(result: Evaluation) -> None:
+    figures = of_kind(result.extras, Figure)
+    assert len(figures) == 3
+    for figure in figures:
+        assert figure.alt and figure.png.startswith(b"\x89PNG")
+    (curve,), (table,) = of_kind(result.extras, Curve), of_kind(result.extras, Table)
+    assert [line.name for line in curve.series] == ["alpha = 0.9", "alpha = 0.98"]
+    for line in curve.series:
+        changes = [y for _, y in line.points]
         assert changes == sorted(changes, reverse=True)
-    (table,) = result.extras["tables"]
-    assert len(table["rows"]) == 4 and table["rows"][0][0] == "pendulum"
+    assert len(table.rows) == 4 and table.rows[0][0] == "pendulum"
 
 
 def test_floor_and_ceiling(data: Path, tmp_path: Path) -> None:
@@ -199,8 +201,8 @@ def test_the_claims_pick_these_rows_and_none_fails(result: Evaluation) -> None:
 
 
 def test_same_samples_whatever_the_threads(data: Path, tmp_path: Path) -> None:
-    sample = {**SAMPLE, "seconds": 1.0}
-    one, two = (stage(data, tmp_path / name, sample) for name in ("one", "two"))
+    settings = {**SAMPLE, "seconds": 1.0}
+    one, two = (stage(data, tmp_path / name, settings) for name in ("one", "two"))
     with threadpool_limits(1):
         write_image_samples(tmp_path / "a.npz", _without_times(sample(one)))
     write_image_samples(tmp_path / "b.npz", _without_times(sample(two)))
@@ -218,14 +220,12 @@ def test_films_play_and_lie_in_the_extras(data: Path, tmp_path: Path) -> None:
     context = stage(
         data, tmp_path, {"clips": ["pendulum"], "plays": 2, "frames": 30, "seconds": 1.0, "regions": ["pan"]}
     )
-    videos = run(context).extras["videos"]
-    assert [video["variant"] for video in videos] == ["endless-pendulum", "regions-pan"]
-    for video in videos:
-        content = base64.b64decode(video["mp4"].partition(",")[2])
-        (tmp_path / "film.mp4").write_bytes(content)
-        with av.open(str(tmp_path / "film.mp4")) as container:
+    videos = of_kind(run(context).extras, Film)
+    assert [film.variant for film in videos] == ["endless-pendulum", "regions-pan"]
+    for film in videos:
+        with av.open(io.BytesIO(film.mp4)) as container:
             assert len(list(container.decode(video=0))) in (20, 25)
-        assert video["alt"] and video["title"] and video["poster"].startswith("data:image/png")
+        assert film.alt and film.title and film.poster.startswith(b"\x89PNG")
 
 
 def test_settings_and_names_are_checked(data: Path, tmp_path: Path) -> None:
@@ -237,7 +237,7 @@ def test_settings_and_names_are_checked(data: Path, tmp_path: Path) -> None:
         sample(stage(data, tmp_path / "b", {"clips": ["pan"], "variants": [{"sigm": 1}]}))
     context = stage(data, tmp_path / "c", {"clips": ["pan"]}, alpha=[0.9])
     with pytest.raises(BenchError, match=r"unknown key 'alpha'. Did you mean 'alphas'"):
-        evaluate(context)
+        evaluate(context, SCORERS)
 
 
 def test_samples_come_back_from_their_file(data: Path, tmp_path: Path) -> None:
@@ -249,45 +249,6 @@ def test_samples_come_back_from_their_file(data: Path, tmp_path: Path) -> None:
     assert [item.variant for item in again] == [item.variant for item in sets]
     np.testing.assert_array_equal(again[0].extra["play_pan"], sets[0].extra["play_pan"])
     assert again[0].extra["play_pan"].shape == (6, 500)
-
-
-# Measures
-
-
-def test_a_judge_sees_a_reversal_and_a_lost_beat(data: Path) -> None:
-    clip = load(data)["pendulum"]
-    judge_ = PlayJudge(clip, VideoTextures().texture(np.asarray(clip.frames)).unpruned[:4, :4], 1)
-    judge_.phase = np.arange(100) / 40
-    judge_.table = np.zeros((100, 100))
-    before = np.array([4, 4, 4])
-    assert judge_.reversed_(before, np.array([45, 15, 25])).tolist() == [False, True, True]
-    np.testing.assert_allclose(judge_.phase_missed(before, np.array([45, 15, 25])), [0.0, 0.25, 0.5])
-    assert judge_.due(np.array([98, 99])).tolist() == [99, 99]
-
-
-def test_one_loop_is_told_from_a_walk() -> None:
-    loop = np.tile(np.arange(7), 20)
-    assert ends_in_one_loop(loop) and ends_in_one_loop(np.concatenate([np.arange(30, 99), loop]))
-    assert not ends_in_one_loop(np.random.default_rng(0).integers(0, 9, 140))
-    assert not ends_in_one_loop(np.arange(140))
-
-
-def test_effective_number_and_rate() -> None:
-    assert effective_number(np.array([])) == 0.0
-    assert effective_number(np.array([1, 2, 3, 4])) == 4.0
-    assert convergence_rate([0.9**k for k in range(40)]) == pytest.approx(0.9)
-    assert convergence_rate([1.0]) == 0.0
-
-
-def test_interval_covers_the_mean_of_fixed_clips() -> None:
-    """In 95 % of repetitions, to within the noise of 400 of them."""
-    rng, inside = np.random.default_rng(0), 0
-    for _ in range(400):
-        found = stratified_t_ci([rng.normal(5, 1, 6), rng.normal(9, 3, 8)])
-        assert found is not None
-        inside += found[0] <= 7.0 <= found[1]
-    assert 0.92 < inside / 400 < 0.98
-    assert stratified_t_ci([np.array([1.0])]) is None
 
 
 def test_thirds_targets_and_backgrounds() -> None:

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import dataclasses
+import io
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from bench.base.errors import BenchError
 from bench.base.files import read_image_samples, write_image_samples, write_json, write_npz
-from bench.context import Evaluation, StageContext
+from bench.catalogue.families import FAMILIES
+from bench.catalogue.systems import BUILT_IN
+from bench.context import StageContext
 from bench.data.datasets import load
-from bench.evaluation.analogy_floors import floors, single_pixel
-from bench.evaluation.image_analogies import copied_run, evaluate
 from bench.families.by_example.analogies.sampling import asked, sample
 from bench.families.by_example.analogies.tasks import OPTIONS, Question, SampleConfig, grey, questions
-from bench.results.pictures import data_uri_size
+from bench.families.by_example.exemplars import NothingToSet
+from bench.results.extras import Curve, Gallery, Items, Strip, Table, of_kind, write_extras
+from bench.scorers.analogies.floors import floors, single_pixel
+from bench.scoring import Evaluation, evaluate
 
 Picture = NDArray[np.uint8]
 PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "brick", "grass", "gravel")
@@ -68,7 +74,7 @@ def stage(tmp_path: Path, sample: dict[str, Any], kind: str = "textures") -> Sta
 def run(context: StageContext) -> Evaluation:
     assert context.samples is not None
     write_image_samples(context.samples, sample(context))
-    return evaluate(context)
+    return evaluate(context, FAMILIES["by_example"].task("AnalogySolver").scorers)
 
 
 @pytest.fixture(scope="module")
@@ -127,27 +133,31 @@ def test_rows_of_variants_and_floors(outcome: tuple[StageContext, Evaluation]) -
 
 def test_items_of_claims_are_the_pictures_behind_the_rows(outcome: tuple[StageContext, Evaluation]) -> None:
     _, result = outcome
-    for variant, (values, weights) in result.extras["items"]["psnr"].items():
-        assert len(values) == len(weights) == (4 if variant.startswith("task=") else 8)
-        assert value(result, "psnr", variant) == pytest.approx(np.mean(values), abs=1e-3)
+    items = of_kind(result.extras, Items)
+    assert {"kappa=0", "kappa=6", "floor=identity", "task=blur,search=ann"} <= {each.variant for each in items}
+    for each in items:
+        assert each.metric == "psnr"
+        assert len(each.totals) == len(each.weights) == (4 if each.variant.startswith("task=") else 8)
+        assert value(result, "psnr", each.variant) == pytest.approx(np.mean(each.totals), abs=1e-3)
 
 
-def test_pictures_and_tables_of_the_report(outcome: tuple[StageContext, Evaluation]) -> None:
+def test_pictures_and_tables_of_the_report(outcome: tuple[StageContext, Evaluation], tmp_path: Path) -> None:
     _, result = outcome
-    json.dumps(result.extras, allow_nan=False)
-    gallery = result.extras["gallery"]
-    assert [entry["title"].split(":")[0] for entry in gallery] == [
+    json.dumps(write_extras(tmp_path / "extras", result.extras), allow_nan=False)
+    galleries = of_kind(result.extras, Gallery)
+    assert [gallery.title.split(":")[0] for gallery in galleries] == [
         *("Blur", "Edge", "Super resolution", "Colourise", "Texture by numbers", "Texture transfer")
     ]
-    for entry in gallery:
-        assert entry["alt"] and len(entry["captions"]) % entry["columns"] == 0
-        width, _ = data_uri_size(entry["png"])
-        assert (width + 2) % entry["columns"] == 0
-    assert gallery[0]["variant"] == "kappa=6"
-    assert gallery[0]["captions"][:5] == ["A", "A′", "B: chelsea 2", "B′", "right answer"]
-    assert [row[0] for row in result.extras["tables"][0]["rows"]] == ["exact", "ann"]
-    assert [curve["y"] for curve in result.extras["curves"]] == ["PSNR, dB", "copied run, px"]
-    assert result.extras["strips"][0]["captions"] == ["B", "kappa=0", "kappa=6"]
+    for gallery in galleries:
+        assert gallery.alt and len(gallery.captions) % gallery.columns == 0
+        with Image.open(io.BytesIO(gallery.png)) as image:
+            assert (image.width + 2) % gallery.columns == 0
+    assert galleries[0].variant == "kappa=6"
+    assert galleries[0].captions[:5] == ("A", "A′", "B: chelsea 2", "B′", "right answer")
+    (table,), (strip,) = of_kind(result.extras, Table), of_kind(result.extras, Strip)
+    assert [row[0] for row in table.rows] == ["exact", "ann"]
+    assert [curve.y for curve in of_kind(result.extras, Curve)] == ["PSNR, dB", "copied run, px"]
+    assert strip.captions == ("B", "kappa=0", "kappa=6")
 
 
 def test_same_samples_again(outcome: tuple[StageContext, Evaluation]) -> None:
@@ -193,18 +203,9 @@ def test_floors_of_super_resolution_are_bicubic_and_repeated_pixels(tmp_path: Pa
     assert question.truths is not None and question.small[0].shape == (6, 6, 3)
 
 
-def test_copied_run_counts_along_rows_of_one_pair() -> None:
-    y, x = np.indices((4, 6))
-    whole = np.stack([np.zeros_like(y), y, x], axis=2)
-    assert copied_run(whole) == 6.0
-    whole[:, 3:, 0] = 1
-    assert copied_run(whole) == 3.0
-    assert copied_run(whole[:, ::-1]) == 1.0
-
-
 def test_questions_that_cannot_be_asked(tmp_path: Path) -> None:
-    def refuse(match: str, kind: str = "textures", **sample: Any) -> None:
-        context = stage(tmp_path / match[:6].strip(), {**SAMPLE, **sample}, kind)
+    def refuse(match: str, kind: str = "textures", **changed: Any) -> None:
+        context = stage(tmp_path / match[:6].strip(), {**SAMPLE, **changed}, kind)
         with pytest.raises(BenchError, match=match):
             sample(context)
 
@@ -216,6 +217,50 @@ def test_questions_that_cannot_be_asked(tmp_path: Path) -> None:
     refuse("40 pixels do not fit", crop=40)
     refuse("'numbers' is no planted filter", timed={"task": "numbers"})
     refuse("unknown key 'taks'", taks={})
+
+
+class Inverting:
+    """A solver that can do nothing but answer: B turned to its negative, as long as A' is nearer to that of A."""
+
+    Config: ClassVar[type] = NothingToSet
+    CONTRACT: ClassVar[str] = "AnalogySolver"
+
+    def __init__(self, config: NothingToSet) -> None:
+        self.config = config
+
+    def save(self, folder: Path) -> None:
+        """Nothing is kept."""
+
+    @classmethod
+    def load(cls, folder: Path, config: NothingToSet, device: str = "cpu") -> Inverting:
+        return cls(config)
+
+    def analogy(self, a: Picture, a_prime: Picture, b: Picture, seed: int = 0, **options: Any) -> Picture:
+        same, negative = (np.abs(a_prime.astype(float) - picture).mean() for picture in (a, 255 - a))
+        return 255 - b if negative < same else b
+
+
+def second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], kind: str) -> StageContext:
+    monkeypatch.setitem(BUILT_IN, "inverting", f"{__name__}:Inverting")
+    context = stage(tmp_path, settings, kind)
+    write_json(context.model / "model.json", {"name": "an", "system": "inverting", "config": {}})
+    return dataclasses.replace(context, block={**context.block, "system": "inverting", "evaluate": {}})
+
+
+def test_a_solver_with_the_contract_alone_is_scored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    context = second(tmp_path, monkeypatch, {"tasks": {"line-art": {}}, "variants": [{}]}, "pairs")
+    result = run(context)
+    assert value(result, "psnr", "") == 100.0, "the pairs of this test are negatives"
+    assert value(result, "psnr", "floor=identity") < 20
+    assert not any(record.metric == "copied_run" for record in result.records), "it says nothing of its sources"
+    assert context.samples is not None
+    (samples,) = read_image_samples(context.samples)
+    assert samples.prompts is not None and len(samples.prompts) == 4 and not samples.extra
+
+
+def test_searches_of_a_solver_without_any_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(BenchError, match=r"by_example\.an\.sample\.timed: inverting has no two searches"):
+        sample(second(tmp_path, monkeypatch, SAMPLE, "textures"))
 
 
 def test_known_answers_are_the_filter_of_b(tmp_path: Path) -> None:

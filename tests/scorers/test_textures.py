@@ -1,21 +1,27 @@
-"""Cutting, drawing and scoring of textures, on small pictures."""
+"""Cutting, sampling and scoring of textures, on small pictures."""
 
 from __future__ import annotations
 
+import dataclasses
+import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from bench.base.errors import BenchError
 from bench.base.files import read_image_samples, write_image_samples, write_json, write_npz
-from bench.context import Evaluation, StageContext
-from bench.evaluation.by_example import evaluate, histogram_distance, mean_run
+from bench.catalogue.families import FAMILIES
+from bench.context import StageContext
+from bench.families.by_example.textures.dummy_texture import DummyTexture
 from bench.families.by_example.textures.sampling import Cut, cut, sample
-from bench.results.pictures import data_uri_size
-from bench.stats.intervals import stratified_t_ci
+from bench.results.extras import Gallery, of_kind
+from bench.scoring import Evaluation, evaluate
+
+SCORERS = FAMILIES["by_example"].task("Synthesizer").scorers
 
 
 def photograph(seed: int = 0) -> NDArray[np.uint8]:
@@ -29,7 +35,13 @@ def stage(
 ) -> StageContext:
     write_npz(tmp_path / "data" / "exemplars.npz", pictures or {"one": photograph(), "two": photograph(1)})
     write_json(tmp_path / "model" / "model.json", {"name": system, "system": system, "config": {}})
-    block = {"system": system, "dataset": "textures", "sample": sample, "evaluate": {"patches": [5], "copied": 9}}
+    block = {
+        "system": system,
+        "dataset": "textures",
+        "role": "ceiling" if system == "real_texture" else "generator",
+        "sample": sample,
+        "evaluate": {"patches": [5], "copied": 9},
+    }
     return StageContext(
         name=f"test-{system}",
         family="by_example",
@@ -49,7 +61,7 @@ SAMPLE: dict[str, Any] = {"exemplars": {"one": {"side": 24}, "two": {"side": 24}
 def run(context: StageContext) -> Evaluation:
     assert context.samples is not None
     write_image_samples(context.samples, sample(context))
-    return evaluate(context)
+    return evaluate(context, SCORERS)
 
 
 def value(result: Evaluation, metric: str, part: str = "", variant: str = "") -> float:
@@ -111,20 +123,19 @@ def test_sweep_gives_a_set_and_rows_for_each_window(tmp_path: Path) -> None:
     assert overall.n == 4
 
 
-def test_gallery_follows_the_schema(tmp_path: Path) -> None:
-    (entry,) = run(stage(tmp_path, "dummy_texture", {**SAMPLE, "size": [24, 24]})).extras["gallery"]
-    assert entry["alt"]
-    assert entry["captions"] == ["one", "two"]
-    assert entry["columns"] == 2
-    assert (
-        data_uri_size(entry["png"])
-        == data_uri_size(entry["source_png"])
-        == data_uri_size(entry["real_png"])
-        == (2 * 24 + 2, 24)
-    )
+def test_gallery_shows_exemplars_and_other_pieces(tmp_path: Path) -> None:
+    result = run(stage(tmp_path, "dummy_texture", {**SAMPLE, "size": [24, 24]}))
+    (gallery,) = of_kind(result.extras, Gallery)
+    assert gallery.alt
+    assert gallery.captions == ("one", "two")
+    assert gallery.columns == 2
+    for content in (gallery.png, gallery.source_png, gallery.real_png):
+        assert content is not None
+        with Image.open(io.BytesIO(content)) as image:
+            assert image.size == (2 * 24 + 2, 24)
 
 
-def test_drawing_twice_gives_the_same_pictures(tmp_path: Path) -> None:
+def test_sampling_twice_gives_the_same_pictures(tmp_path: Path) -> None:
     context = stage(tmp_path, "texture_synthesis", {**SAMPLE, "windows": [5]})
     first, second = sample(context), sample(context)
     assert first[0].images is not None
@@ -133,9 +144,27 @@ def test_drawing_twice_gives_the_same_pictures(tmp_path: Path) -> None:
 
 
 def test_an_exemplar_may_have_a_name_of_its_own(tmp_path: Path) -> None:
-    sample = {**SAMPLE, "exemplars": {"corner": {"of": "one", "side": 24}}, "pictures": 1}
-    (samples,) = sample(stage(tmp_path, "texture_synthesis", {**sample, "windows": [5]}))
+    settings = {**SAMPLE, "exemplars": {"corner": {"of": "one", "side": 24}}, "pictures": 1, "windows": [5]}
+    (samples,) = sample(stage(tmp_path, "texture_synthesis", settings))
     assert samples.prompts == ["corner"]
+
+
+def test_the_held_out_piece_goes_to_the_ceiling_alone(tmp_path: Path) -> None:
+    """A generator that takes any option must not see what holes are taken out of."""
+    seen: list[dict[str, Any]] = []
+
+    class Curious(DummyTexture):
+        def synthesize(self, *args: Any, **options: Any) -> NDArray[np.uint8]:
+            seen.append(options)
+            return super().synthesize(*args, **options)
+
+    for role in ("generator", "ceiling"):
+        context = stage(tmp_path / role, "dummy_texture", {**SAMPLE, "pictures": 1})
+        block = {**context.block, "role": role}
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("bench.families.by_example.textures.dummy_texture.DummyTexture", Curious)
+            sample(dataclasses.replace(context, block=block))
+    assert ["held_out" in options for options in seen] == [False, False, True, True]
 
 
 def test_structure_error_at_every_scale_is_a_row(tmp_path: Path) -> None:
@@ -168,7 +197,7 @@ def test_a_picture_of_the_exemplar_itself_has_no_error(tmp_path: Path) -> None:
     assert context.samples is not None
     sets[0].images[:] = np.stack(pieces)
     write_image_samples(context.samples, sets)
-    result = evaluate(context)
+    result = evaluate(context, SCORERS)
     assert value(result, "structure_error") == value(result, "histogram_distance") == 0.0
     assert value(result, "copied_share") == 1.0
     assert next(r for r in result.records if r.metric == "copied_share").ci95 is None, "one picture has no spread"
@@ -199,31 +228,3 @@ def test_grey_and_colour_together(tmp_path: Path) -> None:
 def test_bad_settings_are_named(tmp_path: Path, change: dict[str, Any], message: str) -> None:
     with pytest.raises(BenchError, match=message):
         sample(stage(tmp_path, "texture_synthesis", {**SAMPLE, **change}))
-
-
-def test_histogram_distance_is_scipys() -> None:
-    from scipy.stats import wasserstein_distance
-
-    one, two = (
-        np.random.default_rng(seed).integers(0, top, (9, 7, 1)).astype(np.uint8) for seed, top in ((0, 256), (1, 99))
-    )
-    assert histogram_distance(one, two) == pytest.approx(wasserstein_distance(one.ravel(), two.ravel()) / 255)
-
-
-def test_mean_run_counts_rows_of_the_exemplar() -> None:
-    rows, columns = np.indices((3, 6))
-    assert mean_run(np.stack([rows, columns], axis=-1)) == 6.0
-    assert mean_run(np.stack([rows, columns * 2], axis=-1)) == 1.0
-    given = np.full((3, 6, 2), -1)
-    assert mean_run(given) == 1.0, "given pixels were not copied"
-
-
-def test_interval_covers_the_mean_as_often_as_it_says() -> None:
-    rng = np.random.default_rng(0)
-    truth = np.array([1.0, 5.0, 9.0])
-    hits = 0
-    for _ in range(2000):
-        interval = stratified_t_ci(truth[:, None] + rng.normal(size=(3, 3)))
-        assert interval is not None
-        hits += interval[0] <= 5.0 <= interval[1]
-    assert 0.93 < hits / 2000 < 0.97

@@ -1,8 +1,7 @@
-"""Holes in held-out pieces, extrapolation and the cost of growing, from drawing to rows and figures."""
+"""Holes in held-out pieces, extrapolation and the cost of growing, from sampling to scores and figures."""
 
 from __future__ import annotations
 
-import base64
 import io
 from pathlib import Path
 from typing import Any
@@ -14,12 +13,14 @@ from PIL import Image
 
 from bench.base.errors import BenchError
 from bench.base.files import SampleSet, read_image_samples, write_image_samples, write_json, write_npz
-from bench.context import Evaluation, StageContext
-from bench.evaluation.by_example import evaluate
-from bench.evaluation.texture_figures import labelled_grid
+from bench.catalogue.families import FAMILIES
+from bench.context import StageContext
 from bench.families.by_example.textures.growth_costs import Growths, growth_costs
 from bench.families.by_example.textures.sampling import Cut, Holes, cut, sample, tiles
 from bench.metrics.psnr import psnr
+from bench.results.extras import Figure, of_kind
+from bench.scorers.figures.labelled_grid import labelled_grid
+from bench.scoring import Evaluation, evaluate
 
 HOLES = {"side": 8, "margin": 6, "count": 2}
 SAMPLE: dict[str, Any] = {"exemplars": {"one": {"side": 24}, "two": {"side": 24}}, "pictures": 0}
@@ -55,7 +56,7 @@ def stage(tmp_path: Path, system: str, sample: dict[str, Any]) -> StageContext:
 def run(context: StageContext) -> Evaluation:
     assert context.samples is not None
     write_image_samples(context.samples, sample(context))
-    return evaluate(context)
+    return evaluate(context, FAMILIES["by_example"].task("Synthesizer").scorers)
 
 
 def rows(result: Evaluation, metric: str, part: str = "") -> dict[str, float]:
@@ -123,7 +124,7 @@ def test_extrapolation_keeps_the_exemplar_in_the_middle(tmp_path: Path) -> None:
     assert samples.images.shape == (2, 32, 32, 3)
     np.testing.assert_array_equal(samples.images[0, 8:24, 8:24, 0], photograph()[:16, :16, 0])
     assert result.records == []
-    assert [figure["title"] for figure in result.extras["figures"]] == ["Grown outwards"]
+    assert [figure.title for figure in of_kind(result.extras, Figure)] == ["Grown outwards"]
 
 
 def test_figures_are_pictures_with_words(tmp_path: Path) -> None:
@@ -133,28 +134,26 @@ def test_figures_are_pictures_with_words(tmp_path: Path) -> None:
         "windows": [5, 7],
         "holes": {**HOLES, "windows": [5], "orders": ["onion"]},
     }
-    figures = run(stage(tmp_path, "texture_synthesis", sample)).extras["figures"]
-    assert [figure["title"] for figure in figures] == [
+    figures = of_kind(run(stage(tmp_path, "texture_synthesis", sample)).extras, Figure)
+    assert [figure.title for figure in figures] == [
         "Window sizes side by side",
         "Holes in unseen pieces, filled from the exemplar",
     ]
     for figure in figures:
-        assert "one, two" in figure["alt"]
-        content = base64.b64decode(figure["png"].partition(",")[2])
-        with Image.open(io.BytesIO(content)) as image:
+        assert "one, two" in figure.alt
+        with Image.open(io.BytesIO(figure.png)) as image:
             assert image.width > 4 * 40
-        assert len(content) < 60_000
+        assert len(figure.png) < 60_000
 
 
 def test_labelled_grid_places_pictures_under_their_titles() -> None:
     cells = [[np.full((10, 12, 1), 40, np.uint8), np.full((8, 12, 3), 200, np.uint8)]] * 2
     for titles in (["a", "b"], [["a", "b"], ["c", "d"]]):
-        with Image.open(
-            io.BytesIO(base64.b64decode(labelled_grid(cells, ["x", "y"], titles).partition(",")[2]))
-        ) as image:
-            pixels = np.asarray(image.convert("L"))
+        pixels = np.asarray(Image.fromarray(labelled_grid(cells, titles, ["x", "y"], scale=2)).convert("L"))
         assert (pixels == 40).sum() >= 2 * 20 * 24
         assert (pixels == 200).sum() >= 2 * 16 * 24
+    with pytest.raises(ValueError, match="rows of 2 pictures"):
+        labelled_grid([cells[0], cells[0][:1]], ["a", "b"])
 
 
 class Counted:
