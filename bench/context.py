@@ -30,6 +30,7 @@ class StageContext:
         other_data: folders of further prepared data sets, by role (``judged_on``, ``network``).
         samples: file of the samples (written by the stage after ``sample``, read by ``evaluate``).
         quiet: no progress.
+        has_model: False where there is nothing but samples.
     """
 
     name: str
@@ -43,6 +44,7 @@ class StageContext:
     other_data: Mapping[str, Path] = field(default_factory=dict)
     samples: Path | None = None
     quiet: bool = False
+    has_model: bool = True
 
     def derive(self, *parts: int | str) -> int:
         """A seed for this generator."""
