@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -112,7 +113,7 @@ def _folder(path: Path) -> tuple[list[SampleSet], list[str]]:
 def _arrays(path: Path) -> tuple[list[SampleSet], list[str]]:
     try:
         loaded = np.load(path, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise BenchError(f"{path} is no file of arrays, or is broken: {error}") from error
     if isinstance(loaded, np.ndarray):
         return [SampleSet(images=_images(loaded, path))], []
