@@ -147,6 +147,37 @@ def compare(
 
 
 @app.command()
+def score(
+    samples: Annotated[
+        Path, typer.Argument(help="Any program's: a folder or .npz of images, a .jsonl or folder of texts.")
+    ],
+    family: Annotated[str, typer.Option(help="Whose scorers: words, images, text_to_image ...")] = "images",
+    data: Annotated[str | None, typer.Option(help="Prepared data set that they are measured against.")] = None,
+    against: Annotated[
+        Path | None, typer.Option(help="Or another folder of images: distances alone, no data set needed.")
+    ] = None,
+    feature_net: Annotated[
+        str | None, typer.Option(help="Trained encoder, or a file of Inception weights (.pth, .safetensors).")
+    ] = None,
+    use: Annotated[
+        list[str] | None, typer.Option("--use", help="ROLE=NAME of another trained model; may be repeated.")
+    ] = None,
+    captions: Annotated[Path | None, typer.Option(help="JSON lines with the captions of the images.")] = None,
+    option: Annotated[
+        list[str] | None, typer.Option("--option", "-o", help="KEY=VALUE under `evaluate:`; may be repeated.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="What the samples are called; default: their file's name.")] = None,
+    log: Annotated[bool, typer.Option("--log", help="Log to MLflow too.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Score samples of any program with the scorers, protocols, intervals and floors of this benchmark."""
+    from bench.commands.score import run
+
+    roles = [*(use or []), *([f"feature_net={feature_net}"] if feature_net else [])]
+    run(Path.cwd(), samples, family, data, against, roles, captions, option or [], name or "", log, as_json)
+
+
+@app.command()
 def track(
     uri: Annotated[str | None, typer.Option(help="The store; default MLFLOW_TRACKING_URI, else mlflow.db.")] = None,
     quiet: Quiet = False,

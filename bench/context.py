@@ -31,6 +31,7 @@ class StageContext:
         arm: the one arm of the block that is looked at; ``""`` for the system, or all arms, as they are.
         samples: file of the samples (written by the stage after ``sample``, read by ``evaluate``).
         quiet: no progress.
+        has_model: False where there is nothing but samples.
     """
 
     name: str
@@ -45,6 +46,7 @@ class StageContext:
     samples: Path | None = None
     quiet: bool = False
     arm: str = ""
+    has_model: bool = True
 
     def derive(self, *parts: int | str) -> int:
         """A seed for this generator."""

@@ -89,9 +89,12 @@ class System(Protocol):
     Config: ClassVar[type]
     """Frozen dataclass of the hyper-parameters: the keys allowed under ``model:`` in params.yaml.
 
-    Two class attributes are optional. ``NEEDS: Mapping[str, Need]`` names, by role, the trained models and the data
+    Some class attributes are optional. ``NEEDS: Mapping[str, Need]`` names, by role, the trained models and the data
     sets that training and sampling use; each becomes a key of the block and a dependency of its stages. ``CONTRACT``
-    names the contract, where it is not the first of the family.
+    names the contract, where it is not the first of the family. ``FILES`` names the settings that are paths of files of
+    the user's: the train stage depends on them. ``SAMPLING`` names a module with ``SampleConfig`` and
+    ``sample(context)``, where the family's own way of sampling does not apply. ``MODEL = False`` says that there is
+    nothing but samples: scorers that ask the model itself are left out.
     """
 
     def save(self, folder: Path) -> None:

@@ -60,9 +60,10 @@ def target_of(name: str) -> str:
 
 
 def family_of(name: str) -> str:
-    """The family whose folder holds a built-in system; ``""`` for a plug-in: its family is the section of its block."""
-    parts = target_of(name).split(".")
-    return parts[2] if parts[:2] == ["bench", "families"] else ""
+    """The family whose folder holds a built-in system; ``""`` for a plug-in and for a system of every family: theirs is
+    the section of the block."""
+    parts = target_of(name).partition(":")[0].split(".")
+    return parts[2] if parts[:2] == ["bench", "families"] and len(parts) > 3 else ""
 
 
 def resolve(name: str) -> Any:
@@ -82,8 +83,10 @@ def task_of(system: str, family: str) -> Task:
     Raises:
         BenchError: the family has no task for the contract that its class names.
     """
+    cls = resolve(system)
     try:
-        return FAMILIES[family].task(contract_of(resolve(system), family))
+        task = FAMILIES[family].task(contract_of(cls, family))
+        return dataclasses.replace(task, sampling=getattr(cls, "SAMPLING", task.sampling))
     except BenchError as error:
         raise BenchError(f"system {system!r}: {error}") from error
 

@@ -143,8 +143,9 @@ def resolve_scorer(name: str) -> Scorer:
 class Subject:
     """One generator under measurement. Everything is read once, however many scorers ask for it."""
 
-    def __init__(self, context: StageContext) -> None:
-        self.context = context
+    def __init__(self, context: StageContext, samples: list[SampleSet] | None = None) -> None:
+        """``samples``: what is measured, where no stage left it in a file."""
+        self.context, self._given = context, samples
         self.scores: list[Score] = []
         """What the scorers before found, for figures of it."""
         self._made: dict[Any, Any] = {}
@@ -178,9 +179,20 @@ class Subject:
         """A seed for this generator."""
         return self.context.derive(*parts)
 
+    @property
+    def has_model(self) -> bool:
+        """False where there is nothing but samples: a scorer that can do without asks this first."""
+        return self.context.has_model
+
     @cached_property
     def system(self) -> Any:
-        """The trained generator."""
+        """The trained generator.
+
+        Raises:
+            BenchError: there is nothing but samples.
+        """
+        if not self.has_model:
+            raise BenchError(f"{self.name}: samples from a file have no model (a scorer of it declares `model=True`)")
         return self.context.load()
 
     @cached_property
@@ -190,6 +202,8 @@ class Subject:
         Raises:
             BenchError: nothing is sampled for this family.
         """
+        if self._given is not None:
+            return self._given
         path = self.context.samples
         if path is None or not path.suffix:
             raise BenchError(f"{self.name}: nothing is sampled for family {self.context.family}")
@@ -247,8 +261,13 @@ class Evaluation:
         return [Record.from_json(row) for row in self.rows]
 
 
-def evaluate(context: StageContext, names: Iterable[str]) -> Evaluation:
+def evaluate(context: StageContext, names: Iterable[str], samples: list[SampleSet] | None = None) -> Evaluation:
     """Run the named scorers on one generator, in their order.
+
+    Args:
+        context: the generator.
+        names: of the scorers.
+        samples: what is measured, where no stage left it in a file.
 
     Raises:
         BenchError: an unknown scorer, or a wrong key under ``evaluate:``.
@@ -256,7 +275,7 @@ def evaluate(context: StageContext, names: Iterable[str]) -> Evaluation:
     found = [resolve_scorer(name) for name in names]
     values, where = context.block.get("evaluate") or {}, f"{context.family}.{context.name}.evaluate"
     check_options(found, values, where)
-    subject, extras = Subject(context), list[Extra]()
+    subject, extras = Subject(context, samples), list[Extra]()
     for one in found:
         for output in one(subject, options_of(one, values, where)):
             if isinstance(output, Score):

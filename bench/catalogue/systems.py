@@ -23,6 +23,8 @@ BUILT_IN: dict[str, str] = {
     "dummy_style": "bench.families.style_transfer.dummy_style:DummyStyle",
     "image_analogies": "bench.families.by_example.analogies.image_analogies:ImageAnalogies",
     "video_textures": "bench.families.by_example.video.video_textures:VideoTextures",
+    "external_samples": "bench.families.external_samples:ExternalSamples",
+    "inception": "bench.families.encoders.inception:Inception",
     "resnet": "bench.families.encoders.resnet:ResNet",
     "scene_detector": "bench.families.encoders.scene_detector:SceneDetector",
     "clip": "bench.families.encoders.clip:CLIP",

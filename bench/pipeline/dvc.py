@@ -14,7 +14,7 @@ from bench.base.errors import BenchError
 from bench.base.files import write_text
 from bench.catalogue.families import FAMILIES, Family
 from bench.config.load import Params
-from bench.pipeline.plan import data_of, models_of
+from bench.pipeline.plan import data_of, files_of, models_of
 
 __all__ = ["check_graph", "graph", "write_graph"]
 
@@ -121,7 +121,8 @@ def _inputs(params: Params, name: str, stage: str) -> list[str]:
     """What a stage of a generator reads besides its own plan, model and samples."""
     data = [params.generator(name)["dataset"], *data_of(params, name, stage).values()]
     models = models_of(params, name, stage).values()
-    return [f"data/prepared/{one}" for one in data] + [f"models/{other}" for other in models]
+    files = files_of(params.generator(name)) if stage == "train" else []
+    return [f"data/prepared/{one}" for one in data] + [f"models/{other}" for other in models] + files
 
 
 class _Graph:
@@ -134,7 +135,8 @@ class _Graph:
     def group(self, family: Family, stage: str, names: list[str]) -> str:
         roles = {_roles(self.params, name, stage) for name in names}
         lines = [f"\n  {stage}-{family.name}:"]
-        if len(roles) == 1:
+        files = stage == "train" and any(files_of(self.params.generator(name)) for name in names)
+        if len(roles) == 1 and not files:
             ((data, models),) = roles
             reads = ["data/prepared/${item.dataset}", *(f"data/prepared/${{item.{role}}}" for role in data)]
             reads += [f"models/${{item.{role}}}" for role in models]

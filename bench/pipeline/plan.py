@@ -22,12 +22,14 @@ from bench.config.load import Params
 from bench.contracts import Need
 from bench.pipeline.fingerprint import computes_with_torch, file_of, fingerprint, forget
 from bench.registry import resolve, target_of, task_of
-from bench.scoring import scorers
+from bench.scoring import resolve_scorer, scorers
 
 __all__ = [
     "STAGES",
     "build_plan",
     "data_of",
+    "files_of",
+    "has_model",
     "loaded_systems",
     "models_of",
     "needs_of",
@@ -78,9 +80,30 @@ def loaded_systems(params: Params, name: str, stage: str) -> list[str]:
     return found
 
 
+def has_model(system: str) -> bool:
+    """False for a system that is nothing but samples."""
+    return bool(getattr(resolve(system), "MODEL", True))
+
+
+def files_of(block: Mapping[str, Any]) -> list[str]:
+    """Files of the user's that a generator's train stage reads: the settings that its system's ``FILES`` names."""
+    return [block["model"][key] for key in getattr(resolve(block["system"]), "FILES", ()) if block["model"].get(key)]
+
+
 def scorers_of(block: Mapping[str, Any]) -> tuple[str, ...]:
-    """The scorers of a generator's block: those that it names, else those of its task."""
-    return tuple(block.get("scorers") or task_of(block["system"], block["family"]).scorers)
+    """The scorers of a generator's block: those that it names, else those of its task.
+
+    Raises:
+        BenchError: the block names a scorer that asks a model, and its system is nothing but samples.
+    """
+    named = block.get("scorers")
+    names = tuple(named or task_of(block["system"], block["family"]).scorers)
+    if has_model(block["system"]):
+        return names
+    asking = [name for name in names if resolve_scorer(name).model]
+    if named and asking:
+        raise BenchError(f"scorers: {asking[0]} asks the model itself, and {block['system']} has none")
+    return tuple(name for name in names if name not in asking)
 
 
 def stage_modules(block: Mapping[str, Any], stage: str) -> list[str]:

@@ -12,7 +12,7 @@ from bench.base.seeds import derive
 from bench.catalogue.families import FAMILIES
 from bench.config.load import Params
 from bench.context import StageContext
-from bench.pipeline.plan import build_plan, data_of, loaded_systems, models_of, plan_path
+from bench.pipeline.plan import build_plan, data_of, has_model, loaded_systems, models_of, plan_path
 from bench.registry import resolve
 
 __all__ = ["checkpoint_key", "context", "leave_empty", "run_seed"]
@@ -35,6 +35,7 @@ def context(root: Path, params: Params, name: str, stage: str) -> StageContext:
         models={role: root / "models" / other for role, other in models_of(params, name, stage).items()},
         other_data={role: prepared / other for role, other in data_of(params, name, stage).items()},
         samples=root / "samples" / f"{name}{FAMILIES[block['family']].samples}",
+        has_model=has_model(block["system"]),
     )
 
 

@@ -7,6 +7,7 @@ protocol of its own.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -56,7 +57,7 @@ def distances(reference: Reference, images: Images, variant: str) -> Iterator[Sc
 
 
 def _protocol(reference: Reference, metric: str, n: int, **settings: Any) -> str:
-    return protocol_id(metric, reference.name, ref=f"test{len(reference.features)}", n=n, **settings)
+    return protocol_id(metric, reference.name, ref=reference.ref, n=n, **settings)
 
 
 def _frechet(reference: Reference, features: Features, variant: str) -> Iterator[Score]:
@@ -67,8 +68,10 @@ def _frechet(reference: Reference, features: Features, variant: str) -> Iterator
     low, high = jackknife_ci(fid, left_out, lower=0.0)
     floor = reference.floor(n)
     yield Score("fid", fid, _protocol(reference, "fid", n, minimum_n=least), (low, high), n, variant)
-    protocol = _protocol(reference, "fid_ratio", n, floor=f"real-x{options.floor_draws}", minimum_n=least)
-    yield Score("fid_ratio", fid / floor, protocol, (low / floor, high / floor), n, variant)
+    if math.isfinite(floor):
+        drawn = f"{reference.floor_kind}-x{options.floor_draws}"
+        protocol = _protocol(reference, "fid_ratio", n, floor=drawn, minimum_n=least)
+        yield Score("fid_ratio", fid / floor, protocol, (low / floor, high / floor), n, variant)
 
 
 def _kernel(reference: Reference, features: Features, least: int, variant: str) -> Score:

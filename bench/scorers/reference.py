@@ -113,6 +113,7 @@ class Reference:
     ) -> None:
         self.network, self.name, self.real, self.options, self.seed = network, name, real, options, seed
         self.features: Features = features_of(network, test)
+        self.ref, self.floor_kind = f"test{len(self.features)}", "real"
         self.statistics = feature_statistics(self.features, min(options.minimum_n, len(self.features)))
         self._floors: dict[int, float] = {}
 

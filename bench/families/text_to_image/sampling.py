@@ -7,6 +7,7 @@ validation scenes). For FID and KID, which compare distributions, test captions 
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import time
 from collections.abc import Mapping, Sequence
@@ -29,7 +30,7 @@ from bench.registry import build_config
 from bench.results.records import variant_id
 from bench.scene_language import COLOURS
 
-__all__ = ["SampleConfig", "sample", "sample_config", "suite_of"]
+__all__ = ["SampleConfig", "recognised", "sample", "sample_config", "suite_of"]
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,15 @@ def suite_of(context: StageContext, config: SampleConfig, splits: Mapping[str, I
     return build_suite(
         splits["validation"].captions or [], splits["test"].captions or [], seed, captions=config.captions, **sizes
     )
+
+
+def recognised(samples: SampleSet, context: StageContext, splits: Mapping[str, ImageSplit]) -> SampleSet:
+    """Samples of another program: those that answer the benchmark's own suite, prompt by prompt, say so, and their
+    numbers may be compared with its own."""
+    suite, prompts = suite_of(context, SampleConfig(), splits), samples.prompts or []
+    if "parts" in samples.info or tuple(prompts[: suite.size]) != suite.texts:
+        return samples
+    return dataclasses.replace(samples, info={**samples.info, "kind": "suite", "parts": suite.sizes})
 
 
 def _sample(system: Any, prompts: Sequence[str], seed: int, options: Mapping[str, Any]) -> Images:
