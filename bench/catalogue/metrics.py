@@ -59,11 +59,13 @@ _ENTRIES = (
         "Bits to encode one byte of held-out text, every byte counted",
         "bits/byte",
     ),
-    _quality("perplexity", "Perplexity per token", False, "Effective number of choices a token, within one vocabulary"),
+    _quality(
+        "perplexity", "Perplexity per token", False, "Effective number of choices per token, within one vocabulary"
+    ),
     _share(
         "verbatim_copy_rate",
         "Verbatim copying",
-        "Share of character windows of the samples that stand in the training text",
+        "Share of character windows of the samples that occur in the training text",
         False,
     ),
     _quality(
@@ -97,11 +99,9 @@ _ENTRIES = (
         "wordsim_spearman",
         "WordSim-353",
         True,
-        "Spearman correlation of cosines with how related people find two words",
+        "Spearman correlation of cosines with human ratings of relatedness",
     ),
-    _quality(
-        "simlex_spearman", "SimLex-999", True, "Spearman correlation of cosines with how alike people find two words"
-    ),
+    _quality("simlex_spearman", "SimLex-999", True, "Spearman correlation of cosines with human ratings of similarity"),
     _share(
         "analogy_accuracy",
         "Analogies",
@@ -112,64 +112,76 @@ _ENTRIES = (
         "pmi_spearman",
         "Shifted PMI",
         True,
-        "Spearman correlation of v.c with PMI - log k over pairs of words that meet often",
+        "Spearman correlation of v.c with PMI - log k over frequently co-occurring pairs of words",
     ),
     # text encoders
     _share(
         "masked_accuracy",
-        "Hidden words found",
-        "Share of hidden tokens of held-out text that the model's first guess restores",
+        "Masked-token accuracy",
+        "Share of masked tokens of held-out text that the most probable prediction restores",
     ),
     _quality("pseudo_perplexity", "Pseudo-perplexity", False, "exp(-mean log-probability of a token given all others)"),
-    _share("macro_f1", "Macro-F1", "F1 of each class, averaged over classes however rare"),
+    _share("macro_f1", "Macro-F1", "F1 of each class, averaged over all classes with equal weight"),
     _quality(
         "macro_f1_gain", "Gain in macro-F1", True, "Macro-F1 after pre-training minus that from scratch, same labels"
     ),
-    # distributions of pictures
+    # distributions of images
     _quality("fid", "FID", False, "Frechet distance of features to the test set, at a stated N and feature network"),
-    _quality("fid_ratio", "FID, multiples of floor", False, "FID divided by the real-versus-real FID at the same N"),
+    _quality("fid_ratio", "FID ÷ real-vs-real FID", False, "FID divided by the real-versus-real FID at the same N"),
     _quality("kid", "KID", False, "Unbiased kernel distance of features to the test set"),
-    _share("precision", "Precision", "Share of samples inside the manifold of real pictures"),
-    _share("recall", "Recall", "Share of real pictures inside the manifold of samples"),
-    _quality("density", "Density", True, "How deep the samples lie in the real manifold; about 1 for real data"),
-    _share("coverage", "Coverage", "Share of real pictures with a sample among their neighbours"),
+    _share("precision", "Precision", "Share of samples inside the manifold of real images"),
+    _share("recall", "Recall", "Share of real images inside the manifold of samples"),
+    _quality(
+        "density", "Density", True, "Number of real neighbourhoods that contain a sample, over k, mean; about 1 for real data"
+    ),
+    _share("coverage", "Coverage", "Share of real images with a sample among their neighbours"),
     _quality(
         "nearest_train_ratio",
         "Nearest training neighbour",
         None,
-        "Distance to training data over that of held-out data: 1 new, 0 copied",
+        "Distance to training data over that of held-out data: about 1 for new samples, 0 for copies",
     ),
     _share(
         "near_copy_share",
         "Near copies",
-        "Share of samples nearer to the training set than 99 % of held-out data",
+        "Share of samples closer to the training set than 99 % of held-out data",
         False,
     ),
-    _share("class_accuracy", "Asked class", "Share of samples that the classifier sees as the asked class"),
+    _share("class_accuracy", "Class accuracy", "Share of samples that the classifier assigns to the requested class"),
     # text to image
     _quality(
         "clip_score",
         "CLIP score",
         True,
-        "100 x cosine of picture and caption, by a CLIP that took no part in making it",
+        "100 x cosine of image and caption, by a CLIP that was not used in generation",
     ),
-    _share("digit_accuracy", "Digits right", "Share of pictures with all asked digits, colours ignored"),
-    _share("colour_accuracy", "Colours right", "Share of pictures with all asked colours, digits ignored"),
-    _share("both_accuracy", "Objects right", "Share of pictures where every asked object has its digit and its colour"),
-    _share("count_accuracy", "Count right", "Share of pictures with as many objects as asked"),
-    _share("relation_accuracy", "Relation right", "Share of pictures with both objects right and standing as asked"),
-    _share("all_accuracy", "All right", "Share of pictures with count, objects and relation as asked"),
+    _share("digit_accuracy", "Digits correct", "Share of images with all requested digits, colours ignored"),
+    _share("colour_accuracy", "Colours correct", "Share of images with all requested colours, digits ignored"),
     _share(
-        "attribute_rate", "Attribute present", "Share of pictures that show a named attribute (negative prompts)", None
+        "both_accuracy",
+        "Digit and colour correct",
+        "Share of images where every requested object has its digit and its colour",
+    ),
+    _share("count_accuracy", "Count correct", "Share of images with the requested number of objects"),
+    _share(
+        "relation_accuracy", "Relation correct", "Share of images with both objects correct and placed as requested"
+    ),
+    _share("all_accuracy", "All correct", "Share of images with count, objects and relation as requested"),
+    _share(
+        "attribute_rate", "Attribute present", "Share of images that show a named attribute (negative prompts)", None
     ),
     # encoders
-    _share("accuracy", "Accuracy", "Share of held-out items classified right"),
-    _share("zero_shot_accuracy", "Zero-shot accuracy", "Share of pictures named right from class descriptions alone"),
-    _share("zero_shot_mean_per_class", "Zero-shot, mean per class", "Mean over classes of the share named right"),
-    _share("retrieval_at_1", "Retrieval at 1", "Share of queries whose nearest target is right"),
-    _share("agreement", "Agreement", "How far two judges rank or decide alike"),
+    _share("accuracy", "Accuracy", "Share of held-out items classified correctly"),
+    _share(
+        "zero_shot_accuracy", "Zero-shot accuracy", "Share of images classified correctly from class descriptions alone"
+    ),
+    _share(
+        "zero_shot_mean_per_class", "Zero-shot, mean per class", "Mean over classes of the share classified correctly"
+    ),
+    _share("retrieval_at_1", "Retrieval at 1", "Share of queries whose nearest target is the correct one"),
+    _share("agreement", "Agreement", "How far two scoring models rank or decide alike"),
     # codecs
-    _quality("psnr", "PSNR", True, "Peak signal-to-noise ratio of reconstructions, mean over pictures", "dB"),
+    _quality("psnr", "PSNR", True, "Peak signal-to-noise ratio of reconstructions, mean over images", "dB"),
     _quality("ssim", "SSIM", True, "Structural similarity of reconstructions; 1 is exact"),
     _share("codebook_usage", "Codebook used", "Share of codes used at least once on the evaluation set"),
     _quality(
@@ -199,72 +211,77 @@ _ENTRIES = (
         "seam_error",
         "Seam error",
         False,
-        "Mean squared distance of patches across a filled hole's border to the nearest real one",
+        "Mean squared distance of patches across a filled hole's border to the nearest real patch",
     ),
     _quality(
-        "seam_gain", "Gain at the seam", True, "Seam error of raster order minus that of onion order, hole by hole"
+        "seam_gain", "Seam error, gain", True, "Seam error of raster order minus that of onion order, hole by hole"
     ),
     _quality(
-        "copied_run", "Copied run", None, "Pixels in a row that stand in a row in the exemplar, mean over pixels", "px"
+        "copied_run",
+        "Copied run",
+        None,
+        "Length of the run of contiguous exemplar pixels that a pixel belongs to, mean over pixels",
+        "px",
     ),
     # video textures
     _quality(
         "jump_cost",
-        "Cost of a jump",
+        "Jump cost",
         False,
-        "Mean cost of the jumps of a play, in mean distances between two frames of the clip",
+        "Mean cost of the jumps of a play, in units of the clip's mean distance between two frames",
     ),
     _quality(
         "jumps_per_second",
-        "Jumps",
+        "Jumps per second",
         None,
-        "Places in a second where the played frame is not the successor of the one before",
+        "Times per second that the next frame shown is not the next frame of the clip",
         "1/s",
     ),
     _quality(
         "seam_ratio",
-        "Seams",
+        "Seam visibility",
         False,
-        "Change of the picture at a jump, over the clip's own median change from frame to frame",
+        "Change of the image at a jump, over the clip's median change from frame to frame",
     ),
     _quality(
         "motion_agreement",
-        "Motion kept",
+        "Motion continuity",
         True,
-        "Cosine between the step of the picture that was due at a jump and the step shown; 1 for the clip",
+        "Cosine between the expected change of the image at a jump and the change shown; 1 for the clip",
     ),
-    _share(
-        "dynamics_reversals", "Reversals", "Share of the jumps after which a known motion goes the other way", False
-    ),
+    _share("dynamics_reversals", "Reversals", "Share of the jumps after which a known motion reverses", False),
     _quality(
         "periodicity_error",
-        "Beat lost",
+        "Phase error",
         False,
-        "Share of a period by which a jump of a known motion misses its next phase",
+        "Share of a period by which a jump misses the next phase of a known motion",
     ),
     _quality(
         "transition_variety",
-        "Variety",
+        "Distinct jumps",
         None,
         "Effective number of different jumps in a play, exp of the entropy of their use",
     ),
-    _share("single_loop_share", "Single loop", "Share of the plays that end in one loop repeated for ever", None),
-    _share("dead_end_probability", "Dead ends", "Share of the plays that reach a frame without a way on", False),
+    _share(
+        "single_loop_share",
+        "Stuck-in-a-loop rate",
+        "Share of the plays that end in one loop, repeated without end",
+        None,
+    ),
+    _share("dead_end_probability", "Dead-end rate", "Share of the plays that reach a frame without a successor", False),
     _quality(
         "loop_cost",
-        "Cost of a loop",
+        "Loop cost",
         False,
-        "Sum of the jump costs of one round of a loop, in mean distances between two frames",
+        "Sum of the jump costs of one round of a loop, in units of the mean distance between two frames",
     ),
     _quality(
         "value_iteration_rate",
-        "Convergence",
+        "Convergence rate",
         None,
-        "Factor by which a sweep over the future costs shrinks what is left, over alpha",
+        "Factor by which one sweep of value iteration reduces the largest change, over alpha",
     ),
-    _share(
-        "in_range_share", "Frames in range", "Share of the shown frames inside the range of frames that was asked for"
-    ),
+    _share("in_range_share", "Frames in range", "Share of the shown frames inside the requested range of frames"),
     _quality(
         "heading_error",
         "Heading error",
@@ -277,20 +294,18 @@ _ENTRIES = (
     _share(
         "style_loss",
         "Style loss",
-        "Distance to the style's Gram matrices, as a share of that of the untouched content picture",
+        "Distance to the style's Gram matrices, as a share of that of the unchanged content image",
         False,
     ),
     _share(
         "content_loss",
         "Content loss",
-        "Distance to the content's activations, as a share of that of the style picture",
+        "Distance to the content's activations, as a share of that of the style image",
         None,
     ),
-    _quality(
-        "colour_shift", "Shift of colours", None, "Mean absolute difference of chrominance to the content picture"
-    ),
+    _quality("colour_shift", "Colour shift", None, "Mean absolute difference of chrominance to the content image"),
     # cost
-    _cost("train_seconds", "Training time", "s", "Wall time of training on the machine at hand"),
+    _cost("train_seconds", "Training time", "s", "Wall time of training on this machine"),
     _cost("train_flops", "Training compute", "FLOP", "Floating point operations of training"),
     _cost("sample_seconds_per_item", "Sampling time", "s", "Wall time for one sample"),
     _cost("sample_flops_per_item", "Sampling compute", "FLOP", "Floating point operations for one sample"),
@@ -298,18 +313,18 @@ _ENTRIES = (
         "step_seconds_per_item",
         "Denoising step",
         "s",
-        "Wall time of one denoising step for one picture, decoder included",
+        "Wall time of one denoising step for one image, decoder included",
     ),
     _cost(
         "step_flops_per_item",
         "Denoising step, compute",
         "FLOP",
-        "Operations of one denoising step for one picture, decoder included",
+        "Operations of one denoising step for one image, decoder included",
     ),
-    _cost("seconds_per_pixel", "Time of a pixel", "s", "Wall time of one synthesised pixel"),
+    _cost("seconds_per_pixel", "Time per pixel", "s", "Wall time of one synthesised pixel"),
     _cost(
         "growth_exponent",
-        "Growth of the cost",
+        "Cost growth exponent",
         "",
         "Slope of log time along log pixels of output, sample or window; 1 is proportional",
         higher=None,
@@ -322,7 +337,7 @@ _ENTRIES = (
         higher=True,
     ),
     _cost("peak_memory_bytes", "Peak memory", "bytes", "Largest resident memory while training"),
-    _cost("parameters", "Parameters", "", "Numbers that training sets"),
+    _cost("parameters", "Parameters", "", "Number of trained values"),
 )
 
 CATALOGUE: dict[str, MetricInfo] = {entry.name: entry for entry in _ENTRIES}

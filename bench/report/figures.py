@@ -34,8 +34,8 @@ __all__ = [
 T = TypeVar("T")
 _BESIDE = {
     "neighbours": "Nearest training item of each sample",
-    "real": "Real pictures for the same captions",
-    "source": "What it was made from",
+    "real": "Real images for the same captions",
+    "source": "Source image",
 }
 
 
@@ -207,7 +207,7 @@ def position_chart(
     width: int = 560,
     height: int = 380,
 ) -> dict[str, Any] | None:
-    """Quality (0 = floor, 1 = ceiling of its family) against a cost, all families on one plot; None without points."""
+    """Quality (0 = baseline, 1 = real data of its family) against a cost, all families on one plot; None if empty."""
     costs = {
         (row.record.generator, row.record.variant): row.record.value for row in rows if row.record.metric == metric
     }
@@ -241,7 +241,7 @@ def position_chart(
     svg = scatter(
         points,
         x_title,
-        "position between floor (0) and ceiling (1)",
+        "position between baseline (0) and real data (1)",
         title=f"Quality against {x_title}",
         y_range=(max(-0.25, lowest) - 0.03, min(1.5, highest) + 0.06),
         width=width,

@@ -137,7 +137,7 @@ def readme_block(rows: Sequence[Row], schema: Schema) -> str:
     """The README's table: the best variant of every generator on its family's headline metric, between floor and
     ceiling."""
     lines = [
-        "| | generator | | value (95 % interval) | floor | real data | training | one sample |",
+        "| family | generator | metric | value (95 % interval) | baseline | real data | training | one sample |",
         "|:--|:--|:--|--:|--:|--:|--:|--:|",
     ]
     for headline in headlines(rows, schema):

@@ -6,6 +6,8 @@ import io
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from bench.report.tables import ROLE_TITLES
+
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw, ImageFont
 
@@ -109,7 +111,8 @@ def _card(
     if tile["position"] is not None:
         _bar(draw, left, top + 138, width, tile["position"])
     marks = dict(tile["marks"])
-    for key, anchor, x in (("floor", "la", left), ("real data", "ra", left + width)):
+    for role, anchor, x in (("floor", "la", left), ("ceiling", "ra", left + width)):
+        key = ROLE_TITLES[role]
         if key in marks:
             draw.text((x, top + 154), f"{key} {marks[key]}", font=_font(13), fill=_SOFT, anchor=anchor)
     samples = _sample_row(context, tile)

@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 ROLE_ORDER = {"ceiling": 0, "generator": 1, "memoriser": 2, "floor": 3}
-ROLE_TITLES = {"ceiling": "real data", "generator": "", "memoriser": "planted copier", "floor": "floor"}
+ROLE_TITLES = {"ceiling": "real data", "generator": "", "memoriser": "memorising baseline", "floor": "baseline"}
 
 
 @dataclass(frozen=True)

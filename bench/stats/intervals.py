@@ -38,7 +38,6 @@ from bench.base.errors import BenchError
 __all__ = [
     "Difference",
     "Interval",
-    "block_sums",
     "bootstrap_mean_ci",
     "bootstrap_ratio_ci",
     "difference_from_intervals",
@@ -128,8 +127,8 @@ def bootstrap_ratio_ci(
     """Interval of ``sum(numerators) / sum(denominators)`` over independent blocks (same method as
     :func:`bootstrap_mean_ci`).
 
-    For bits per byte: bits and bytes of each block of held-out text (:func:`block_sums`), blocks long enough to be
-        nearly independent.
+    For bits per byte: bits and bytes of each block of held-out text, blocks long enough to be nearly
+        independent.
     One block says nothing: the answer is then ``(-inf, inf)``.
 
     >>> bits, size = [210.0, 190.0, 205.0, 195.0], [100, 100, 100, 100]
@@ -178,19 +177,6 @@ def _ratio_draws(top: Floats, bottom: Floats, repeats: int, rng: np.random.Gener
         total = bottom[picks].sum(axis=1)
         draws.append(top[picks].sum(axis=1)[total > 0] / total[total > 0])
     return np.concatenate(draws)
-
-
-def block_sums(values: ArrayLike, block: int) -> Floats:
-    """Sums of consecutive blocks of ``block`` values; a last block shorter than half is joined to the one before it.
-
-    >>> block_sums([1, 1, 1, 1, 1, 1, 1], block=3).tolist()
-    [3.0, 4.0]
-    """
-    array = np.asarray(values, dtype=np.float64).reshape(-1)
-    starts = np.arange(0, len(array), block)
-    if len(starts) > 1 and len(array) - starts[-1] < block / 2:
-        starts = starts[:-1]
-    return np.asarray(np.add.reduceat(array, starts)) if len(array) else array
 
 
 def wilson_interval(k: float, n: int, confidence: float = 0.95) -> Interval:

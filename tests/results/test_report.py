@@ -163,7 +163,7 @@ def test_every_ranked_number_stands_on_the_page(products: Products, page: Page) 
 
 def test_ties_floors_directions_and_intervals_are_shown(page: Page) -> None:
     assert "2=" in page.text
-    for word in ("floor", "real data", "planted copier", "↓", "↑", "2.117 – 2.157", "∞"):
+    for word in ("baseline", "real data", "memorising baseline", "↓", "↑", "2.117 – 2.157", "∞"):
         assert word in page.text
 
 

@@ -23,7 +23,6 @@ from bench.metrics.fid import Statistics, feature_statistics, frechet_from_stati
 from bench.metrics.kid import kernel_distance, kernel_leave_group_out
 from bench.stats.intervals import (
     Interval,
-    block_sums,
     bootstrap_mean_ci,
     bootstrap_ratio_ci,
     difference_from_intervals,
@@ -89,7 +88,7 @@ def test_blocks_cover_where_single_tokens_do_not() -> None:
     assert coverage(lambda seed: bootstrap_mean_ci(text(), seed, repeats=200), 2.0, 150) < 0.6
 
     def by_blocks(seed: int) -> Interval:
-        return bootstrap_ratio_ci(block_sums(text(), 50), block_sums(np.ones(3000), 50), seed, repeats=800)
+        return bootstrap_ratio_ci(text().reshape(-1, 50).sum(axis=1), np.full(60, 50.0), seed, repeats=800)
 
     assert 0.91 <= coverage(by_blocks, 2.0) <= 0.985
 
@@ -143,13 +142,6 @@ def test_bootstrap_moves_and_stretches_with_the_data(values: list[float], move: 
     assert other_low == pytest.approx(low * stretch + move, abs=tolerance)
     assert other_high == pytest.approx(high * stretch + move, abs=tolerance)
     assert min(values) - 1e-9 <= low <= high <= max(values) + 1e-9
-
-
-def test_block_sums_keep_the_total_and_join_a_short_tail() -> None:
-    values = np.arange(23.0)
-    assert block_sums(values, 5).tolist() == [10.0, 35.0, 60.0, 85.0, 63.0]  # a tail of three stands alone
-    assert block_sums(values[:22], 5).tolist() == [10.0, 35.0, 60.0, 126.0]  # one of two does not
-    assert block_sums([1.0], 5).tolist() == [1.0]
 
 
 # Proportions and seeds
