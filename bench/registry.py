@@ -24,6 +24,7 @@ __all__ = [
     "contract_of",
     "family_of",
     "load_model",
+    "protocol_of",
     "resolve",
     "systems",
     "target_of",
@@ -68,6 +69,19 @@ def resolve(name: str) -> Any:
 def contract_of(cls: Any, family: str) -> str:
     """Contract (a Protocol of :mod:`bench.contracts`) of a system: ``CONTRACT`` of its class, or its family's first."""
     return str(getattr(cls, "CONTRACT", FAMILIES[family].tasks[0].contract))
+
+
+def protocol_of(contract: str, family: str) -> type:
+    """The Protocol of a contract, in the module that its family names.
+
+    Raises:
+        BenchError: the module has none of this name.
+    """
+    module = importlib.import_module(FAMILIES[family].contracts)
+    found: type | None = getattr(module, contract, None)
+    if found is None:
+        raise BenchError(f"family {family}: no contract {contract!r} in {module.__name__}")
+    return found
 
 
 def task_of(system: str, family: str) -> Task:
