@@ -8,15 +8,13 @@ from __future__ import annotations
 import dataclasses
 import importlib
 from collections.abc import Mapping
-from functools import cache
-from importlib.metadata import entry_points
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from bench.base.errors import BenchError, did_you_mean
 from bench.base.files import read_json
 from bench.catalogue.families import FAMILIES, Task
+from bench.catalogue.plugins import with_plugins
 from bench.catalogue.systems import BUILT_IN
 
 __all__ = [
@@ -32,14 +30,9 @@ __all__ = [
 ]
 
 
-@cache
-def _plugins() -> dict[str, str]:
-    return {point.name: point.value for point in entry_points(group="words_and_pixels.systems")}
-
-
 def systems() -> Mapping[str, str]:
     """Every known system: ``name -> "module:Class"``; imports nothing."""
-    return MappingProxyType({**_plugins(), **BUILT_IN})
+    return with_plugins("systems", BUILT_IN)
 
 
 def target_of(name: str) -> str:
