@@ -8,16 +8,14 @@ from __future__ import annotations
 import dataclasses
 import importlib
 from collections.abc import Mapping
-from functools import cache
-from importlib.metadata import entry_points
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from bench.base.errors import BenchError, did_you_mean
 from bench.base.files import read_json
 from bench.base.settings import merge
 from bench.catalogue.families import FAMILIES, Task
+from bench.catalogue.plugins import with_plugins
 from bench.catalogue.systems import BUILT_IN
 from bench.contracts import Attachable
 from bench.series import Arm, Series, series_of
@@ -30,6 +28,7 @@ __all__ = [
     "description",
     "family_of",
     "load_model",
+    "protocol_of",
     "resolve",
     "systems",
     "target_of",
@@ -37,14 +36,9 @@ __all__ = [
 ]
 
 
-@cache
-def _plugins() -> dict[str, str]:
-    return {point.name: point.value for point in entry_points(group="words_and_pixels.systems")}
-
-
 def systems() -> Mapping[str, str]:
     """Every known system: ``name -> "module:Class"``; imports nothing."""
-    return MappingProxyType({**_plugins(), **BUILT_IN})
+    return with_plugins("systems", BUILT_IN)
 
 
 def target_of(name: str) -> str:
@@ -75,6 +69,19 @@ def resolve(name: str) -> Any:
 def contract_of(cls: Any, family: str) -> str:
     """Contract (a Protocol of :mod:`bench.contracts`) of a system: ``CONTRACT`` of its class, or its family's first."""
     return str(getattr(cls, "CONTRACT", FAMILIES[family].tasks[0].contract))
+
+
+def protocol_of(contract: str, family: str) -> type:
+    """The Protocol of a contract, in the module that its family names.
+
+    Raises:
+        BenchError: the module has none of this name.
+    """
+    module = importlib.import_module(FAMILIES[family].contracts)
+    found: type | None = getattr(module, contract, None)
+    if found is None:
+        raise BenchError(f"family {family}: no contract {contract!r} in {module.__name__}")
+    return found
 
 
 def task_of(system: str, family: str) -> Task:

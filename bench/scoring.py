@@ -13,13 +13,13 @@ import importlib
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cache, cached_property
-from importlib.metadata import entry_points
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, TypeVar
 
 from bench.base.errors import BenchError, did_you_mean
 from bench.base.files import SampleSet, read_image_samples, read_text_samples
+from bench.catalogue.plugins import with_plugins
 from bench.catalogue.scorers import BUILT_IN
 from bench.context import StageContext
 from bench.contracts import Need
@@ -115,14 +115,9 @@ def scorer(
     return wrap
 
 
-@cache
-def _plugins() -> dict[str, str]:
-    return {point.name: point.value for point in entry_points(group="words_and_pixels.scorers")}
-
-
 def scorers() -> Mapping[str, str]:
     """Every known scorer: ``name -> "module:function"``; imports nothing."""
-    return MappingProxyType({**_plugins(), **BUILT_IN})
+    return with_plugins("scorers", BUILT_IN)
 
 
 def resolve_scorer(name: str) -> Scorer:

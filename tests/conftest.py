@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
+import re
+import shutil
+import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from bench.base.files import SampleSet
+from bench.config.load import merge
 from bench.contracts import RunContext
 from bench.results.records import Record
 
+ROOT = Path(__file__).parents[1]
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("DO_NOT_TRACK", "true")
@@ -38,6 +45,8 @@ _LONGEST = (
     "test_by_hand.py",
     "test_bring_your_own_data.py",
     "test_contributing.py",
+    "test_plugin.py",
+    "test_need.py",
     "test_tracking.py",
 )
 
@@ -45,6 +54,74 @@ _LONGEST = (
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest files first, so that with two test processes neither is left waiting for the other at the end."""
     items.sort(key=lambda item: _LONGEST.index(item.path.name) if item.path.name in _LONGEST else len(_LONGEST))
+
+
+@dataclasses.dataclass
+class ProjectCopy:
+    """A copy of the project's code, with a params.yaml of its own or that of the project."""
+
+    root: Path
+    path: tuple[Path, ...] = ()
+    """Folders of installed packages, before the environment's."""
+
+    def run(self, command: str, check: bool = True) -> str:
+        """What a command printed, run in the copy.
+
+        Raises:
+            AssertionError: it failed.
+        """
+        environment = {
+            **os.environ,
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPATH": os.pathsep.join(map(str, (self.root, *self.path))),
+        }
+        done = subprocess.run(
+            ["bash", "-ec", command], cwd=self.root, env=environment, capture_output=True, text=True, check=False
+        )
+        assert not check or not done.returncode, f"{command}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
+        return done.stdout + ("" if check else done.stderr)
+
+    def repro(self, target: str = "") -> list[str]:
+        """Run ``dvc repro``; the stages that ran their command, in order."""
+        return re.findall(r"^Running stage '([^']+)'", self.run(f"dvc repro {target}"), re.M)
+
+    def merge(self, name: str, content: str) -> None:
+        """Merge YAML into a YAML file."""
+        path = self.root / name
+        old = yaml.safe_load(path.read_text(encoding="utf-8"))
+        path.write_text(yaml.safe_dump(merge(old, yaml.safe_load(content)), sort_keys=False), encoding="utf-8")
+
+    def insert(self, name: str, before: str, content: str) -> None:
+        """Put lines in front of the first line that begins with ``before``."""
+        path = self.root / name
+        text = path.read_text(encoding="utf-8")
+        at = text.index(f"\n{before}") + 1
+        path.write_text(text[:at] + content + text[at:], encoding="utf-8")
+
+    def records(self, name: str) -> list[dict[str, Any]]:
+        """The rows of an evaluation."""
+        found: list[dict[str, Any]] = json.loads((self.root / "evaluations" / f"{name}.json").read_text())["records"]
+        return found
+
+
+@pytest.fixture(scope="session")
+def copy_of_project() -> Callable[..., ProjectCopy]:
+    """Makes a copy of the project under a folder: ``copy_of_project(folder, params="...")``."""
+
+    def make(root: Path, params: str = "", path: tuple[Path, ...] = (), also: tuple[str, ...] = ()) -> ProjectCopy:
+        for name in ("bench", "stages", "datasets", "reports", *also):
+            shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+        for name in ("params.yaml", "dvc.yaml", "constraints.txt", "pyproject.toml"):
+            shutil.copy2(ROOT / name, root / name)
+        if params:
+            (root / "params.yaml").write_text(params, encoding="utf-8")
+        if (ROOT / "downloads").is_dir():
+            (root / "downloads").symlink_to(ROOT / "downloads")
+        copy = ProjectCopy(root, path)
+        copy.run("dvc init -q --no-scm")
+        return copy
+
+    return make
 
 
 @pytest.fixture

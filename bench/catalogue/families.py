@@ -21,7 +21,7 @@ class Task:
     """What systems of one contract do in the pipeline.
 
     Attributes:
-        contract: name of the Protocol in :mod:`bench.contracts`.
+        contract: name of the Protocol, in the module of the family's contracts.
         sampling: module with ``SampleConfig`` and ``sample(context)``; ``""`` where nothing is sampled.
         scorers: what is measured, in order; a block may name others.
         evaluation: module with ``EvalConfig`` and ``evaluate(context)``, where there are no scorers yet.
@@ -44,12 +44,15 @@ class Family:
         title: for people.
         tasks: by contract; the first is that of systems that name none.
         samples: ending of the sample files, ``.npz`` (arrays) or ``.jsonl`` (texts); ``""`` where nothing is sampled.
+        contracts: module of the Protocols that the tasks name. A new family brings its own: a change of
+            :mod:`bench.contracts`, which all systems import, makes every trained model stale.
     """
 
     name: str
     title: str
     tasks: tuple[Task, ...]
     samples: str = ""
+    contracts: str = "bench.contracts"
 
     def task(self, contract: str) -> Task:
         """The task of a contract.

@@ -1,11 +1,18 @@
 """Every metric of the leaderboard: its direction, unit and meaning. Import-light: the report and the command line read
-it without torch."""
+it without torch.
+
+A plug-in adds metrics through the entry point group ``words_and_pixels.metrics`` (name = metric, value =
+module:MetricInfo); the module should import little more than this one.
+"""
 
 from __future__ import annotations
 
+import importlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from bench.base.errors import BenchError, did_you_mean
+from bench.catalogue.plugins import plugins, with_plugins
 
 __all__ = ["CATALOGUE", "MetricInfo", "metric_info"]
 
@@ -132,7 +139,10 @@ _ENTRIES = (
     _share("precision", "Precision", "Share of samples inside the manifold of real images"),
     _share("recall", "Recall", "Share of real images inside the manifold of samples"),
     _quality(
-        "density", "Density", True, "Number of real neighbourhoods that contain a sample, over k, mean; about 1 for real data"
+        "density",
+        "Density",
+        True,
+        "Number of real neighbourhoods that contain a sample, over k, mean; about 1 for real data",
     ),
     _share("coverage", "Coverage", "Share of real images with a sample among their neighbours"),
     _quality(
@@ -340,8 +350,33 @@ _ENTRIES = (
     _cost("parameters", "Parameters", "", "Number of trained values"),
 )
 
-CATALOGUE: dict[str, MetricInfo] = {entry.name: entry for entry in _ENTRIES}
-"""All metrics by canonical name, in the order in which a report shows them."""
+
+class _Catalogue(Mapping[str, MetricInfo]):
+    """The metrics of this package, and those of plug-ins, which are imported when they are asked for."""
+
+    def __init__(self) -> None:
+        self._known = {entry.name: entry for entry in _ENTRIES}
+        self._own = dict.fromkeys(self._known, __name__)
+
+    def __getitem__(self, name: str) -> MetricInfo:
+        if name not in self._known:
+            target = plugins("metrics")[name]
+            module, _, attribute = target.partition(":")
+            found = getattr(importlib.import_module(module), attribute)
+            if not isinstance(found, MetricInfo) or found.name != name:
+                raise BenchError(f"metric {name!r}: {target} is no MetricInfo of this name")
+            self._known[name] = found
+        return self._known[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(with_plugins("metrics", self._own))
+
+    def __len__(self) -> int:
+        return len(with_plugins("metrics", self._own))
+
+
+CATALOGUE: Mapping[str, MetricInfo] = _Catalogue()
+"""All metrics by canonical name, in the order in which a report shows them; those of plug-ins come last."""
 
 
 def metric_info(name: str) -> MetricInfo:
@@ -356,6 +391,6 @@ def metric_info(name: str) -> MetricInfo:
     if name not in CATALOGUE:
         raise BenchError(
             f"unknown metric {name!r}.{did_you_mean(name, CATALOGUE)} Metrics are declared in "
-            "bench/catalogue/metrics.py."
+            "bench/catalogue/metrics.py, or by a plug-in."
         )
     return CATALOGUE[name]

@@ -1,5 +1,6 @@
 """A fingerprint of the code behind a stage: its import closure, hashed without comments and docstrings.
 
+The closure stays within this project and the packages that add to its tables by entry points.
 See docs/decisions/0001-import-closure.md.
 """
 
@@ -12,8 +13,11 @@ import sys
 from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import packages_distributions
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+from bench.catalogue.plugins import packages
 
 __all__ = ["closure", "computes_with_torch", "file_of", "fingerprint", "forget"]
 
@@ -36,8 +40,10 @@ def _examined(source: str) -> tuple[str, tuple[str, ...]]:
         node = todo.pop()
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.ImportFrom):
+            source = "." * node.level + (node.module or "")
+            inside = f"{source}." if node.module else source
+            names |= {source, *(f"{inside}{alias.name}" for alias in node.names)}
         guarded = isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
         todo += node.orelse if guarded and isinstance(node, ast.If) else ast.iter_child_nodes(node)
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
@@ -58,37 +64,73 @@ def _module(path: Path) -> tuple[str, tuple[str, ...]]:
 
 
 @cache
+def _home(root: Path, package: str) -> Path | None:
+    """The folder that holds a package whose code is followed: the project's own, or a plug-in's; None for others."""
+    if package == "bench":
+        return root
+    if package not in packages():
+        return None
+    spec = find_spec(package)
+    if spec is None or spec.origin is None:
+        return None
+    return Path(spec.origin).parents[1 if spec.submodule_search_locations else 0]
+
+
+def _files(folder: Path, module: str) -> list[Path]:
+    """The files that Python runs to import a dotted name below a folder, as far as there are any."""
+    files, base = [], folder
+    for part in filter(None, module.split(".")):
+        base = base / part
+        files += [path for path in (base.with_suffix(".py"), base / "__init__.py") if path.is_file()][:1]
+    return files
+
+
+@cache
 def file_of(root: Path, module: str) -> Path | None:
-    base = root.joinpath(*module.split("."))
-    for candidate in (base.with_suffix(".py"), base / "__init__.py"):
-        if candidate.is_file():
-            return candidate
-    return None
+    """The file of a module of the project or of a plug-in; None for any other."""
+    home = _home(root, module.partition(".")[0])
+    files = _files(home, module) if home else []
+    name = module.rpartition(".")[2]
+    return files[-1] if files and name in (files[-1].stem, files[-1].parent.name) else None
 
 
 @cache
 def _edges(root: Path, path: Path) -> tuple[tuple[Path, ...], frozenset[str]]:
-    """The project's files that one module imports, and the top-level names of other packages."""
-    outside, files = set(), []
+    """The followed files that one module imports, and the top-level names of other packages."""
+    outside, files = set(), list[Path]()
     for name in _module(path)[1]:
-        first, *rest = name.split(".")
-        if first != "bench":
-            outside.add(first)
-            continue
-        steps = [".".join([first, *rest[:i]]) for i in range(len(rest) + 1)]
-        files += [file for step in steps if (file := file_of(root, step)) is not None]
+        module = name.lstrip(".")
+        level = len(name) - len(module)
+        home = path.parents[level - 1] if level else _home(root, module.partition(".")[0])
+        if home is None:
+            outside.add(module.partition(".")[0])
+        else:
+            files += _files(home, module)
     return tuple(dict.fromkeys(files)), frozenset(outside)
 
 
+def _packages_of(path: Path) -> list[Path]:
+    """The ``__init__`` files that Python runs before a module, the nearest first."""
+    found = []
+    for parent in path.parents:
+        if not (parent / "__init__.py").is_file():
+            break
+        found.append(parent / "__init__.py")
+    return found
+
+
+def _label(root: Path, path: Path) -> str:
+    """A file's name in a plan: below the project, or below the folder that holds the plug-in, wherever that is."""
+    inits = _packages_of(path)
+    home = inits[-1].parents[1] if inits else root if path.is_relative_to(root / "stages") else path.parent
+    return str(path.relative_to(home))
+
+
 def closure(root: Path, entries: Iterable[Path]) -> tuple[list[Path], list[str]]:
-    """The project's files that ``entries`` import, directly or not, and the top-level names of other packages."""
+    """The followed files that ``entries`` import, directly or not, and the top-level names of other packages."""
     todo, seen, outside = [Path(entry) for entry in entries], set[Path](), set[str]()
     for entry in list(todo):  # importing a module runs the __init__ of its packages first
-        todo += [
-            parent / "__init__.py"
-            for parent in entry.parents
-            if root in parent.parents and (parent / "__init__.py").is_file()
-        ]
+        todo += _packages_of(entry)
     while todo:
         path = todo.pop()
         if path in seen:
@@ -124,9 +166,7 @@ def fingerprint(root: Path, entries: Iterable[Path]) -> dict[str, Any]:
             if key in pins:
                 versions[key] = pins[key]
     return {
-        "files": {
-            str(path.relative_to(root)) if path.is_relative_to(root) else path.name: _module(path)[0] for path in files
-        },
+        "files": {_label(root, path): _module(path)[0] for path in files},
         "packages": versions,
     }
 
@@ -140,5 +180,5 @@ def computes_with_torch(root: Path, entries: Iterable[Path]) -> bool:
 
 def forget() -> None:
     """Read every file anew: a plan that is written knows no older text."""
-    for cached in (_module, _edges, file_of, _pins):
+    for cached in (_module, _edges, _home, file_of, _pins):
         cached.cache_clear()

@@ -9,7 +9,7 @@ dependencies by hand, so none can be forgotten. See docs/decisions/0001.
 
 from __future__ import annotations
 
-import importlib.util
+import dataclasses
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import Any
 from bench.base.errors import BenchError
 from bench.base.files import parse_yaml, write_json
 from bench.catalogue.families import FAMILIES
+from bench.catalogue.metrics import CATALOGUE
 from bench.config.load import Params
 from bench.contracts import Need
 from bench.pipeline.fingerprint import computes_with_torch, file_of, fingerprint, forget
@@ -117,13 +118,10 @@ def stage_modules(block: Mapping[str, Any], stage: str) -> list[str]:
 
 
 def _file(root: Path, module: str) -> Path:
-    """The file of a module, here or in an installed package."""
+    """The file of a module, here or in a plug-in."""
     found = file_of(root, module)
     if found is None:
-        spec = importlib.util.find_spec(module)
-        if spec is None or spec.origin is None:
-            raise BenchError(f"no module {module}")
-        found = Path(spec.origin)
+        raise BenchError(f"no module {module}")
     return found
 
 
@@ -177,7 +175,13 @@ def build_plan(root: Path, params: Params) -> dict[str, dict[str, Any]]:
         if readers := _readers(root, params, [name]):
             plan[f"data-{name}.json"]["code"] = fingerprint(root, readers)
     generators = params.generators()
-    plan["report.json"]["settings"] = {"generators": generators, "seed": params.seed, "profile": params.profile}
+    plan["report.json"]["settings"] = {
+        "generators": generators,
+        "seed": params.seed,
+        "profile": params.profile,
+        "families": {family.name: family.title for family in FAMILIES.values()},
+        "metrics": [dataclasses.asdict(metric) for metric in CATALOGUE.values()],
+    }
     plan["track.json"]["settings"] = {"generators": sorted(generators)}
     for name, block in generators.items():
         for stage in STAGES:

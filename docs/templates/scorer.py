@@ -1,25 +1,41 @@
-"""Contrast of samples: what is measured, of which systems, and with which options.
+"""Contrast of what a generator makes: one sentence on the question, and on what the number cannot tell.
 
-A template to copy: a function over one trained generator (its samples, its data, the models that measure it) that
-yields scores and extras for the report. Who was measured is added by the harness; direction and unit stand in the
-catalogue of metrics.
+A template to copy. A scorer asks one question of trained generators, whatever their system: it reads samples, data and
+models from the ``Subject``, computes with the pure functions of ``bench/metrics``, and yields scores.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from bench.metrics.contrast import contrast
 from bench.metrics.protocols import protocol_id
-from bench.scoring import NoOptions, Output, Score, Subject, scorer
+from bench.scoring import Output, Score, Subject, scorer
+from bench.stats.intervals import bootstrap_mean_ci
 
-__all__ = ["picture_contrast"]
+__all__ = ["ContrastOptions", "picture_contrast"]
 
 
-@scorer("Synthesizer", "ImageGenerator")
-def picture_contrast(subject: Subject, options: NoOptions) -> Iterator[Output]:
-    """Mean contrast of the samples of every variant."""
+@dataclass(frozen=True)
+class ContrastOptions:
+    """The keys under ``evaluate:`` that it reads.
+
+    Attributes:
+        contrast_n: pictures of each variant that are looked at.
+    """
+
+    contrast_n: int = 1000
+
+
+@scorer("Synthesizer", "ImageGenerator", "TextToImage", options=ContrastOptions)
+def picture_contrast(subject: Subject, options: ContrastOptions) -> Iterator[Output]:
+    """One score for each variant of the samples, with a bootstrap interval over its pictures."""
     for samples in subject.samples:
-        assert samples.images is not None
-        value, n = float(contrast(samples.images).mean()), len(samples.images)
-        yield Score("contrast", value, protocol_id("contrast", "rms"), n=n, variant=samples.variant)
+        if samples.images is None:
+            continue
+        values = contrast(samples.images[: options.contrast_n])
+        interval = bootstrap_mean_ci(values, subject.derive("contrast", samples.variant))
+        # The id says how the number came about; two ids never share a column.
+        protocol = protocol_id("contrast", "rms", n=len(values))
+        yield Score("contrast", float(values.mean()), protocol, interval, len(values), samples.variant)

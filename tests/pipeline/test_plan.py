@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,8 @@ import pytest
 import yaml
 
 from bench.base.files import write_json
+from bench.catalogue.families import FAMILIES
+from bench.catalogue.metrics import CATALOGUE
 from bench.config.load import PROFILES, Params, load_params, merge
 from bench.pipeline.dvc import graph
 from bench.pipeline.fingerprint import closure
@@ -86,6 +90,19 @@ def test_a_new_system_in_the_table_makes_nothing_stale(project: Path) -> None:
     path = project / "bench" / "catalogue" / "systems.py"
     path.write_text(path.read_text().replace("}\n", '    "another": "bench.families.words.ngram:NGram",\n}\n', 1))
     assert not changed(before, plans(project))
+
+
+def test_a_title_in_a_table_renews_the_report_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    params = load_params(ROOT / "params.yaml")
+    plan = [build_plan(ROOT, params)]
+    metric = dataclasses.replace(CATALOGUE["fid"], title="Another", higher_is_better=True)
+    monkeypatch.setattr("bench.pipeline.plan.CATALOGUE", {**CATALOGUE, "fid": metric})
+    plan.append(build_plan(ROOT, params))
+    family = dataclasses.replace(FAMILIES["words"], title="Another")
+    monkeypatch.setattr("bench.pipeline.plan.FAMILIES", {**FAMILIES, "words": family})
+    plan.append(build_plan(ROOT, params))
+    for before, after in pairwise(plan):
+        assert {name for name in before if before[name] != after[name]} == {"report.json"}
 
 
 def test_one_hyperparameter_changes_that_generators_plans_alone(project: Path) -> None:

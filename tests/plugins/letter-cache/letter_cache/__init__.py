@@ -1,0 +1,1 @@
+"""A plug-in of Words & Pixels: one system, one scorer, one metric."""
