@@ -44,7 +44,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-__all__ = ["data_uri_size", "figure_data_uri", "grid", "png_bytes", "png_data_uri"]
+__all__ = ["data_uri_size", "figure_data_uri", "figure_png", "grid", "png", "png_bytes", "png_data_uri"]
 
 
 def grid(
@@ -113,32 +113,43 @@ def _uri(content: bytes) -> str:
     return "data:image/png;base64," + base64.b64encode(content).decode("ascii")
 
 
-def png_data_uri(image: NDArray[Any], colours: int = 0, dither: bool = True) -> str:
-    """``data:image/png;base64,...`` of a uint8 picture (see :func:`png_bytes`).
+def png(image: NDArray[Any], colours: int = 0, dither: bool = True) -> bytes:
+    """PNG file of a uint8 picture (see :func:`png_bytes`), with fewer colours if asked.
 
     Args:
         image: ``(H, W)``, ``(H, W, 1)`` or ``(H, W, 3)``.
         colours: 2 to 256: an RGB picture keeps this many chosen colours, which takes a third of the bytes for
             photographs; 0 keeps all.
         dither: spread the error of a chosen colour over its neighbours (good for photographs, bad for letters).
+    """
+    array = np.asarray(image, dtype=np.uint8)
+    if not colours or array.ndim != 3 or array.shape[-1] != 3:
+        return png_bytes(array)
+    spread = Image.Dither.FLOYDSTEINBERG if dither else Image.Dither.NONE
+    return _packed(Image.fromarray(array).quantize(colours, method=Image.Quantize.MEDIANCUT, dither=spread))
+
+
+def png_data_uri(image: NDArray[Any], colours: int = 0, dither: bool = True) -> str:
+    """``data:image/png;base64,...`` of :func:`png`.
 
     >>> png_data_uri(np.zeros((2, 2), np.uint8))[:22]
     'data:image/png;base64,'
     """
-    array = np.asarray(image, dtype=np.uint8)
-    if not colours or array.ndim != 3 or array.shape[-1] != 3:
-        return _uri(png_bytes(array))
-    spread = Image.Dither.FLOYDSTEINBERG if dither else Image.Dither.NONE
-    return _uri(_packed(Image.fromarray(array).quantize(colours, method=Image.Quantize.MEDIANCUT, dither=spread)))
+    return _uri(png(image, colours, dither))
 
 
-def figure_data_uri(figure: Any) -> str:
-    """PNG data URI of a matplotlib figure, in 128 colours; nothing in it depends on the clock."""
+def figure_png(figure: Any) -> bytes:
+    """PNG file of a matplotlib figure, in 128 colours; nothing in it depends on the clock."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     canvas: Any = FigureCanvasAgg(figure)
     canvas.draw()
-    return png_data_uri(np.asarray(canvas.buffer_rgba())[..., :3], colours=128, dither=False)
+    return png(np.asarray(canvas.buffer_rgba())[..., :3], colours=128, dither=False)
+
+
+def figure_data_uri(figure: Any) -> str:
+    """``data:image/png;base64,...`` of :func:`figure_png`."""
+    return _uri(figure_png(figure))
 
 
 def data_uri_size(uri: str) -> tuple[int, int]:
