@@ -62,14 +62,15 @@ class Family:
 
 
 _HERE, _OLD = "bench.families", "bench.evaluation"
+_TEXTS = ("likelihood", "letter_entropy", "verbatim_copying", "language_figures", "splices")
 _ENTRIES = (
     Family(
         "words",
         "Words",
         (
-            Task("LanguageModel", f"{_HERE}.words.sampling", evaluation=f"{_OLD}.words"),
-            Task("StateModel", f"{_HERE}.words.sampling", evaluation=f"{_OLD}.markov_chain"),
-            Task("ModelSeries", f"{_HERE}.words.sampling", evaluation=f"{_OLD}.model_series"),
+            Task("LanguageModel", f"{_HERE}.words.sampling", (*_TEXTS, "scaling")),
+            Task("StateModel", f"{_HERE}.words.sampling", ("state_tables", *_TEXTS, "next_state", "long_run")),
+            Task("ModelSeries", f"{_HERE}.words.sampling", (*_TEXTS, "scaling")),
         ),
         samples=".jsonl",
     ),
@@ -77,8 +78,12 @@ _ENTRIES = (
         "text_encoders",
         "Text encoders",
         (
-            Task("WordEmbedding", evaluation=f"{_OLD}.word2vec"),
-            Task("MaskedLanguageModel", evaluation=f"{_OLD}.masked_lm"),
+            Task("TextEncoder", scorers=("text_classification",)),
+            Task(
+                "WordEmbedding",
+                scorers=("word_similarity", "word_analogies", "word_vector_figures", "pmi_agreement"),
+            ),
+            Task("MaskedLanguageModel", scorers=("masked_tokens", "pseudo_perplexity", "cloze", "label_efficiency")),
         ),
     ),
     Family(
