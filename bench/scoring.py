@@ -92,6 +92,7 @@ class Scorer:
     contracts: tuple[str, ...] = ()
     options: type = NoOptions
     needs: Mapping[str, Need] = field(default_factory=dict)
+    model: bool = False
 
     def __call__(self, subject: Subject, options: Any = None) -> list[Output]:
         """All that the scorer finds."""
@@ -99,7 +100,7 @@ class Scorer:
 
 
 def scorer(
-    *contracts: str, options: type = NoOptions, needs: Mapping[str, Need] | None = None
+    *contracts: str, options: type = NoOptions, needs: Mapping[str, Need] | None = None, model: bool = False
 ) -> Callable[[Callable[[Subject, Any], Iterable[Output]]], Scorer]:
     """Make a scorer of a function ``(subject, options) -> scores and extras``.
 
@@ -107,10 +108,11 @@ def scorer(
         contracts: names of the contracts that it measures; none for every one.
         options: frozen dataclass of the keys under ``evaluate:`` that it reads. Scorers may share a key.
         needs: role -> what else it uses; the block names it.
+        model: True if it asks the trained generator itself: samples from a file are measured without it.
     """
 
     def wrap(function: Callable[[Subject, Any], Iterable[Output]]) -> Scorer:
-        return Scorer(function.__name__, function, contracts, options, MappingProxyType(dict(needs or {})))
+        return Scorer(function.__name__, function, contracts, options, MappingProxyType(dict(needs or {})), model)
 
     return wrap
 

@@ -111,7 +111,7 @@ def tfidf(data: TextSplit, texts: Sequence[str], strength: float) -> Ints:
     return logistic_regression(features, data.labels, vectorizer.transform(texts), strength)
 
 
-@scorer("MaskedLanguageModel", options=LabelOptions, needs={"judged_on": DataNeed("labelled_texts")})
+@scorer("MaskedLanguageModel", options=LabelOptions, needs={"judged_on": DataNeed("labelled_texts")}, model=True)
 def label_efficiency(subject: Subject, options: LabelOptions) -> Iterator[Output]:
     """Scores of every method at every number of labels, the gain of pre-training, and curves over the labels."""
     if options.probe:

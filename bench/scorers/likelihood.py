@@ -102,7 +102,7 @@ def text_likelihood(model: Any, text: str, block: int, options: Mapping[str, Any
     return TextLikelihood(sums[0], sums[1], sums[2], float(np.isinf(nats).mean()))
 
 
-@scorer("LanguageModel", "StateModel", "ModelSeries", options=LikelihoodOptions)
+@scorer("LanguageModel", "StateModel", "ModelSeries", options=LikelihoodOptions, model=True)
 def likelihood(subject: Subject, options: LikelihoodOptions) -> Iterator[Output]:
     """Bits per byte and perplexity of every setting, the blocks behind them, and curves over the order n."""
     if is_series(subject):

@@ -92,7 +92,7 @@ def _views(system: MaskedLanguageModel) -> dict[str, bool]:
     return left if system.shape.causal else {variant_id({"context": "both"}): False, **left}
 
 
-@scorer("MaskedLanguageModel", options=MaskedOptions)
+@scorer("MaskedLanguageModel", options=MaskedOptions, model=True)
 def masked_tokens(subject: Subject, options: MaskedOptions) -> Iterator[Output]:
     """Share of hidden tokens that the first guess restores."""
     system: MaskedLanguageModel = subject.system
@@ -112,7 +112,7 @@ def masked_tokens(subject: Subject, options: MaskedOptions) -> Iterator[Output]:
         yield Score("masked_accuracy", value, protocol, interval, n, variant)
 
 
-@scorer("MaskedLanguageModel", options=PseudoOptions)
+@scorer("MaskedLanguageModel", options=PseudoOptions, model=True)
 def pseudo_perplexity(subject: Subject, options: PseudoOptions) -> Iterator[Output]:
     """exp of the mean nats of a token, hidden alone and predicted from all others (Salazar et al. 2020, eq. 2)."""
     if not options.pseudo_windows:
@@ -154,7 +154,7 @@ class ClozeOptions:
             raise ValueError(f"sentences: {odd[0]!r} has no {MASK}")
 
 
-@scorer("MaskedLanguageModel", options=ClozeOptions)
+@scorer("MaskedLanguageModel", options=ClozeOptions, model=True)
 def cloze(subject: Subject, options: ClozeOptions) -> Iterator[Output]:
     """A table of sentences, hidden words and first guesses; what a token is, and which way the model reads."""
     system: MaskedLanguageModel = subject.system

@@ -36,7 +36,7 @@ class PmiOptions:
             raise ValueError(f"at_least must be above 0, not {self.at_least!r}")
 
 
-@scorer("WordEmbedding", options=PmiOptions)
+@scorer("WordEmbedding", options=PmiOptions, model=True)
 def pmi_agreement(subject: Subject, options: PmiOptions) -> Iterator[Output]:
     """Rank correlation of scores and shifted PMI with either distribution of neighbours; intervals leave out groups of
     words. Nothing for an embedding that scores no pairs."""

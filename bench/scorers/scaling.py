@@ -11,8 +11,8 @@ import numpy as np
 
 from bench.base.errors import BenchError
 from bench.contracts import Arms
-from bench.metrics.power_law import power_law
 from bench.metrics.protocols import protocol_id
+from bench.metrics.scaling import power_law
 from bench.results.extras import Curve, lines_of
 from bench.results.records import parse_variant
 from bench.scoring import Output, Score, Subject, scorer
@@ -31,7 +31,7 @@ class ScalingOptions:
     power_law: bool = False
 
 
-@scorer("LanguageModel", "ModelSeries", options=ScalingOptions)
+@scorer("LanguageModel", "ModelSeries", options=ScalingOptions, model=True)
 def scaling(subject: Subject, options: ScalingOptions) -> Iterator[Output]:
     """Exponents of the held-out loss in parameters and tokens; curves over tokens and over the scoring context.
 

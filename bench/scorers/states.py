@@ -58,7 +58,7 @@ def _orders(subject: Subject) -> dict[int, str]:
     return {order: variant_id({"order": order}) for order in sorted(found)}
 
 
-@scorer("StateModel", options=StateOptions)
+@scorer("StateModel", options=StateOptions, model=True)
 def next_state(subject: Subject, options: StateOptions) -> Iterator[Output]:
     """Nats per state of each order, how often the likeliest state came, and what each state of memory is worth."""
     test, system = held_out(subject), subject.system
@@ -113,7 +113,7 @@ def _own_run(subject: Subject, order: int, steps: int) -> Ints:
     return subject.once(("own-run", order, steps), lambda: subject.system.simulate(steps, seed, order))
 
 
-@scorer("StateModel", options=LongRunOptions)
+@scorer("StateModel", options=LongRunOptions, model=True)
 def long_run(subject: Subject, options: LongRunOptions) -> Iterator[Output]:
     """Distance of the stationary distribution to the shares of a long run of the chain, and of the held-out data."""
     system: StateModel = subject.system
@@ -140,7 +140,7 @@ class StateTableOptions(LongRunOptions):
     horizon: int = 7
 
 
-@scorer("StateModel", options=StateTableOptions)
+@scorer("StateModel", options=StateTableOptions, model=True)
 def state_tables(subject: Subject, options: StateTableOptions) -> Iterator[Output]:
     """Transition probabilities of each order and shares of time; for few states also first passage and forecasts."""
     system: StateModel = subject.system

@@ -178,7 +178,7 @@ def classify_frozen(subject: Subject, texts: LabelledTexts, labels: int) -> Iter
     return method_scores(texts, "frozen", labels, said[None])
 
 
-@scorer("TextEncoder", options=ClassificationOptions, needs={"judged_on": DataNeed("labelled_texts")})
+@scorer("TextEncoder", options=ClassificationOptions, needs={"judged_on": DataNeed("labelled_texts")}, model=True)
 def text_classification(subject: Subject, options: ClassificationOptions) -> Iterator[Output]:
     """Accuracy and macro-F1 of logistic regression on frozen features, at a number of labels."""
     yield from classify_frozen(subject, LabelledTexts.of(subject, options.tests), options.probe)

@@ -81,7 +81,7 @@ def _coverage(name: str, known: int, total: int) -> Score:
     return Score("word_coverage", known / total, protocol_id("word_coverage", name), n=total)
 
 
-@scorer("WordEmbedding", needs=_NEEDS)
+@scorer("WordEmbedding", needs=_NEEDS, model=True)
 def word_similarity(subject: Subject, options: NoOptions) -> Iterator[Output]:
     """Spearman's correlation of cosines with people, over the pairs known and over all, and the share known."""
     for name in SIMILARITY:
@@ -115,7 +115,7 @@ def _similarity(subject: Subject, name: str) -> Iterator[Output]:
                 yield Items(metric, form, parts, (1.0,) * len(ours))
 
 
-@scorer("WordEmbedding", needs=_NEEDS)
+@scorer("WordEmbedding", needs=_NEEDS, model=True)
 def word_analogies(subject: Subject, options: NoOptions) -> Iterator[Output]:
     """Share of questions answered right over the known ones, over all and by section, with an answer of each."""
     sections: Mapping[str, Sequence[Sequence[str]]] = _test(subject, "analogies")

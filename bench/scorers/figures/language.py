@@ -23,7 +23,7 @@ _SHOWN = 2
 _CHARACTERS = 320
 
 
-@scorer("LanguageModel", "StateModel", "ModelSeries")
+@scorer("LanguageModel", "StateModel", "ModelSeries", model=True)
 def language_figures(subject: Subject, options: NoOptions) -> Iterator[Output]:
     """The first texts of each variant, cut; attention maps of the models that have them."""
     for item in subject.samples:

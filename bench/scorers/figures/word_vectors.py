@@ -53,7 +53,7 @@ class WordFigureOptions:
             raise ValueError(f"nearest must be at least 1, not {self.nearest!r}")
 
 
-@scorer("WordEmbedding", options=WordFigureOptions)
+@scorer("WordEmbedding", options=WordFigureOptions, model=True)
 def word_vector_figures(subject: Subject, options: WordFigureOptions) -> Iterator[Output]:
     """Scores and coverage of the tests, neighbours of chosen words, the map."""
     table = subject.system.vectors

@@ -1,9 +1,5 @@
-"""Power laws of loss over scale (Hestness et al. 2017; Kaplan et al. 2020, eq. 1.5 without the floor).
-
-    log L = a - alpha_N log N - alpha_D log D + noise
-
-is fitted by least squares, with Student's interval of each exponent.
-"""
+"""Scaling laws: how a loss falls with size and data (Hestness et al. 2017; Kaplan et al. 2020, eq. 1.5 without the
+floor)."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""The exponents of a power law and their intervals, against planted ones."""
+"""Exponents of a power law: recovered, and covered by their interval as often as it says."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from bench.metrics.power_law import power_law
+from bench.metrics.scaling import power_law
 
 
 def test_power_law_recovers_exponents_and_its_interval_covers_them() -> None:
