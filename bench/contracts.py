@@ -170,8 +170,68 @@ class Synthesizer(System, Protocol):
 class StateModel(LanguageModel, Protocol):
     """A language model whose next state depends on a fixed number of states before it."""
 
+    @property
+    def order(self) -> int:
+        """The highest number of earlier states that a prediction looks at."""
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        """Names of the S known states, in the order of all arrays."""
+
+    def encode(self, text: str) -> Ints:
+        """Index of each state of ``text``, -1 for unknown ones."""
+
+    def counts(self, order: int) -> Ints:
+        """``(S ** order, S)``: how often each state followed each run of ``order`` states in training."""
+
+    def contexts(self, order: int) -> list[tuple[str, ...]]:
+        """The runs of states that the rows of :meth:`counts` stand for."""
+
     def transition_matrix(self, order: int) -> Floats:
-        """``(states ** order, states)``: each row sums to one."""
+        """``(S ** order, S)``: each row sums to one."""
+
+    def intervals(self, order: int) -> Floats:
+        """``(S ** order, S, 2)``: 95 % intervals of the relative frequencies."""
+
+    def stationary(self, order: int) -> Floats:
+        """``(S,)``: share of time in each state in the long run."""
+
+    def simulate(self, steps: int, seed: int, order: int) -> Ints:
+        """``(steps,)`` indices of states: a run of the chain."""
+
+    def forecast(self, history: Sequence[str], steps: int, order: int) -> Floats:
+        """``(steps, S)``: probability of each state 1, 2, ... steps after ``history``."""
+
+    def mean_first_passage(self) -> Floats:
+        """``(S, S)``: expected steps of the chain of order 1 until it enters a state; on the diagonal, returns."""
+
+
+@runtime_checkable
+class Arms(Protocol):
+    """Optional: several trainings in one block, told apart by ``arm`` in the variant."""
+
+    facts: Any
+    """Arm -> ``train_tokens``, ``parameters`` and ``train_flops``."""
+
+    def part(self, options: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+        """The model that ``arm`` names among the options, and the options that are its own."""
+
+
+@runtime_checkable
+class AttentionMaps(Protocol):
+    """Optional: shows where each token of a text looks."""
+
+    def attention_maps(self, text: str) -> tuple[list[str], NDArray[np.float32]]:
+        """T tokens as strings, and ``(layers, heads, T, T)``: row t is where token t looks."""
+
+
+@runtime_checkable
+class HasNote(Protocol):
+    """Optional: says something of its settings that a reader needs beside the numbers."""
+
+    @property
+    def note(self) -> str:
+        """One sentence for the report."""
 
 
 @runtime_checkable
@@ -193,8 +253,30 @@ class WordEmbedding(TextEncoder, Protocol):
     def vectors(self) -> Any:
         """The table of words and vectors (:class:`bench.families.text_encoders.word_vectors.WordVectors`)."""
 
-    def training_text(self, text: str) -> str:
-        """The part of the training text that it was fitted on."""
+
+@dataclass(frozen=True)
+class PairCounts:
+    """Pairs of words as skip-gram with negative sampling met them (Mikolov et al. 2013b).
+
+    Attributes:
+        met: sparse ``(V, V)``: how often a word (row) has another (column) in its window, in a pass over the text.
+        noise: ``(V,)`` distribution of the negatives.
+        negatives: k, how many of them a pair has.
+        outputs: ``(V, D)`` vectors of words as neighbours.
+    """
+
+    met: Any
+    noise: Floats
+    negatives: int
+    outputs: NDArray[np.float32]
+
+
+@runtime_checkable
+class PairModel(Protocol):
+    """Optional of a word embedding: it may have learnt a score for every pair of neighbours."""
+
+    def pair_counts(self, text: str, seed: int) -> PairCounts | None:
+        """The pairs that it met in the training split ``text``; None if it scores none (CBOW)."""
 
 
 @runtime_checkable
@@ -205,11 +287,57 @@ class MaskedLanguageModel(TextEncoder, Protocol):
     def vocabulary_name(self) -> str:
         """Names what a token is."""
 
-    def fill(self, inputs: Ints, positions: Ints, **options: Any) -> Floats:
-        """Log-probabilities of every token at the given positions."""
+    @property
+    def wordpiece(self) -> Any:
+        """Its tokens (:class:`bench.families.text_encoders.wordpiece.WordPiece`)."""
 
-    def pseudo_log_prob(self, text: str, **options: Any) -> Floats:
-        """Log-probability of each token given all others."""
+    @property
+    def shape(self) -> Any:
+        """Of the network; ``context`` (tokens seen at once) and ``causal`` are read."""
+
+    @property
+    def mask_share(self) -> float:
+        """Share of the tokens that were hidden in training."""
+
+    def frame(self, tokens: Ints) -> Ints:
+        """``(B, T)`` tokens to ``(B, T + 2)``: the marks of beginning and end around them."""
+
+    def fill(self, inputs: Ints, positions: Ints, *, left_only: bool = False) -> Floats:
+        """Log-probabilities of every token at the given positions; ``left_only`` hides what is to the right."""
+
+    def hidden_one_by_one(self, ids: Ints, *, left_only: bool = False) -> Floats:
+        """``(T,)`` log-probability of each of some tokens given all others."""
+
+    def pseudo_log_prob(self, text: str, *, left_only: bool = False) -> Floats:
+        """The same for the tokens of a text."""
+
+    def cloze(self, text: str, k: int = 5) -> list[list[tuple[str, float]]]:
+        """The ``k`` most probable tokens, with their probabilities, for each ``[MASK]`` in ``text``."""
+
+
+@runtime_checkable
+class FineTunable(Protocol):
+    """Optional of a text encoder: a network around :class:`bench.nn.encoder.Encoder`, to be trained on with labels."""
+
+    device: str
+
+    @property
+    def network(self) -> Any:
+        """The trained module; its ``encoder`` is copied."""
+
+    @property
+    def shape(self) -> Any:
+        """The encoder's :class:`bench.nn.encoder.EncoderShape`."""
+
+    @property
+    def wordpiece(self) -> Any:
+        """Its tokens; ``pad`` is the id that fills a row up."""
+
+    def encode(self, texts: Sequence[str], limit: int = 0) -> list[Ints]:
+        """The first ``limit`` tokens of each text, with the marks of beginning and end."""
+
+    def pad(self, rows: Sequence[Ints]) -> Ints:
+        """``(N, length)``: rows filled up to one length."""
 
 
 @runtime_checkable

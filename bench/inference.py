@@ -152,7 +152,6 @@ def _textures(system: Any, request: Request) -> list[NDArray[Any]]:
 _BY_CONTRACT: Mapping[str, Callable[[Any, Request], Any]] = {
     "LanguageModel": _texts,
     "StateModel": _texts,
-    "ModelSeries": _texts,
     "TextEncoder": _text_features,
     "WordEmbedding": _text_features,
     "MaskedLanguageModel": _text_features,

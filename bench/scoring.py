@@ -59,6 +59,7 @@ class Score:
         slice: part of the split.
         role: of the row, where it is not the block's (``floor`` for chance).
         ranked: False for a value without direction here, whatever the catalogue says of its metric.
+        dataset: what it was measured on, where that is not the block's data set.
     """
 
     metric: str
@@ -71,6 +72,7 @@ class Score:
     slice: str = ""
     role: str = ""
     ranked: bool = True
+    dataset: str = ""
 
 
 Output = Score | Extra
@@ -282,15 +284,16 @@ def evaluate(context: StageContext, names: Iterable[str], samples: list[SampleSe
 
 def row_of(context: StageContext, score: Score) -> dict[str, Any]:
     """The JSON row of a score: who was measured is added here, direction and unit when it is read."""
+    ends = score.ci95 or ()
     row = {
         "generator": context.name,
         "system": str(context.block["system"]),
         "family": context.family,
-        "dataset": str(context.block["dataset"]),
         "seed": context.seed,
         **dataclasses.asdict(score),
+        "dataset": score.dataset or str(context.block["dataset"]),
         "value": None if score.value is None or not math.isfinite(score.value) else float(score.value),
-        "ci95": None if score.ci95 is None else [float(bound) for bound in score.ci95],
+        "ci95": [float(bound) for bound in ends] if ends and all(map(math.isfinite, ends)) else None,
         "role": score.role or str(context.block.get("role", "generator")),
     }
     if score.ranked:

@@ -6,29 +6,17 @@ python stages/evaluate.py NAME
 from __future__ import annotations
 
 import argparse
-import importlib
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 from bench.base.errors import friendly
 from bench.base.files import write_json
 from bench.base.processes import distributed, rank, set_threads
 from bench.config.load import load_params
-from bench.context import StageContext
 from bench.pipeline.arms import evaluate
-from bench.pipeline.plan import scorers_of, stage_modules
+from bench.pipeline.plan import scorers_of
 from bench.pipeline.stage import context, leave_empty
 from bench.results.extras import write_extras
-
-
-def _by_module(ctx: StageContext, block: Mapping[str, Any]) -> Any:
-    """Families that have no scorers yet."""
-    (module,) = stage_modules(block, "evaluate")
-    found = importlib.import_module(module).evaluate(ctx)
-    return SimpleNamespace(rows=[record.to_json() for record in found.records], extras=found.extras)
 
 
 def main() -> None:
@@ -46,11 +34,10 @@ def main() -> None:
     start = time.monotonic()
     with distributed():
         set_threads(params.runtime["threads"])
-        result = evaluate(ctx, scorers_of(block)) if scorers_of(block) else _by_module(ctx, block)
+        result = evaluate(ctx, scorers_of(block))
         if rank() > 0:
             return
-    extras = result.extras if isinstance(result.extras, dict) else write_extras(scores.with_suffix(""), result.extras)
-    scores.with_suffix("").mkdir(exist_ok=True)
+    extras = write_extras(scores.with_suffix(""), result.extras)
     write_json(scores, {"generator": name, "records": result.rows, "extras": extras})
     flat: dict[str, dict[str, float | None]] = {}
     for row in result.rows:

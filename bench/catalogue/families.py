@@ -24,14 +24,12 @@ class Task:
         contract: name of the Protocol, in the module of the family's contracts.
         sampling: module with ``SampleConfig`` and ``sample(context)``; ``""`` where nothing is sampled.
         scorers: what is measured, in order; a block may name others.
-        evaluation: module with ``EvalConfig`` and ``evaluate(context)``, where there are no scorers yet.
         arms_as_variants: samples come in variants of which each names its arm; else stages work arm by arm.
     """
 
     contract: str
     sampling: str = ""
     scorers: tuple[str, ...] = ()
-    evaluation: str = ""
     arms_as_variants: bool = False
 
 
@@ -66,19 +64,15 @@ class Family:
         return known[contract]
 
 
-_HERE, _OLD = "bench.families", "bench.evaluation"
+_HERE = "bench.families"
+_TEXTS = ("likelihood", "letter_entropy", "verbatim_copying", "language_figures", "splices")
 _ENTRIES = (
     Family(
         "words",
         "Words",
         (
-            Task(
-                "LanguageModel",
-                f"{_HERE}.words.sampling",
-                evaluation=f"{_OLD}.words",
-                arms_as_variants=True,
-            ),
-            Task("StateModel", f"{_HERE}.words.sampling", evaluation=f"{_OLD}.markov_chain"),
+            Task("LanguageModel", f"{_HERE}.words.sampling", (*_TEXTS, "scaling"), arms_as_variants=True),
+            Task("StateModel", f"{_HERE}.words.sampling", ("state_tables", *_TEXTS, "next_state", "long_run")),
         ),
         samples=".jsonl",
     ),
@@ -86,8 +80,12 @@ _ENTRIES = (
         "text_encoders",
         "Text encoders",
         (
-            Task("WordEmbedding", evaluation=f"{_OLD}.word2vec"),
-            Task("MaskedLanguageModel", evaluation=f"{_OLD}.masked_lm"),
+            Task("TextEncoder", scorers=("text_classification",)),
+            Task(
+                "WordEmbedding",
+                scorers=("word_similarity", "word_analogies", "word_vector_figures", "pmi_agreement"),
+            ),
+            Task("MaskedLanguageModel", scorers=("masked_tokens", "pseudo_perplexity", "cloze", "label_efficiency")),
         ),
     ),
     Family(

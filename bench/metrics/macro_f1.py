@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from bench.base.errors import BenchError
 
-__all__ = ["confusion_matrix", "f1_from_confusion", "macro_f1"]
+__all__ = ["confusion_matrix", "f1_from_confusion", "macro_f1", "resampled_scores"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -57,3 +57,31 @@ def macro_f1(truth: ArrayLike, predicted: ArrayLike, classes: int) -> float:
     0.429
     """
     return float(f1_from_confusion(confusion_matrix(truth, predicted, classes)).mean())
+
+
+def resampled_scores(
+    predicted: Ints, truth: Ints, classes: int, seed: int, repeats: int = 1000
+) -> tuple[Floats, Floats]:
+    """Accuracy and macro-F1 of each run on resampled test items (bootstrap): two arrays ``(repeats, runs)``.
+
+    Args:
+        predicted: ``(runs, N)`` classes said by each run.
+        truth: ``(N,)``.
+        classes: how many there are.
+        seed: of the resampling; equal seeds resample equal items, so that two methods' values may be subtracted.
+        repeats: resamples.
+
+    >>> accuracy, f1 = resampled_scores(np.array([[0, 1, 1]]), np.array([0, 1, 1]), 2, seed=0, repeats=4)
+    >>> accuracy.ravel().tolist()
+    [1.0, 1.0, 1.0, 1.0]
+    """
+    n = len(truth)
+    weights = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=repeats)  # (R, N)
+    accuracy, f1 = np.empty((repeats, len(predicted))), np.empty((repeats, len(predicted)))
+    for run, said in enumerate(predicted):
+        cells = np.zeros((n, classes * classes))
+        cells[np.arange(n), truth * classes + said] = 1
+        confusion = (weights @ cells).reshape(repeats, classes, classes)
+        accuracy[:, run] = np.trace(confusion, axis1=1, axis2=2) / n
+        f1[:, run] = f1_from_confusion(confusion).mean(-1)
+    return accuracy, f1

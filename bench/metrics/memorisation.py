@@ -23,6 +23,7 @@ from bench.metrics.neighbours import nearest
 __all__ = [
     "NearestTrain",
     "TrainingText",
+    "copies_beyond_doubt",
     "nearest_train",
     "nearest_train_ratio",
     "verbatim_copy_counts",
@@ -197,3 +198,17 @@ def verbatim_copy_rate(texts: Sequence[str], train_text: str | TrainingText, n: 
             f"verbatim_copy_rate: no sample holds {n} characters; sample longer texts or use a shorter window"
         )
     return float(copied.sum() / windows.sum())
+
+
+def copies_beyond_doubt(
+    rate: float, interval: tuple[float, float], heldout: float, heldout_interval: tuple[float, float]
+) -> bool:
+    """Whether a text generator copies: at least one window in ten, and five times as many as in text that nobody
+    copied.
+
+    >>> copies_beyond_doubt(0.9, (0.8, 1.0), 0.01, (0.005, 0.02))
+    True
+    >>> copies_beyond_doubt(0.02, (0.01, 0.03), 0.01, (0.005, 0.02))
+    False
+    """
+    return bool(rate >= interval[0] > max(0.1, 5 * max(heldout, heldout_interval[1])))

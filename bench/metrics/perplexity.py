@@ -6,7 +6,7 @@ import math
 
 from bench.base.errors import BenchError
 
-__all__ = ["perplexity"]
+__all__ = ["perplexity", "perplexity_bounds"]
 
 
 def perplexity(nats: float, tokens: int) -> float:
@@ -30,3 +30,13 @@ def perplexity(nats: float, tokens: int) -> float:
         return math.exp(nats / tokens)
     except OverflowError:
         return math.inf
+
+
+def perplexity_bounds(nats: tuple[float, float]) -> tuple[float, float]:
+    """The interval of a perplexity from that of the mean nats of a token; a bound beyond all floats is ``inf``.
+
+    >>> perplexity_bounds((0.0, 1e4))
+    (1.0, inf)
+    """
+    low, high = (math.exp(bound) if bound < 700 else math.inf for bound in nats)
+    return low, high

@@ -114,7 +114,7 @@ def stage_modules(block: Mapping[str, Any], stage: str) -> list[str]:
     task = task_of(block["system"], block["family"])
     if stage == "sample":
         return [task.sampling]
-    return [scorers()[name].partition(":")[0] for name in scorers_of(block)] or [task.evaluation]
+    return [scorers()[name].partition(":")[0] for name in scorers_of(block)]
 
 
 def _file(root: Path, module: str) -> Path:

@@ -27,10 +27,6 @@ def validate(params: Params, root: Path) -> None:
         if FAMILIES[block["family"]].samples:
             (module,) = stage_modules(block, "sample")
             build_config(importlib.import_module(module).SampleConfig, block["sample"], f"{where}.sample")
-        if names := scorers_of(block):
-            check_options(map(resolve_scorer, names), block["evaluate"], f"{where}.evaluate")
-        else:
-            (module,) = stage_modules(block, "evaluate")
-            build_config(importlib.import_module(module).EvalConfig, block["evaluate"], f"{where}.evaluate")
+        check_options(map(resolve_scorer, scorers_of(block)), block["evaluate"], f"{where}.evaluate")
     for name, block in params.datasets().items():
         card_of_block(name, block, f"{params.path}: datasets", root)

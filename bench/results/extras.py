@@ -8,8 +8,9 @@ family and keep a picture under about 60 kB: at most 10 by 4 small samples.
 from __future__ import annotations
 
 import dataclasses
+import math
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -31,6 +32,7 @@ __all__ = [
     "Text",
     "extra_from_json",
     "extra_to_json",
+    "lines_of",
     "of_kind",
     "read_extras",
     "write_extras",
@@ -112,6 +114,23 @@ class Line:
 
     name: str
     points: tuple[tuple[float, float], ...]
+
+
+def lines_of(points: Iterable[tuple[str, float, float]], least: int = 1) -> tuple[Line, ...]:
+    """Lines out of ``(name, x, y)``, in order of first appearance, points in order of x.
+
+    Args:
+        points: of all lines; those whose y is not finite are left out.
+        least: fewest points of a line.
+
+    >>> lines_of([("a", 2, 0.5), ("b", 1, 0.0), ("a", 1, 1.0)], least=2)
+    (Line(name='a', points=((1, 1.0), (2, 0.5))),)
+    """
+    found: dict[str, list[tuple[float, float]]] = {}
+    for name, x, y in points:
+        if math.isfinite(y):
+            found.setdefault(name, []).append((x, y))
+    return tuple(Line(name, tuple(sorted(line))) for name, line in found.items() if len(line) >= least)
 
 
 @dataclass(frozen=True)

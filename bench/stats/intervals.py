@@ -45,6 +45,7 @@ __all__ = [
     "holm",
     "jackknife_ci",
     "jackknife_subsets_ci",
+    "mean_of_runs_ci",
     "mean_t_ci",
     "paired_difference",
     "rank_with_ties",
@@ -210,6 +211,28 @@ def mean_t_ci(values: ArrayLike, confidence: float = 0.95) -> Interval:
         return UNKNOWN
     half = _t_quantile(0.5 + confidence / 2, n - 1) * float(array.std(ddof=1)) / math.sqrt(n)
     return (float(array.mean()) - half, float(array.mean()) + half)
+
+
+def mean_of_runs_ci(values: ArrayLike, resampled: ArrayLike, bounds: Interval = (0.0, 1.0)) -> Interval:
+    """95 % interval of a mean over runs, for other test items *and* other runs: the two errors added in squares.
+
+    Args:
+        values: ``(runs,)`` on all items.
+        resampled: ``(repeats,)`` mean over the same runs on resampled items.
+        bounds: the range of the metric.
+
+    With one run its share cannot be known, and the interval is that of the items alone.
+
+    >>> low, high = mean_of_runs_ci([0.5], [0.49, 0.51, 0.49, 0.51])
+    >>> round(low, 3), round(high, 3)
+    (0.477, 0.523)
+    """
+    runs, draws = _vector(values, "mean_of_runs_ci"), _vector(resampled, "mean_of_runs_ci")
+    mean = float(runs.mean())
+    items = 1.96 * float(draws.std(ddof=1))
+    low, high = mean_t_ci(runs) if len(runs) > 1 else (mean, mean)
+    half = float(np.hypot(items, (high - low) / 2))
+    return max(bounds[0], mean - half), min(bounds[1], mean + half)
 
 
 def jackknife_ci(value: float, left_out: ArrayLike, *, confidence: float = 0.95, lower: float = -math.inf) -> Interval:

@@ -151,6 +151,11 @@ class MaskedLM:
         """For the protocol of what is measured per token, e.g. ``wordpiece-4096``."""
         return f"wordpiece-{len(self.wordpiece)}"
 
+    @property
+    def mask_share(self) -> float:
+        """Share of the tokens that are hidden in pre-training."""
+        return self.config.mask_share
+
     def _build(self, shape: EncoderShape, device: str, seed: int = 0) -> MaskedNetwork:
         self.device = device
         with seeded(derive(seed, "init")):

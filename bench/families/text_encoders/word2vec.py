@@ -26,7 +26,7 @@ from bench.base.errors import BenchError
 from bench.base.files import write_npz
 from bench.base.progress import Progress
 from bench.base.seeds import derive
-from bench.contracts import RunContext
+from bench.contracts import PairCounts, RunContext
 from bench.families.text_encoders.word_pairs import (
     BLOCK,
     Blocks,
@@ -244,6 +244,14 @@ class Word2Vec:
             raise BenchError("this word2vec model is not trained: call fit or load first")
         return self._vectors
 
+    @property
+    def note(self) -> str:
+        """How large the vocabulary is, for the report."""
+        return (
+            f"{len(self.vectors):,} words seen at least {self.config.min_count} times in {int(self.counts.sum()):,} "
+            "words of text."
+        )
+
     def training_text(self, text: str) -> str:
         """The lines of ``text`` that training saw: ``share`` of them, drawn by the seed of :meth:`fit`."""
         if self.config.share == 1:
@@ -306,6 +314,15 @@ class Word2Vec:
             if known:
                 row[:] = self.vectors.vectors[known].mean(0)
         return result
+
+    def pair_counts(self, text: str, seed: int) -> PairCounts | None:
+        """How often words meet in a pass over the training split ``text``, with the windows and subsampling of
+        training; None for CBOW, which scores no pairs."""
+        if self.config.architecture != "skip_gram":
+            return None
+        corpus = Corpus.read(self.training_text(text), words=self.vectors.words)
+        met = corpus.pair_counts(self.config.window, keep_probabilities(corpus.counts, self.config.subsample), seed)
+        return PairCounts(met, noise_distribution(corpus.counts), self.config.negatives, self.outputs)
 
     def save(self, folder: Path) -> None:
         """``word2vec.npz``: words, counts, both sets of vectors."""

@@ -125,6 +125,19 @@ class MarkovChain:
         return f"{self.config.unit}-{self.size}"
 
     @property
+    def order(self) -> int:
+        """The highest number of earlier states that was counted."""
+        return len(self._counts) - 1
+
+    @property
+    def note(self) -> str:
+        """What moves its probabilities off the relative frequencies, for the report."""
+        return (
+            f"{self.config.prior:g} pseudo-counts are spread as the lower order predicts, which moves rows that were "
+            "seldom seen."
+        )
+
+    @property
     def size(self) -> int:
         """Number of known states."""
         return len(self.vocabulary) - 1
@@ -135,7 +148,7 @@ class MarkovChain:
         return tuple(token.rstrip("\n") if self.config.unit == "lines" else token for token in self.vocabulary.tokens)
 
     def _order(self, order: int | None) -> int:
-        top = len(self._counts) - 1 if self.vocabulary else 0
+        top = self.order if self.vocabulary else 0
         if order is None:
             return top
         if not 0 <= order <= top:

@@ -145,7 +145,7 @@ class TransformerLM:
         return f"{self.vocabulary.name}-{len(self.vocabulary)}"
 
     @property
-    def window_note(self) -> str:
+    def note(self) -> str:
         """How held-out text is scored, for the report."""
         context, stride = self._window(self.options)
         unit = self.config.unit if self.config.unit == "characters" else "tokens"

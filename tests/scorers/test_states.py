@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +11,15 @@ import pytest
 
 from bench.base.errors import BenchError
 from bench.base.files import write_json, write_text_samples
-from bench.context import Evaluation, StageContext
+from bench.catalogue.families import FAMILIES
+from bench.context import StageContext
 from bench.contracts import RunContext
-from bench.evaluation.markov_chain import evaluate
 from bench.families.words.markov_chain import MarkovChain, MarkovChainConfig
 from bench.families.words.sampling import sample
+from bench.results.extras import Items, Note, Table, Text, of_kind
+from bench.scoring import Evaluation, evaluate
+
+SCORERS = FAMILIES["words"].task("StateModel").scorers
 
 
 def weather(length: int, seed: int) -> str:
@@ -41,11 +44,11 @@ def run(tmp_path: Path, kind: str, **evaluating: Any) -> tuple[StageContext, Eva
     write_json(
         model / "model.json", {"name": "chain", "system": "markov_chain", "config": dataclasses.asdict(chain.config)}
     )
-    sample = {"texts": 3, "characters": 120, "prompts": ["wet\n"], "variants": [{"order": k} for k in (0, 1, 2)]}
+    settings = {"texts": 3, "characters": 120, "prompts": ["wet\n"], "variants": [{"order": k} for k in (0, 1, 2)]}
     block = {
         "system": "markov_chain",
         "dataset": "days",
-        "sample": sample,
+        "sample": settings,
         "evaluate": {"long_run": 4000, **evaluating},
     }
     samples = tmp_path / "chain.jsonl"
@@ -61,7 +64,7 @@ def run(tmp_path: Path, kind: str, **evaluating: Any) -> tuple[StageContext, Eva
         quiet=True,
     )
     write_text_samples(samples, sample(context))
-    return context, evaluate(context)
+    return context, evaluate(context, SCORERS)
 
 
 def test_a_series_is_scored_in_nats_per_state(tmp_path: Path) -> None:
@@ -85,21 +88,22 @@ def test_a_series_is_scored_in_nats_per_state(tmp_path: Path) -> None:
         shares = np.array([states.count(name) for name in chain.states]) / 900
         assert held_out.value == pytest.approx(np.abs(shares - chain.stationary(order)).sum() / 2)
         assert sampled.ci95[0] <= sampled.value <= sampled.ci95[1]
-    titles = [table["title"] for table in found.extras["tables"]]
+    tables = of_kind(found.extras, Table)
+    titles = [table.title for table in tables]
     assert titles[:3] == ["Transition matrix of order 1", "Transition matrix of order 2", "The long run"]
     assert "Mean first passage" in titles and titles[-1].startswith("Forecasts of order 2")
-    matrix = found.extras["tables"][1]
-    assert matrix["rows"][0][0] == "dry, dry" and matrix["rows"][0][1] == chain.counts(2)[0].sum()
-    assert matrix["rows"][0][2].startswith(f"{chain.transition_matrix(2)[0, 0]:.3f} (")
-    assert (
-        found.extras["notes"][0].startswith("Nats per state that remembering one state more saves")
-        and "from order 1 to 2 +0" in found.extras["notes"][0]
-    )
-    sums, sizes = found.extras["items"]["nats_per_state"]["order=1"]
-    assert sum(sizes) == 900 and sum(sums) / 900 == pytest.approx(losses[1], abs=1e-4)
-    assert len(found.extras["texts"]) == 6
-    json.dumps(found.extras, allow_nan=False)
-    assert found.records == evaluate(context).records
+    matrix = tables[1]
+    assert matrix.rows[0][0] == "dry, dry" and matrix.rows[0][1] == chain.counts(2)[0].sum()
+    assert matrix.note.endswith(chain.note)
+    assert matrix.rows[0][2].startswith(f"{chain.transition_matrix(2)[0, 0]:.3f} (")
+    (note,) = of_kind(found.extras, Note)
+    assert note.text.startswith("Nats per state that remembering one state more saves")
+    assert "from order 1 to 2 +0" in note.text
+    (items,) = (item for item in of_kind(found.extras, Items) if item.variant == "order=1")
+    assert items.metric == "nats_per_state" and sum(items.weights) == 900
+    assert sum(items.totals) / 900 == pytest.approx(losses[1], abs=1e-4)
+    assert len(of_kind(found.extras, Text)) == 6
+    assert found.rows == evaluate(context, SCORERS).rows
 
 
 def test_letters_have_the_rows_of_every_language_model_too(tmp_path: Path) -> None:
@@ -111,8 +115,7 @@ def test_letters_have_the_rows_of_every_language_model_too(tmp_path: Path) -> No
     for order in (0, 1, 2):
         bits, nats = rows["bits_per_byte", f"order={order}"], rows["nats_per_state", f"order={order}"]
         assert bits.value * np.log(2) == pytest.approx(nats.value)  # ASCII: a character is a byte
-    assert set(found.extras["items"]) == {"bits_per_byte", "nats_per_state"}
-    json.dumps(found.extras, allow_nan=False)
+    assert {item.metric for item in of_kind(found.extras, Items)} == {"bits_per_byte", "nats_per_state"}
 
 
 def test_more_states_than_a_table_holds_are_shown_by_the_commonest(tmp_path: Path) -> None:
@@ -140,9 +143,9 @@ def test_more_states_than_a_table_holds_are_shown_by_the_commonest(tmp_path: Pat
         "c", "words", block, 0, "cpu", tmp_path / "data", tmp_path / "model", samples=samples, quiet=True
     )
     write_text_samples(samples, sample(context))
-    tables = evaluate(context).extras["tables"]
-    assert tables[0]["title"] == "Transitions of order 1, the commonest states" and len(tables[0]["rows"]) == 13
-    assert not any("first passage" in table["title"] for table in tables)
+    tables = of_kind(evaluate(context, SCORERS).extras, Table)
+    assert tables[0].title == "Transitions of order 1, the commonest states" and len(tables[0].rows) == 13
+    assert not any("first passage" in table.title for table in tables)
 
 
 def test_an_unknown_key_and_an_empty_test_split_are_named(tmp_path: Path) -> None:
@@ -151,5 +154,7 @@ def test_an_unknown_key_and_an_empty_test_split_are_named(tmp_path: Path) -> Non
     data = tmp_path / "data"
     (data / "test.txt").write_text("")
     block = {"system": "markov_chain", "dataset": "d"}
+    model, samples = tmp_path / "models/chain", tmp_path / "chain.jsonl"
+    context = StageContext("c", "words", block, 0, "cpu", data, model, samples=samples, quiet=True)
     with pytest.raises(BenchError, match="test split"):
-        evaluate(StageContext("c", "words", block, 0, "cpu", data, tmp_path / "models/chain", quiet=True))
+        evaluate(context, SCORERS)

@@ -4,7 +4,6 @@ caught."""
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -14,12 +13,18 @@ import pytest
 
 from bench.base.errors import BenchError
 from bench.base.files import write_json, write_text_samples
-from bench.context import Evaluation, StageContext
+from bench.catalogue.families import FAMILIES
+from bench.context import StageContext
 from bench.contracts import RunContext
-from bench.evaluation.words import evaluate, flagged, score
 from bench.families.words.ngram import NGram, NGramConfig
 from bench.families.words.sampling import sample
+from bench.metrics.memorisation import copies_beyond_doubt
 from bench.registry import build_config, resolve
+from bench.results.extras import Curve, Items, Table, Text, of_kind, read_extras, write_extras
+from bench.scorers.likelihood import text_likelihood
+from bench.scoring import Evaluation, evaluate
+
+SCORERS = FAMILIES["words"].task("LanguageModel").scorers
 
 
 def corpus() -> dict[str, str]:
@@ -40,6 +45,7 @@ def corpus() -> dict[str, str]:
 def run(tmp_path: Path, name: str, block: dict[str, Any]) -> tuple[StageContext, Evaluation]:
     data, model = tmp_path / "data", tmp_path / "models" / name
     data.mkdir(exist_ok=True)
+    write_json(data / "meta.json", {"kind": "text"})
     for split, text in corpus().items():
         (data / f"{split}.txt").write_text(text, encoding="utf-8")
     cls = resolve(block["system"])
@@ -66,7 +72,7 @@ def run(tmp_path: Path, name: str, block: dict[str, Any]) -> tuple[StageContext,
         assert item.texts is not None
         assert item.info.pop("seconds_per_item") * len(item.texts) == pytest.approx(item.info.pop("seconds"))
     write_text_samples(context.samples, sets)
-    return context, evaluate(context)
+    return context, evaluate(context, SCORERS)
 
 
 SWEEP = [{"n": n, "smoothing": smoothing} for smoothing in ("mle", "kneser_ney") for n in (1, 2, 4)]
@@ -103,21 +109,25 @@ def test_sweep_of_an_ngram(tmp_path: Path) -> None:
         rows(evaluation, "perplexity")["n=4,smoothing=kneser_ney"].protocol
         == f"perplexity/test/{model.vocabulary_name}/all-bytes/v1"
     )
-    zero = next(table for table in evaluation.extras["tables"] if "cannot happen" in table["title"])
-    assert [row[0] for row in zero["rows"]] == [f"n={n},smoothing=mle" for n in (1, 2, 4)]
-    assert 0 < zero["rows"][0][1] < zero["rows"][2][1] < 1
+    zero = next(table for table in of_kind(evaluation.extras, Table) if "cannot happen" in table.title)
+    assert [row[0] for row in zero.rows] == [f"n={n},smoothing=mle" for n in (1, 2, 4)]
+    assert 0 < zero.rows[0][1] < zero.rows[2][1] < 1
     assert copies["n=1,smoothing=mle"].value < copies["n=4,smoothing=mle"].value
-    curve = {line["name"]: line["points"] for line in evaluation.extras["curves"][0]["series"]}
+    curve = {line.name: line.points for line in of_kind(evaluation.extras, Curve)[0].series}
     assert [x for x, _ in curve["kneser ney"]] == [1, 2, 4]
     assert (
         len(curve["mle, on training text"]) == 3 and "mle" not in curve
     )  # finite on what it was trained on, infinite held-out
-    assert len(evaluation.extras["texts"]) == 12 and evaluation.extras["texts"][1]["prompt"] == "the king "
-    json.dumps(evaluation.extras, allow_nan=False)
+    texts = of_kind(evaluation.extras, Text)
+    assert len(texts) == 12 and texts[1].prompt == "the king "
+    (blocks,) = (item for item in of_kind(evaluation.extras, Items) if item.variant == best.variant)
+    assert sum(blocks.totals) / sum(blocks.weights) == pytest.approx(best.value, abs=1e-4)
+    described = write_extras(tmp_path / "extras", evaluation.extras)
+    assert len(read_extras(tmp_path / "extras", described)) == len(evaluation.extras)
     assert sample(context)[0].texts == sample(context)[0].texts
 
 
-def test_models_are_scored_on_the_same_bytes_and_only_the_copier_is_flagged(tmp_path: Path) -> None:
+def test_models_are_scored_on_the_same_bytes_and_only_the_copier_is_copies_beyond_doubt(tmp_path: Path) -> None:
     systems: dict[str, dict[str, Any]] = {
         "words": {"system": "ngram", "model": {"unit": "words", "order": 2}},
         "dummy": {"system": "dummy_words"},
@@ -143,7 +153,7 @@ def test_models_are_scored_on_the_same_bytes_and_only_the_copier_is_flagged(tmp_
             or name != "transformer"
         )
         bits[name] = record.value
-        verdicts[name] = [row[-1] for row in evaluation.extras["tables"][0]["rows"]]
+        verdicts[name] = [row[-1] for row in of_kind(evaluation.extras, Table)[-1].rows]
     assert bits["dummy"] == pytest.approx(8)
     assert bits["words"] < bits["transformer"] < bits["dummy"]
     assert verdicts.pop("memoriser")[0] == "yes"
@@ -160,7 +170,7 @@ def test_blocks_hold_every_byte_once() -> None:
     model = NGram(NGramConfig(unit="words", order=2))
     model.fit(corpus(), RunContext())
     text = corpus()["test"]
-    one, many = score(model, text, 10**9, {}), score(model, text, 300, {})
+    one, many = text_likelihood(model, text, 10**9, {}), text_likelihood(model, text, 300, {})
     assert len(one.nats) == 1 and len(many.nats) > 5
     assert many.sizes.sum() == one.sizes.sum() == len(text.encode())
     assert many.nats.sum() == pytest.approx(one.nats.sum())
@@ -176,13 +186,13 @@ def test_a_model_that_skips_bytes_is_refused() -> None:
             return np.ones(len(text) - 1, dtype=np.int64)
 
     with pytest.raises(BenchError, match="must cover every byte"):
-        score(Skipper(), "abc", 10, {})
+        text_likelihood(Skipper(), "abc", 10, {})
 
 
 def test_flag() -> None:
-    assert flagged(1.0, (1.0, 1.0), 0.008, (0.005, 0.01))
-    assert not flagged(0.08, (0.07, 0.09), 0.0, (0.0, 0.0))
-    assert not flagged(0.4, (0.3, 0.5), 0.1, (0.08, 0.12))
+    assert copies_beyond_doubt(1.0, (1.0, 1.0), 0.008, (0.005, 0.01))
+    assert not copies_beyond_doubt(0.08, (0.07, 0.09), 0.0, (0.0, 0.0))
+    assert not copies_beyond_doubt(0.4, (0.3, 0.5), 0.1, (0.08, 0.12))
 
 
 def test_windows_longer_than_the_texts_are_refused(tmp_path: Path) -> None:

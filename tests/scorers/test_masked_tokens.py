@@ -13,11 +13,16 @@ import pytest
 
 from bench.base.errors import BenchError
 from bench.base.files import write_json
-from bench.context import Evaluation, StageContext
+from bench.catalogue.families import FAMILIES
+from bench.context import StageContext
 from bench.contracts import RunContext
 from bench.data import datasets
-from bench.evaluation.masked_lm import EvalConfig, cloze_examples, evaluate, windows
 from bench.families.text_encoders.masked_lm import MaskedLM, MaskedLMConfig
+from bench.results.extras import Curve, Table, of_kind
+from bench.scorers.label_efficiency import LabelOptions
+from bench.scorers.masked_tokens import ClozeOptions, MaskedOptions, cloze_examples, windows
+from bench.scoring import Evaluation
+from bench.scoring import evaluate as run_scorers
 
 PROSE = "the cat sat on the mat and the rat sat on the hat. it was a fat cat, said the rat to the mat on the mat.\n" * 8
 CLASSES = ["cats", "rats"]
@@ -74,6 +79,10 @@ def context(folders: tuple[Path, Path], system: Any, judged: bool = True, **keys
     )
 
 
+def evaluate(context: StageContext) -> Evaluation:
+    return run_scorers(context, FAMILIES["text_encoders"].task("MaskedLanguageModel").scorers)
+
+
 def rows(result: Evaluation, metric: str) -> dict[str, Any]:
     return {r.variant: r for r in result.records if r.metric == metric}
 
@@ -92,9 +101,8 @@ def test_hidden_words_and_pseudo_perplexity(folders: tuple[Path, Path], system: 
     stretches = windows(system, PROSE[:600], 2)
     nats = np.concatenate([system.hidden_one_by_one(row[1:-1]) for row in stretches])
     assert pseudo["context=both"].value == pytest.approx(math.exp(-nats.mean()))
-    assert result.extras["tables"][0]["columns"] == ["sentence", "hidden", "first guesses"]
-    assert len(result.records) == 4 and "curves" not in result.extras
-    json.dumps(result.extras)
+    assert of_kind(result.extras, Table)[0].columns == ("sentence", "hidden", "first guesses")
+    assert len(result.records) == 4 and not of_kind(result.extras, Curve)
 
 
 def test_masked_accuracy_counts_what_is_right(
@@ -144,12 +152,12 @@ def test_label_experiment(folders: tuple[Path, Path], system: MaskedLM) -> None:
         assert values["macro_f1_gain", "", n] == pytest.approx(difference)
     assert sum(r.metric == "macro_f1_gain" for r in result.records) == 2
     assert values["accuracy", "method=tf-idf", "labels=40"] > 0.95
-    curve = result.extras["curves"][0]
-    points = {line["name"]: dict(line["points"]) for line in curve["series"]}
+    curve = of_kind(result.extras, Curve)[0]
+    points = {line.name: dict(line.points) for line in curve.series}
     assert points["TF-IDF + logistic regression"][40.0] == values["macro_f1", "method=tf-idf", "labels=40"]
-    assert curve["log_x"] and [len(line["points"]) for line in curve["series"]] == [2, 2, 2, 2]
+    assert curve.log_x and [len(line.points) for line in curve.series] == [2, 2, 2, 2]
     again = evaluate(context(folders, system, **keys))
-    assert [r.to_json() for r in again.records] == [r.to_json() for r in result.records]
+    assert again.rows == result.rows
 
 
 def test_fewer_held_out_texts_on_request(folders: tuple[Path, Path], system: MaskedLM) -> None:
@@ -186,9 +194,9 @@ def test_own_sentences_are_shown(folders: tuple[Path, Path], system: MaskedLM) -
     result = evaluate(
         context(folders, system, judged=False, cloze=0, pseudo_windows=0, sentences=["the [MASK] sat", "[MASK] " * 50])
     )
-    (table,) = result.extras["tables"]
-    assert [row[0] for row in table["rows"]] == ["the [MASK] sat"]  # the other is longer than the context
-    assert len(table["rows"][0][2].split(",")) == 5
+    (table,) = of_kind(result.extras, Table)
+    assert [row[0] for row in table.rows] == ["the [MASK] sat"]  # the other is longer than the context
+    assert len(table.rows[0][2].split(",")) == 5
 
 
 def test_bad_input(folders: tuple[Path, Path], system: MaskedLM) -> None:
@@ -203,11 +211,11 @@ def test_bad_input(folders: tuple[Path, Path], system: MaskedLM) -> None:
         BenchError, match=r"text_encoders\.bert\.evaluate: labels, repeats and steps need as many values"
     ):
         evaluate(context(folders, system, labels=[4]))
-    for values in (
-        {"windows": 0},
-        {"sentences": ("no blank",)},
-        {"max_tokens": 2},
-        {"labels": (-1,), "repeats": (1,), "steps": (1,)},
+    for options, values in (
+        (MaskedOptions, {"windows": 0}),
+        (ClozeOptions, {"sentences": ("no blank",)}),
+        (LabelOptions, {"max_tokens": 2}),
+        (LabelOptions, {"labels": (-1,), "repeats": (1,), "steps": (1,)}),
     ):
         with pytest.raises(ValueError):
-            EvalConfig(**values)
+            options(**values)

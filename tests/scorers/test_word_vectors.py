@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import json
 from dataclasses import dataclass, field, replace
@@ -17,15 +16,20 @@ from sklearn.preprocessing import normalize
 
 from bench.base.errors import BenchError
 from bench.base.files import write_json
-from bench.context import Evaluation, StageContext
+from bench.catalogue.families import FAMILIES
+from bench.context import StageContext
 from bench.contracts import RunContext
 from bench.data.datasets import write_meta, write_texts
-from bench.evaluation.word2vec import EvalConfig, evaluate, shifted_pmi
-from bench.evaluation.word_figures import label_heights, principal_plane, word_map
 from bench.families.text_encoders.word2vec import Word2Vec, Word2VecConfig
+from bench.metrics.shifted_pmi import shifted_pmi
 from bench.metrics.word_similarity import spearman, spearman_interval, spearman_pseudo_values
+from bench.results.extras import Figure, Items, Table, of_kind
+from bench.scorers.figures.word_vectors import WordFigureOptions, label_heights, principal_plane, word_map
+from bench.scorers.pmi_agreement import PmiOptions, scores_of
+from bench.scoring import Evaluation, evaluate
 from bench.stats.paired import paired_ratio_difference
 
+SCORERS = FAMILIES["text_encoders"].task("WordEmbedding").scorers
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 PLANTED = [letter * 3 for letter in LETTERS]
 
@@ -96,7 +100,7 @@ def system() -> Word2Vec:
 
 @pytest.fixture(scope="module")
 def result(folder: Path, system: Word2Vec) -> Evaluation:
-    return evaluate(context(folder, system, neighbours=("aaa", "zebra"), nearest=3))
+    return evaluate(context(folder, system, neighbours=("aaa", "zebra"), nearest=3), SCORERS)
 
 
 def rows(result: Evaluation, metric: str) -> dict[tuple[str, str, str], Any]:
@@ -149,25 +153,34 @@ def test_analogies_count_known_questions_all_questions_and_sections(result: Eval
     assert found["unknown=wrong", ""].value == pytest.approx(right / 3)
     assert (found["", "ring"].value, found["", "ring"].n) == (right / 2, 2)
     assert ("", "none") not in found
-    table = next(t for t in result.extras["tables"] if t["title"] == "Analogies by section")
-    assert sorted(row[:3] for row in table["rows"]) == [["none", 1, 0], ["ring", 2, 2]]
+    table = next(t for t in of_kind(result.extras, Table) if t.title == "Analogies by section")
+    assert sorted(row[:3] for row in table.rows) == [("none", 1, 0), ("ring", 2, 2)]
 
 
 def test_coverage_stands_beside_the_scores_and_unknown_words_are_said_to_be_so(result: Evaluation) -> None:
-    summary, _, near = result.extras["tables"]
-    assert [row[0] for row in summary["rows"]] == ["WordSim-353", "SimLex-999", "Analogies"]
-    assert summary["rows"][2][1:4] == [3, 2, 66.7]
-    assert [row[1].count(",") for row in near["rows"]] == [2, 0]
-    assert near["rows"][1] == ["zebra", "not in the vocabulary"]
+    _, summary, near = of_kind(result.extras, Table)
+    assert [row[0] for row in summary.rows] == ["WordSim-353", "SimLex-999", "Analogies"]
+    assert summary.rows[2][1:4] == (3, 2, 66.7)
+    values = {(r.metric, r.variant, r.slice): r.value for r in result.records}
+    assert summary.rows[1][4:] == (
+        round(values["simlex_spearman", "", ""], 3),
+        round(values["simlex_spearman", "vectors=random", ""], 3),
+    )
+    assert [row[1].count(",") for row in near.rows] == [2, 0]
+    assert near.rows[1] == ("zebra", "not in the vocabulary")
 
 
 def test_paired_items_average_to_the_score(result: Evaluation) -> None:
     for variant in ("", "unknown=mean"):
-        numerators, sizes = result.extras["items"]["simlex_spearman"][variant]
+        (items,) = (
+            item
+            for item in of_kind(result.extras, Items)
+            if (item.metric, item.variant) == ("simlex_spearman", variant)
+        )
+        numerators, sizes = items.totals, items.weights
         record = next(r for r in result.records if r.metric == "simlex_spearman" and r.variant == variant)
         assert len(numerators) == len(sizes) == record.n
         assert np.mean(numerators) == pytest.approx(record.value, abs=0.02)
-    json.dumps(result.extras)
 
 
 def test_paired_items_see_a_difference_that_separate_intervals_do_not() -> None:
@@ -184,7 +197,11 @@ def test_paired_items_see_a_difference_that_separate_intervals_do_not() -> None:
 
 
 def test_scores_follow_shifted_pmi_and_counted_pairs(system: Word2Vec, result: Evaluation) -> None:
-    pairs, smoothed, plain, scores = shifted_pmi(system, text(), 3.0, seed=0)
+    met = system.pair_counts(text(), seed=0)
+    assert met is not None
+    found = shifted_pmi(met.met, met.noise, met.negatives, 3.0)
+    pairs, smoothed, plain = found.pairs, found.smoothed, found.plain
+    scores = scores_of(system.vectors.vectors, met, found)
     table = np.zeros((26, 26))
     lines = [[system.vectors.index[word] for word in line.split()] for line in text().splitlines()]
     for line in lines:
@@ -202,26 +219,29 @@ def test_scores_follow_shifted_pmi_and_counted_pairs(system: Word2Vec, result: E
     assert np.abs(plain - np.log(table[w, c] / table.sum(1)[w] / (table.sum(0) / table.sum())[c] / 5)).mean() < 0.06
     np.testing.assert_allclose(scores, (system.vectors.vectors[w] * system.outputs[c]).sum(1), rtol=1e-4)
     assert spearman(smoothed, scores) > 0.8
-    found = {r.variant: r.value for r in result.records if r.metric == "pmi_spearman"}
-    assert found["noise=smoothed"] > 0.8
-    assert set(found) == {"noise=smoothed", "noise=plain"}
+    rank = {r.variant: r.value for r in result.records if r.metric == "pmi_spearman"}
+    assert rank["noise=smoothed"] > 0.8
+    assert set(rank) == {"noise=smoothed", "noise=plain"}
 
 
 def test_cbow_has_no_pmi_rows(folder: Path) -> None:
-    found = evaluate(context(folder, trained(architecture="cbow", epochs=2)))
+    found = evaluate(context(folder, trained(architecture="cbow", epochs=2)), SCORERS)
     assert not rows(found, "pmi_spearman")
     assert rows(found, "simlex_spearman")
 
 
 def test_a_vocabulary_that_knows_nothing_gets_rows_without_value(folder: Path, tmp_path: Path) -> None:
     other = "nothing that anybody asks for\n" * 3
-    write_texts(tmp_path, {"train": other, "validation": "", "test": ""})
+    counts = write_texts(tmp_path, {"train": other, "validation": "", "test": ""})
+    write_meta(tmp_path, {"name": "other", "kind": "text", "splits": counts})
     system = Word2Vec(Word2VecConfig(dimensions=4, epochs=1, min_count=1))
     system.fit({"train": other}, RunContext())
-    found = evaluate(replace(context(folder, system), data=tmp_path))
+    found = evaluate(replace(context(folder, system), data=tmp_path), SCORERS)
     assert [r.value for r in found.records if r.metric == "simlex_spearman"] == [None]
     assert {r.value for r in found.records if r.metric == "word_coverage"} == {0.0}
-    assert found.extras["figures"] == []
+    assert of_kind(found.extras, Figure) == []
+    summary = next(t for t in of_kind(found.extras, Table) if t.title == "Scores and coverage")
+    assert [row[2:] for row in summary.rows] == [(0, 0.0, None, None)] * 3
 
 
 def test_a_missing_test_is_named(folder: Path, tmp_path: Path, system: Word2Vec) -> None:
@@ -230,13 +250,15 @@ def test_a_missing_test_is_named(folder: Path, tmp_path: Path, system: Word2Vec)
     broken = context(folder, system)
     broken.other_data["judged_on"] = tmp_path
     with pytest.raises(BenchError, match="no 'simlex' among the word tests"):
-        evaluate(broken)
+        evaluate(broken, SCORERS)
 
 
-@pytest.mark.parametrize(("key", "value"), [("nearest", 0), ("at_least", 0.0)])
-def test_a_wrong_setting_is_named(key: str, value: float) -> None:
+@pytest.mark.parametrize(
+    ("options", "key", "value"), [(WordFigureOptions, "nearest", 0), (PmiOptions, "at_least", 0.0)]
+)
+def test_a_wrong_setting_is_named(options: type, key: str, value: float) -> None:
     with pytest.raises(ValueError, match=key):
-        EvalConfig(**{key: value})
+        options(**{key: value})
 
 
 def test_the_plane_is_that_of_the_largest_variance() -> None:
@@ -262,7 +284,7 @@ def test_the_map_is_a_picture_that_names_its_words_and_is_the_same_each_time() -
     found, again = word_map(index, vectors), word_map(index, vectors)
     assert found == again
     assert found is not None
-    assert "numbers: two, three" in found["alt"] and "countries: france, italy" in found["alt"]
-    with Image.open(io.BytesIO(base64.b64decode(found["png"].removeprefix("data:image/png;base64,")))) as picture:
+    assert "numbers: two, three" in found.alt and "countries: france, italy" in found.alt
+    with Image.open(io.BytesIO(found.png)) as picture:
         assert picture.width > 1000
     assert word_map({"two": 0}, vectors) is None

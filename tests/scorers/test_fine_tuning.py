@@ -14,20 +14,13 @@ from sklearn.metrics import f1_score
 from bench.base.errors import BenchError
 from bench.contracts import RunContext
 from bench.data.labelled_texts import TextSplit
-from bench.evaluation.fine_tuning import (
-    Recipe,
-    TextClassifier,
-    draw_labelled,
-    fine_tune,
-    interval,
-    majority,
-    replicates,
-    sort_texts,
-    tfidf,
-)
 from bench.families.text_encoders.masked_lm import MaskedLM, MaskedLMConfig
+from bench.metrics.macro_f1 import resampled_scores
 from bench.nn.encoder import Encoder, EncoderShape
-from bench.stats.intervals import mean_t_ci
+from bench.scorers.fine_tuning import Recipe, TextClassifier, classify, fine_tune
+from bench.scorers.label_efficiency import majority, tfidf
+from bench.scorers.text_classification import draw_labelled
+from bench.stats.intervals import mean_of_runs_ci, mean_t_ci
 
 WORDS = ["cat", "rat", "mat", "hat", "sat", "fat"]
 RECIPE = Recipe(steps=60, batch_size=8, learning_rate=1e-2, max_tokens=12, dropout=0.0)
@@ -53,7 +46,7 @@ def test_it_learns_to_tell_two_classes_apart_from_cls_alone(encoder: MaskedLM) -
     before = {name: tensor.clone() for name, tensor in encoder.network.state_dict().items()}
     for scratch in (False, True):
         network = fine_tune(encoder, train, 2, RECIPE, seed=0, scratch=scratch)
-        assert (sort_texts(network, encoder, test.texts, 12) == test.labels).mean() > 0.9
+        assert (classify(network, encoder, test.texts, 12) == test.labels).mean() > 0.9
     after = encoder.network.state_dict()
     assert all(torch.equal(after[name], before[name]) for name in before)  # fine-tuning works on a copy
 
@@ -79,19 +72,17 @@ def test_same_seed_same_predictions(encoder: MaskedLM) -> None:
     short = Recipe(6, 4, 1e-2, 12, 0.1)
     one, two = (fine_tune(encoder, news(20, 0), 2, short, 5) for _ in range(2))
     assert torch.equal(one.head.weight, two.head.weight)
-    np.testing.assert_array_equal(*(sort_texts(network, encoder, news(40, 1).texts, 12) for network in (one, two)))
+    np.testing.assert_array_equal(*(classify(network, encoder, news(40, 1).texts, 12) for network in (one, two)))
 
 
 def test_predictions_keep_the_order_of_the_texts(encoder: MaskedLM) -> None:
     network = fine_tune(encoder, news(40, 0), 2, RECIPE, 0)
     test = news(70, 3)  # more than a batch, of different lengths
-    said = sort_texts(network, encoder, test.texts, 12)
-    np.testing.assert_array_equal(said[::-1], sort_texts(network, encoder, test.texts[::-1], 12))
-    np.testing.assert_array_equal(
-        said[:5], [int(sort_texts(network, encoder, [text], 12)[0]) for text in test.texts[:5]]
-    )
-    assert len(sort_texts(network, encoder, [], 12)) == 0
-    assert sort_texts(network, encoder, ["☃", "", "cat " * 40], 12).shape == (3,)
+    said = classify(network, encoder, test.texts, 12)
+    np.testing.assert_array_equal(said[::-1], classify(network, encoder, test.texts[::-1], 12))
+    np.testing.assert_array_equal(said[:5], [int(classify(network, encoder, [text], 12)[0]) for text in test.texts[:5]])
+    assert len(classify(network, encoder, [], 12)) == 0
+    assert classify(network, encoder, ["☃", "", "cat " * 40], 12).shape == (3,)
 
 
 def test_padding_changes_nothing() -> None:
@@ -146,7 +137,7 @@ def test_replicates_are_a_bootstrap_over_test_items() -> None:
     rng = np.random.default_rng(0)
     truth = rng.integers(0, 3, 300)
     said = np.stack([np.where(rng.random(300) < 0.8, truth, rng.integers(0, 3, 300)) for _ in range(2)])
-    accuracy, f1 = replicates(said, truth, 3, seed=4, repeats=400)
+    accuracy, f1 = resampled_scores(said, truth, 3, seed=4, repeats=400)
     assert accuracy.shape == f1.shape == (400, 2)
     draws = np.random.default_rng(4).multinomial(300, np.full(300, 1 / 300), size=400)
     for i in (0, 7):
@@ -157,21 +148,21 @@ def test_replicates_are_a_bootstrap_over_test_items() -> None:
         )
     p = (said[0] == truth).mean()
     assert accuracy[:, 0].std() == pytest.approx(np.sqrt(p * (1 - p) / 300), rel=0.12)
-    np.testing.assert_array_equal(replicates(said, truth, 3, seed=4, repeats=400)[1], f1)
+    np.testing.assert_array_equal(resampled_scores(said, truth, 3, seed=4, repeats=400)[1], f1)
 
 
 def test_intervals_add_the_errors_of_items_and_runs_in_squares() -> None:
     items = np.random.default_rng(0).normal(0.5, 0.01, 4000)
-    low, high = interval(np.array([0.5]), items)
+    low, high = mean_of_runs_ci(np.array([0.5]), items)
     assert (high - low) / 2 == pytest.approx(1.96 * items.std(ddof=1))
     runs = np.array([0.4, 0.5, 0.6])
-    low, high = interval(runs, items)
+    low, high = mean_of_runs_ci(runs, items)
     of_runs = (mean_t_ci(runs)[1] - mean_t_ci(runs)[0]) / 2
     assert (high - low) / 2 == pytest.approx(
         np.hypot(of_runs, 1.96 * items.std(ddof=1))
     ) and low + high == pytest.approx(1.0)
-    assert interval(np.array([0.999]), items)[1] == 1.0
-    assert interval(np.array([-0.999]), items, (-1.0, 1.0))[0] == -1.0
+    assert mean_of_runs_ci(np.array([0.999]), items)[1] == 1.0
+    assert mean_of_runs_ci(np.array([-0.999]), items, (-1.0, 1.0))[0] == -1.0
 
 
 def test_intervals_cover_in_simulation() -> None:
@@ -183,7 +174,7 @@ def test_intervals_cover_in_simulation() -> None:
         easy = rng.beta(8, 2, 150)  # chance of each test text to be sorted right
         skill = rng.normal(0, 0.03, 4)
         right = rng.random((4, 150)) < np.clip(easy + skill[:, None], 0, 1)
-        accuracy, _ = replicates(np.where(right, 1, 0), np.ones(150, dtype=np.int64), 2, seed=trial, repeats=200)
-        low, high = interval(right.mean(1), accuracy.mean(1))
+        accuracy, _ = resampled_scores(np.where(right, 1, 0), np.ones(150, dtype=np.int64), 2, seed=trial, repeats=200)
+        low, high = mean_of_runs_ci(right.mean(1), accuracy.mean(1))
         inside += low <= 0.8 <= high
     assert inside >= 0.9 * 120

@@ -1,16 +1,28 @@
-"""Pictures of word vectors for the report: a map of chosen words, and scores against shifted PMI."""
+"""Word vectors for the report: the scores beside the share of words known, nearest neighbours, a map of words."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.results.pictures import figure_data_uri
+from bench.contracts import HasNote
+from bench.results.extras import Figure, Note, Table
+from bench.results.pictures import figure_png
+from bench.scorers.word_tests import SIMILARITY
+from bench.scoring import Output, Score, Subject, scorer
 
-__all__ = ["MAP_WORDS", "label_heights", "pmi_figure", "principal_plane", "word_map"]
+__all__ = [
+    "MAP_WORDS",
+    "WordFigureOptions",
+    "label_heights",
+    "principal_plane",
+    "word_map",
+    "word_vector_figures",
+]
 
 MAP_WORDS: Mapping[str, str] = {
     "countries": "germany france italy spain greece england russia china japan india egypt",
@@ -21,6 +33,66 @@ MAP_WORDS: Mapping[str, str] = {
     "directions": "north south east west northern southern eastern western",
 }
 """Groups of words that the map shows, as far as they are known."""
+_WORDS = ("king", "physics", "war", "france", "water", "language", "three", "green", "said", "democratic")
+
+
+@dataclass(frozen=True)
+class WordFigureOptions:
+    """Keys under ``evaluate:``.
+
+    Attributes:
+        neighbours: words whose nearest neighbours the report shows.
+        nearest: how many of them.
+    """
+
+    neighbours: tuple[str, ...] = _WORDS
+    nearest: int = 6
+
+    def __post_init__(self) -> None:
+        if self.nearest < 1:
+            raise ValueError(f"nearest must be at least 1, not {self.nearest!r}")
+
+
+@scorer("WordEmbedding", options=WordFigureOptions, model=True)
+def word_vector_figures(subject: Subject, options: WordFigureOptions) -> Iterator[Output]:
+    """Scores and coverage of the tests, neighbours of chosen words, the map."""
+    table = subject.system.vectors
+    yield _summary(subject.scores)
+    yield _neighbours(table, options)
+    if (figure := word_map(table.index, table.vectors)) is not None:
+        yield figure
+    if isinstance(subject.system, HasNote):
+        yield Note(subject.system.note)
+
+
+def _summary(scores: Sequence[Score]) -> Table:
+    """A line for each test that was measured: items, known ones, the score, and that of random vectors."""
+    rows: list[tuple[Any, ...]] = []
+    tests = {name: (title, f"{name}_spearman", 3) for name, title in SIMILARITY.items()}
+    for name, (title, metric, digits) in (tests | {"google": ("Analogies", "analogy_accuracy", 4)}).items():
+        coverage = [s for s in scores if s.metric == "word_coverage" and s.protocol.split("/")[1] == name]
+        found = {s.variant: s for s in scores if s.metric == metric and not s.slice}
+        for share in coverage:
+            known = found[""].n if "" in found else 0
+            values = (found[variant].value if variant in found else None for variant in ("", "vectors=random"))
+            shown = (None if value is None else round(value, digits) for value in values)
+            rows.append((title, share.n, known, round(100 * known / share.n, 1), *shown))
+    return Table(
+        "Scores and coverage",
+        ("test", "items", "known", "known, %", "score", "random vectors"),
+        tuple(rows),
+        "Spearman's correlation with people over the pairs known, and the share of known questions answered right. "
+        "SimLex chose nothing.",
+    )
+
+
+def _neighbours(table: Any, options: WordFigureOptions) -> Table:
+    rows = []
+    for word in options.neighbours:
+        near = table.neighbours(word, options.nearest) if word in table else None
+        said = "not in the vocabulary" if near is None else ", ".join(f"{w} {cosine:.2f}" for w, cosine in near)
+        rows.append((word, said))
+    return Table("Nearest neighbours", ("word", "neighbours and their cosines"), tuple(rows))
 
 
 def principal_plane(vectors: NDArray[np.floating]) -> tuple[NDArray[np.float64], float]:
@@ -64,15 +136,15 @@ def label_heights(places: NDArray[np.float64], words: Sequence[str]) -> NDArray[
 
 def word_map(
     index: Mapping[str, int], vectors: NDArray[np.floating], groups: Mapping[str, str] = MAP_WORDS
-) -> dict[str, Any] | None:
-    """The map as an item of ``figures``, or None if fewer than four of the words are known.
+) -> Figure | None:
+    """The map, or None if fewer than four of the words are known.
 
     Args:
         index: word -> row.
         vectors: ``(V, D)``; scaled to length one before the projection.
         groups: words by group, apart by spaces; a group has a colour.
     """
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure as Canvas
 
     known = {name: [word for word in words.split() if word in index] for name, words in groups.items()}
     words = [word for group in known.values() for word in group]
@@ -80,8 +152,8 @@ def word_map(
         return None
     rows = np.asarray(vectors, dtype=np.float64)[[index[word] for word in words]]
     places, share = principal_plane(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12))
-    figure = Figure(figsize=(7.2, 5.2), dpi=160, layout="constrained")
-    axes = figure.subplots()
+    canvas = Canvas(figsize=(7.2, 5.2), dpi=160, layout="constrained")
+    axes = canvas.subplots()
     heights = label_heights(places, words)
     start = 0
     for number, (name, group) in enumerate(known.items()):
@@ -98,29 +170,10 @@ def word_map(
     axes.set(xlabel="first principal component", ylabel="second")
     axes.tick_params(labelsize=7)
     groups_named = "; ".join(f"{name}: {', '.join(group)}" for name, group in known.items() if group)
-    return {
-        "title": "Map of words",
-        "png": figure_data_uri(figure),
-        "alt": f"{len(words)} words on the plane of their first two principal components, by group. {groups_named}.",
-        "note": f"The plane holds {100 * share:.0f} % of the variance of these words' vectors: what lies close in "
-        "it need not be close.",
-    }
-
-
-def pmi_figure(pmi: NDArray[np.float64], scores: NDArray[np.float64]) -> dict[str, Any]:
-    """Density of pairs of words over shifted PMI and score, an item of ``figures``."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(5.2, 4.2), dpi=160, layout="constrained")
-    axes = figure.subplots()
-    low, high = float(np.quantile(pmi, 0.001)), float(np.quantile(pmi, 0.999))
-    axes.hexbin(pmi, scores, gridsize=45, bins="log", mincnt=1, cmap="viridis", linewidths=0.1)
-    axes.plot([low, high], [low, high], color="C3", linewidth=1)
-    axes.set(xlabel="PMI - log k (nats)", ylabel="v . c", xlim=(low, high))
-    axes.tick_params(labelsize=8)
-    return {
-        "title": "What negative sampling learns",
-        "png": figure_data_uri(figure),
-        "alt": f"Scores v.c of {len(pmi):,} pairs of words against their PMI minus log k, with the line of equality.",
-        "note": "Each pair meets often enough for its PMI to be known; the line is equality (Levy and Goldberg 2014).",
-    }
+    return Figure(
+        "Map of words",
+        figure_png(canvas),
+        f"{len(words)} words on the plane of their first two principal components, by group. {groups_named}.",
+        f"The plane holds {100 * share:.0f} % of the variance of these words' vectors: what lies close in it need not "
+        "be close.",
+    )

@@ -1,1 +1,0 @@
-"""How the samples of each family are scored: samples in, records out."""
