@@ -1,0 +1,192 @@
+"""DVC's half of a parallel run: what ``dvc repro`` does before and after a stage's command, with the command left out.
+
+The only file that touches DVC's internals (``plan_repro``, ``Stage.changed``, ``save`` and ``commit``, ``StageCache.restore``,
+``to_single_stage_lockfile``). They are those of the DVC version in constraints.txt; ``tests/runner/test_run.py`` holds the
+result to that of a serial ``dvc repro``, byte for byte. One process does all of it in one thread, and holds DVC's lock of the
+repository from beginning to end: another ``dvc repro`` in the same folder is refused by DVC itself.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from bench.errors import BenchError
+from bench.runner.lockfile import LockText, save
+
+__all__ = ["Pipeline", "opened"]
+
+WRITE_EVERY = 5.0
+"""Seconds between two writes of the lock file. What ends in between is in the run cache, which is written at once."""
+
+
+@contextmanager
+def opened(root: Path, targets: Sequence[str] = ()) -> Iterator[Pipeline]:
+    """The pipeline, with DVC's lock held; the lock file is written at the end, also after an error.
+
+    Raises:
+        BenchError: no DVC project here, an unknown target, an error in ``dvc.yaml``, or another DVC process at work.
+    """
+    from dvc.exceptions import DvcException
+    from dvc.lock import LockError
+    from dvc.repo import Repo
+
+    try:
+        repo = Repo(str(root))
+        repo.lock.lock()
+    except LockError:
+        raise BenchError(f"another dvc or bench process is at work in {root}: wait for it") from None
+    except DvcException as error:
+        raise BenchError(str(error)) from error
+    try:
+        _refuse_running(root)
+        with repo.scm_context():
+            try:
+                pipeline = Pipeline(root, repo, targets)
+            except DvcException as error:
+                raise BenchError(_text(error)) from error
+            try:
+                yield pipeline
+            finally:
+                pipeline.write_lock()
+    finally:
+        repo.lock.unlock()
+        repo.close()
+
+
+def _refuse_running(root: Path) -> None:
+    """A `dvc repro` lets go of the repository while its command runs: it still stands in the other lock file."""
+    import psutil
+
+    path = root / ".dvc" / "tmp" / "rwlock"
+    held = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    entries = [*held.get("write", {}).values(), *(entry for entries in held.get("read", {}).values() for entry in entries)]
+    for entry in entries:
+        if psutil.pid_exists(int(entry["pid"])):
+            raise BenchError(f"`{entry['cmd']}` (process {entry['pid']}) is at work in {root}: wait for it")
+
+
+def _text(error: BaseException) -> str:
+    """An error with what caused it."""
+    parts = [str(error)]
+    while error.__cause__ is not None:
+        error = error.__cause__
+        parts.append(str(error))
+    return ": ".join(part for part in dict.fromkeys(parts) if part)
+
+
+class Pipeline:
+    """The stages of a run by their names (``train-words@ngram``), in the order in which ``dvc repro`` would take them."""
+
+    def __init__(self, root: Path, repo: Any, targets: Sequence[str]) -> None:
+        from dvc.dvcfile import PROJECT_FILE
+        from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
+
+        self.root = root
+        self._repo = repo
+        graph = get_active_graph(repo.index.graph)
+        everything = plan_repro(graph, collect_stages(repo, [PROJECT_FILE]))
+        chosen = plan_repro(graph, collect_stages(repo, targets)) if targets else everything
+        self._stages = {stage.addressing: stage for stage in chosen}
+        self.upstream = {name: [up.addressing for up in graph.successors(stage)] for name, stage in self._stages.items()}
+        """Stage -> the stages whose outputs it reads."""
+        self._graph = graph
+        self._order = [stage.name for stage in everything if getattr(stage, "name", None)]
+        self._locks: dict[Path, LockText] = {}
+        self._unwritten: list[Any] = []
+        self._written = time.monotonic()
+
+    def begin(self, name: str) -> str:
+        """Decide on a stage whose inputs are done: ``same``, ``cached`` (restored from the run cache) or ``run``.
+
+        ``run`` leaves it without its outputs, ready for its command.
+
+        Raises:
+            BenchError: an input is missing, a file cannot be read.
+        """
+        from dvc.exceptions import DvcException
+        from dvc.stage import PipelineStage
+        from dvc.stage.cache import RunCacheNotFoundError
+
+        stage = self._stages[name]
+        try:
+            if stage.frozen or not stage.cmd:  # data sources, imports: DVC does them itself
+                if stage.reproduce():
+                    if isinstance(stage, PipelineStage):
+                        self._unwritten.append(stage)
+                    else:
+                        stage.dump()
+                return "same"
+            if not stage.changed(False, list(self._graph.successors(stage))):
+                return "same"
+            stage.remove_outs(ignore_remove=False, force=False)
+            try:
+                self._repo.stage_cache.restore(stage)
+            except RunCacheNotFoundError:
+                stage.save_deps()
+                return "run"
+            self._save(stage)
+        except (DvcException, OSError) as error:
+            raise BenchError(_text(error)) from error
+        return "cached"
+
+    def end(self, name: str) -> None:
+        """Take the results of a stage's command: hashes, run cache, cache, and at times the lock file.
+
+        Raises:
+            BenchError: an output is missing or cannot be read.
+        """
+        from dvc.exceptions import DvcException
+
+        try:
+            self._save(self._stages[name])
+        except (DvcException, OSError) as error:
+            raise BenchError(_text(error)) from error
+        if time.monotonic() - self._written > WRITE_EVERY:
+            self.write_lock()
+
+    def _save(self, stage: Any) -> None:
+        uncached = any(not out.use_cache for out in stage.outs if not (out.is_metric or out.is_plot))
+        stage.save(run_cache=not uncached)
+        stage.commit()
+        self._unwritten.append(stage)
+
+    def write_lock(self) -> None:
+        """Write the lock file for all stages that ended since the last time, in the order of a serial run."""
+        from dvc.stage.serialize import to_single_stage_lockfile
+        from dvc.utils.serialize import dumps_yaml
+
+        for stage in self._unwritten:
+            path = Path(stage.dvcfile._lockfile.path)
+            if path not in self._locks:
+                self._locks[path] = LockText(path.read_text(encoding="utf-8") if path.is_file() else "", dumps_yaml)
+            self._locks[path].update(stage.name, to_single_stage_lockfile(stage))
+        for path in {Path(stage.dvcfile._lockfile.path) for stage in self._unwritten}:
+            save(self.root, path, self._locks[path].text(self._order))
+        self._unwritten = []
+        self._written = time.monotonic()
+
+    def commands(self, name: str) -> list[str]:
+        """A stage's commands, one after the other."""
+        command = self._stages[name].cmd
+        return list(command) if isinstance(command, list) else str(command).splitlines()
+
+    def folder(self, name: str) -> Path:
+        """Where they run."""
+        return Path(self._stages[name].wdir)
+
+    def outputs(self, name: str) -> list[str]:
+        """Paths of a stage's outputs that do not outlive a new run of it."""
+        return [str(out.fs_path) for out in self._stages[name].outs if not out.persist]
+
+    def inputs(self, name: str) -> list[Path]:
+        """Paths of what a stage reads."""
+        return [Path(dep.fs_path) for dep in self._stages[name].deps]
+
+    def stays_here(self, name: str) -> bool:
+        """Whether DVC does not keep a stage's outputs in its cache: then only this machine may make them."""
+        return any(not out.use_cache or out.persist for out in self._stages[name].outs)
