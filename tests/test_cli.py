@@ -54,7 +54,7 @@ class TestStart:
 
     def test_the_module_is_the_command(self) -> None:
         done = subprocess.run([sys.executable, "-m", "bench", "--help"], capture_output=True, text=True, check=True)
-        for command in ("ls", "validate", "sample", "compare", "track", "report", "verify", "doctor", "profile", "where"):
+        for command in ("ls", "validate", "run", "sample", "compare", "track", "report", "verify", "doctor", "profile", "where"):
             assert f" {command} " in done.stdout
 
     def test_listing_needs_no_torch(self, here: Path) -> None:

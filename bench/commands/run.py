@@ -75,7 +75,7 @@ def run(root: Path, targets: Sequence[str], jobs: int | None, place: str, worker
             from bench.runner.clone import Carrier
 
             carrier = Carrier(pipeline, remote)
-        loop = Loop(pipeline, lambda: started(place, wanted, threads), _view(plain), Durations(root), carrier)
+        loop = Loop(pipeline, lambda: started(root, place, wanted, threads), _view(plain), Durations(root), carrier)
         try:
             loop.run()
         except KeyboardInterrupt:

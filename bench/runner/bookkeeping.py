@@ -135,7 +135,7 @@ class Pipeline:
         return "cached"
 
     def end(self, name: str) -> None:
-        """Take the results of a stage's command: hashes, run cache, cache, and at times the lock file.
+        """Take the results of a stage's command: hashes, run cache, cache, now and then the lock file.
 
         Raises:
             BenchError: an output is missing or cannot be read.
@@ -146,8 +146,7 @@ class Pipeline:
             self._save(self._stages[name])
         except (DvcException, OSError) as error:
             raise BenchError(_text(error)) from error
-        if time.monotonic() - self._written > WRITE_EVERY:
-            self.write_lock()
+        self.write_lock(WRITE_EVERY)
 
     def _save(self, stage: Any) -> None:
         uncached = any(not out.use_cache for out in stage.outs if not (out.is_metric or out.is_plot))
@@ -155,11 +154,17 @@ class Pipeline:
         stage.commit()
         self._unwritten.append(stage)
 
-    def write_lock(self) -> None:
-        """Write the lock file for all stages that ended since the last time, in the order of a serial run."""
+    def write_lock(self, every: float = 0.0) -> None:
+        """Write the lock file for all stages that ended since the last time, in the order of a serial run.
+
+        Args:
+            every: not if the last time was less than this many seconds ago.
+        """
         from dvc.stage.serialize import to_single_stage_lockfile
         from dvc.utils.serialize import dumps_yaml
 
+        if time.monotonic() - self._written < every:
+            return
         for stage in self._unwritten:
             path = Path(stage.dvcfile._lockfile.path)
             if path not in self._locks:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from bench.errors import BenchError, did_you_mean
@@ -164,10 +165,11 @@ def _cores() -> int:
 
 
 @contextmanager
-def started(place: str, wanted: int, threads: int) -> Iterator[Engine]:
+def started(root: Path, place: str, wanted: int, threads: int) -> Iterator[Engine]:
     """Workers, and a connection to them.
 
     Args:
+        root: the project's folder, for the workers' logs and keys.
         place: ``local``, a key of :data:`QUEUES`, or an address.
         wanted: workers on this machine, or jobs in the queue.
         threads: that each stage uses, for the number of cores of a job.
@@ -182,7 +184,7 @@ def started(place: str, wanted: int, threads: int) -> Iterator[Engine]:
     if place == "local":
         cluster = _local(wanted)
     elif place in QUEUES:
-        cluster = _queue(place, wanted, threads)
+        cluster = _queue(root, place, wanted, threads)
     engine = None
     try:
         client = _client(cluster or place)
@@ -235,7 +237,7 @@ def _own_group() -> Any:
     return OwnGroup()
 
 
-def _queue(place: str, jobs: int, threads: int) -> Any:
+def _queue(root: Path, place: str, jobs: int, threads: int) -> Any:
     """Jobs of a queueing system. Queue, account, walltime and memory are Dask's own settings: ~/.config/dask/jobqueue.yaml."""
     try:
         import dask
@@ -245,11 +247,13 @@ def _queue(place: str, jobs: int, threads: int) -> Any:
     settings = dask.config.get(f"jobqueue.{place}", {})
     own = settings.get("scheduler-options") or {}
     options: dict[str, Any] = {"scheduler_options": {"dashboard": False, "dashboard_address": _NOWHERE, **own}}
-    for key, default in (("cores", 1), ("processes", 1), ("memory", "4GB")):
-        if settings.get(key) is None:
-            options[key] = default
-    if place == "slurm" and settings.get("job-cpu") is None:
-        options["job_cpu"] = threads
+    defaults = {"cores": 1, "processes": 1, "memory": "4GB", "log-directory": str(root / ".bench" / "workers")}
+    defaults |= {"shared-temp-directory": str(root / ".bench" / "keys")}
+    if place == "slurm":
+        defaults["job-cpu"] = threads
+    options |= {key.replace("-", "_"): value for key, value in defaults.items() if settings.get(key) is None}
+    options["security"] = True  # a scheduler runs what it is told: keys for this run only, or all of the network could tell it
+    (root / ".bench" / "keys").mkdir(parents=True, exist_ok=True, mode=0o700)
     options["worker_extra_args"] = [*(settings.get("worker-extra-args") or []), "--no-dashboard"]
     try:
         cluster = getattr(dask_jobqueue, QUEUES[place])(**options)

@@ -72,7 +72,9 @@ class LockText:
             data = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
             names = list(data.get("stages") or {})
             if not self._split(text) or list(self._entries) != names:  # edited by hand: first in DVC's layout
-                self._split(dump(data))
+                self._head, self._entries, self._tail = dump({key: value for key, value in data.items() if key != "stages"}), {}, ""
+                for name in names:
+                    self.update(name, data["stages"][name])
 
     def _split(self, text: str) -> bool:
         """Cut a text into head, stages and tail; False if it is not laid out as DVC does it."""

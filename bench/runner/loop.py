@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from bench.errors import BenchError
-from bench.runner.bookkeeping import Pipeline
+from bench.runner.bookkeeping import WRITE_EVERY, Pipeline
 from bench.runner.engine import Engine, thread_environment
 from bench.runner.estimates import Durations, longest_paths
 from bench.runner.process import Result, Task
@@ -75,6 +75,7 @@ class Loop:
         self._resource: dict[str, str] = {}
         self._engine: Engine | None = None
         self._stack = ExitStack()
+        self._environment = thread_environment()  # now: Dask changes it in this process too, when it starts workers
         self._run = uuid.uuid4().hex[:8]
         self.failures: dict[str, str] = {}
         """Failed stage -> its last lines."""
@@ -179,7 +180,7 @@ class Loop:
             "folder": str(self._pipeline.folder(name)),
             "log": str(log_path(root, name)),
             "outs": self._pipeline.outputs(name),
-            "env": {"DVC_ROOT": str(root), "DVC_STAGE": name, **thread_environment()},
+            "env": {"DVC_ROOT": str(root), "DVC_STAGE": name, **self._environment},
         }
         log_path(root, name).unlink(missing_ok=True)
         self.progress.running[name] = time.monotonic()
@@ -202,6 +203,7 @@ class Loop:
         try:
             name, outcome = self._engine.outcomes.get(block, 1.0 if block else None)
         except queue.Empty:
+            self._pipeline.write_lock(WRITE_EVERY)
             return False
         self.progress.running.pop(name, None)
         if isinstance(outcome, BaseException):

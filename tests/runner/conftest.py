@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +14,24 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
-NAMES = ("dummy-a", "dummy-b", "dummy-c")
+GATE = "gate"
+"""Without this file the stage ``slow`` waits, so that a test can kill what runs at a moment of its choice."""
+# In the place of report and track: results that DVC does not keep in its cache, and one that outlives a run.
+EXTRA = {
+    "slow": {"cmd": f"while [ ! -e {GATE} ]; do sleep 0.1; done; echo done > slow.txt", "deps": ["build/plan"], "outs": ["slow.txt"]},
+    "threads": {
+        "cmd": "printenv OMP_NUM_THREADS MKL_NUM_THREADS OPENBLAS_NUM_THREADS MALLOC_TRIM_THRESHOLD_ > threads.txt || true",
+        "deps": ["build/plan"],
+        "outs": ["threads.txt"],
+    },
+    "page": {"cmd": "cat evaluations/*.json | wc -c > page.txt", "deps": ["evaluations"], "outs": [{"page.txt": {"cache": False}}]},
+    "store": {
+        "cmd": "cat evaluations/*.json | md5sum > store.txt",
+        "deps": ["evaluations", "slow.txt"],
+        "outs": [{"store.txt": {"cache": False, "persist": True}}],
+    },
+}
+NAMES = ("dummy-a", "dummy-b")
 RESULTS = ("models", "samples", "evaluations")
 SECTIONS = ("words", "text_encoders", "by_example", "style_transfer", "encoders", "codecs", "images", "text_to_image")
 PARAMS = {
@@ -80,7 +96,13 @@ class Project:
         return re.findall(r"^(?:Running stage|Stage) '([^']+)'(?: is cached|:)", said, re.M)
 
     def lock(self) -> str:
-        return (self.root / "dvc.lock").read_text(encoding="utf-8")
+        """The lock file, less what depends on the clock: the hashes and sizes of what lies in ``runs/``."""
+        return re.sub(r"(- path: runs/\S+\n +hash: md5\n +md5: )\S+(\n +size: )\d+", r"\1-\2-", self.lock_text())
+
+    def lock_text(self) -> str:
+        """The lock file; empty if there is none."""
+        path = self.root / "dvc.lock"
+        return path.read_text(encoding="utf-8") if path.is_file() else ""
 
     def results(self) -> dict[str, bytes]:
         """Models, samples and evaluations, by path."""
@@ -88,7 +110,7 @@ class Project:
         return {str(path.relative_to(self.root)): path.read_bytes() for path in files}
 
     def copy(self, target: Path) -> Project:
-        """The same project before any run."""
+        """The same project in another folder."""
         shutil.copytree(self.root, target, ignore=shutil.ignore_patterns("__pycache__"))
         return Project(target)
 
@@ -99,7 +121,7 @@ def write_params(root: Path, params: dict[str, object]) -> None:
 
 @pytest.fixture(scope="module")
 def blank(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """The real stages of words; where the clock would come in (`runs/`), a stage that has none."""
+    """The real stages of words, and those of ``EXTRA``. The gate is open."""
     root = tmp_path_factory.mktemp("blank") / "project"
     for name in ("bench", "stages"):
         shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -109,6 +131,7 @@ def blank(tmp_path_factory: pytest.TempPathFactory) -> Project:
     (root / "datasets").mkdir()
     (root / "datasets/pages.yaml").write_text(yaml.safe_dump(CARD, sort_keys=False), encoding="utf-8")
     (root / "my-texts").mkdir()
+    (root / GATE).touch()
     for number, name in enumerate("abc"):
         text = "".join(f"Page {name}: line {line} has {line * (number + 3) % 17} words.\n" for line in range(60))
         (root / "my-texts" / f"{name}.txt").write_text(text, encoding="utf-8")
@@ -123,17 +146,6 @@ def blank(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return project
 
 
-# In the place of report and track: results that DVC does not keep in its cache, and one that outlives a run.
-EXTRA = {
-    "page": {"cmd": "cat evaluations/*.json | wc -c > page.txt", "deps": ["evaluations"], "outs": [{"page.txt": {"cache": False}}]},
-    "store": {
-        "cmd": "cat evaluations/*.json | md5sum >> store.txt",
-        "deps": ["evaluations"],
-        "outs": [{"store.txt": {"cache": False, "persist": True}}],
-    },
-}
-
-
 @pytest.fixture(scope="module")
 def serial(blank: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A run by plain ``dvc repro``."""
@@ -146,6 +158,3 @@ def serial(blank: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
 def fresh(blank: Project, tmp_path: Path) -> Project:
     """A copy that nothing was run in."""
     return blank.copy(tmp_path / "project")
-
-
-Edit = Callable[[dict[str, object]], None]
