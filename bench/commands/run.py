@@ -58,6 +58,8 @@ def run(root: Path, targets: Sequence[str], jobs: int | None, place: str, worker
         raise BenchError(f"no pipeline in {root}: run the command in the project's root folder")
     threads = int(load_params(root / "params.yaml").runtime["threads"])
     if place == "local":
+        if remote is not None:
+            raise BenchError("--remote is for workers elsewhere (--on)")
         if workers is not None:
             raise BenchError("--workers is for --on: on this machine it is --jobs")
         wanted = _checked_jobs(jobs, threads)

@@ -8,9 +8,11 @@ repository from beginning to end: another ``dvc repro`` in the same folder is re
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from typing import Any
 from bench.errors import BenchError
 from bench.runner.lockfile import LockText, save
 
-__all__ = ["Pipeline", "opened"]
+__all__ = ["WRITE_EVERY", "Clone", "Pipeline", "opened"]
 
 WRITE_EVERY = 5.0
 """Seconds between two writes of the lock file. What ends in between is in the run cache, which is written at once."""
@@ -45,10 +47,8 @@ def opened(root: Path, targets: Sequence[str] = ()) -> Iterator[Pipeline]:
     try:
         _refuse_running(root)
         with repo.scm_context():
-            try:
+            with _messages():
                 pipeline = Pipeline(root, repo, targets)
-            except DvcException as error:
-                raise BenchError(_text(error)) from error
             try:
                 yield pipeline
             finally:
@@ -77,6 +77,17 @@ def _text(error: BaseException) -> str:
         error = error.__cause__
         parts.append(str(error))
     return ": ".join(part for part in dict.fromkeys(parts) if part)
+
+
+@contextmanager
+def _messages() -> Iterator[None]:
+    """DVC's errors as one message."""
+    from dvc.exceptions import DvcException
+
+    try:
+        yield
+    except (DvcException, OSError) as error:
+        raise BenchError(_text(error)) from error
 
 
 class Pipeline:
@@ -108,12 +119,11 @@ class Pipeline:
         Raises:
             BenchError: an input is missing, a file cannot be read.
         """
-        from dvc.exceptions import DvcException
         from dvc.stage import PipelineStage
         from dvc.stage.cache import RunCacheNotFoundError
 
         stage = self._stages[name]
-        try:
+        with _messages():
             if stage.frozen or not stage.cmd:  # data sources, imports: DVC does them itself
                 if stage.reproduce():
                     if isinstance(stage, PipelineStage):
@@ -130,8 +140,6 @@ class Pipeline:
                 stage.save_deps()
                 return "run"
             self._save(stage)
-        except (DvcException, OSError) as error:
-            raise BenchError(_text(error)) from error
         return "cached"
 
     def end(self, name: str) -> None:
@@ -140,12 +148,8 @@ class Pipeline:
         Raises:
             BenchError: an output is missing or cannot be read.
         """
-        from dvc.exceptions import DvcException
-
-        try:
+        with _messages():
             self._save(self._stages[name])
-        except (DvcException, OSError) as error:
-            raise BenchError(_text(error)) from error
         self.write_lock(WRITE_EVERY)
 
     def _save(self, stage: Any) -> None:
@@ -160,7 +164,6 @@ class Pipeline:
         Args:
             every: not if the last time was less than this many seconds ago.
         """
-        from dvc.stage.serialize import to_single_stage_lockfile
         from dvc.utils.serialize import dumps_yaml
 
         if time.monotonic() - self._written < every:
@@ -169,11 +172,35 @@ class Pipeline:
             path = Path(stage.dvcfile._lockfile.path)
             if path not in self._locks:
                 self._locks[path] = LockText(path.read_text(encoding="utf-8") if path.is_file() else "", dumps_yaml)
-            self._locks[path].update(stage.name, to_single_stage_lockfile(stage))
+            self._locks[path].update(stage.name, _entry(stage))
         for path in {Path(stage.dvcfile._lockfile.path) for stage in self._unwritten}:
             save(self.root, path, self._locks[path].text(self._order))
         self._unwritten = []
         self._written = time.monotonic()
+
+    def sources(self) -> dict[str, str]:
+        """Hashes of all files that no stage makes (code, settings, cards, ``dvc.yaml``), by path: what a worker's clone must have too."""
+        with _messages():
+            return _sources(self._repo, self._stages.values())
+
+    def check_remote(self, remote: str) -> None:
+        """Raise a BenchError if the project's configuration has no such remote."""
+        with _messages():
+            self._repo.cloud.get_remote(name=remote)
+
+    def entry(self, name: str) -> dict[str, Any]:
+        """A stage's entry in the lock file."""
+        return _entry(self._stages[name])
+
+    def push(self, name: str, remote: str) -> None:
+        """Put a stage's outputs into a DVC remote."""
+        with _messages():
+            _push(self._repo, self._stages[name], remote)
+
+    def pull(self, name: str, entry: dict[str, Any], remote: str) -> None:
+        """Bring the outputs that a worker's ``entry`` names from a DVC remote into the folder."""
+        with _messages():
+            _pull(self._repo, self._stages[name], entry, remote)
 
     def commands(self, name: str) -> list[str]:
         """A stage's commands, one after the other."""
@@ -195,3 +222,82 @@ class Pipeline:
     def stays_here(self, name: str) -> bool:
         """Whether DVC does not keep a stage's outputs in its cache: then only this machine may make them."""
         return any(not out.use_cache or out.persist for out in self._stages[name].outs)
+
+
+class Clone:
+    """One stage in a worker's own clone, for :mod:`bench.runner.clone`.
+
+    Raises:
+        BenchError: no such stage here, or DVC cannot read the clone.
+    """
+
+    def __init__(self, root: Path, name: str) -> None:
+        from dvc.repo import Repo
+
+        with _messages():
+            self._repo = Repo(str(root))
+            self._stages = {stage.addressing: stage for stage in self._repo.index.stages}
+        if name not in self._stages:
+            raise BenchError(f"there is no stage {name} in this clone")
+        self._stage = self._stages[name]
+
+    def difference(self, sources: dict[str, str]) -> str:
+        """The first path whose content here is not the coordinator's; empty if there is none."""
+        with _messages():
+            found = _sources(self._repo, self._stages.values())
+        return next((path for path, digest in sources.items() if found.get(path) != digest), "")
+
+    def pull(self, entries: dict[str, dict[str, Any]], remote: str) -> None:
+        """Bring the outputs of other stages here."""
+        with _messages(), self._repo.lock:
+            for name, entry in entries.items():
+                _pull(self._repo, self._stages[name], entry, remote)
+
+    def push(self, remote: str) -> dict[str, Any]:
+        """Put what the command wrote into the remote; the stage's entry of the lock file."""
+        with _messages(), self._repo.lock:
+            self._stage.save(run_cache=False)
+            self._stage.commit()
+            _push(self._repo, self._stage, remote)
+        return _entry(self._stage)
+
+
+def _entry(stage: Any) -> dict[str, Any]:
+    from dvc.stage.serialize import to_single_stage_lockfile
+
+    plain: dict[str, Any] = json.loads(json.dumps(to_single_stage_lockfile(stage)))
+    return plain
+
+
+def _push(repo: Any, stage: Any, remote: str) -> None:
+    for objects in stage.get_used_objs().values():
+        if failed := repo.cloud.push(objects, remote=remote).failed:
+            raise BenchError(f"{len(failed)} files of {stage.addressing} could not be pushed to the remote {remote}")
+
+
+def _pull(repo: Any, stage: Any, entry: dict[str, Any], remote: str) -> None:
+    from dvc.stage.loader import StageLoader
+
+    StageLoader.fill_from_lock(stage, entry)
+    for objects in stage.get_used_objs(remote=remote).values():
+        if failed := repo.cloud.pull(objects, remote=remote).failed:
+            raise BenchError(f"{len(failed)} files of {stage.addressing} are not in the remote {remote}")
+    stage.checkout(force=True)
+
+
+def _sources(repo: Any, stages: Iterable[Any]) -> dict[str, str]:
+    """Path -> hash of each dependency that is no stage's output, and of the files that define the stages."""
+    from dvc.dependency import ParamsDependency
+
+    made = {Path(out.fs_path) for stage in repo.index.stages for out in stage.outs}
+    folders = {parent for path in made for parent in path.parents}
+    found = {}
+    for stage in stages:
+        whole = {stage.path, *(dep.fs_path for dep in stage.deps if isinstance(dep, ParamsDependency))}
+        for path in whole:
+            found[os.path.relpath(path, repo.root_dir)] = hashlib.md5(Path(path).read_bytes(), usedforsecurity=False).hexdigest()
+        for dep in stage.deps:
+            path = Path(dep.fs_path)
+            if dep.protocol == "local" and dep.fs_path not in whole and not {path, *path.parents} & made and path not in folders:
+                found[os.path.relpath(path, repo.root_dir)] = dep.get_hash().value
+    return found

@@ -6,7 +6,7 @@ import os
 import queue
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -70,6 +70,9 @@ class Engine:
         self.outcomes: queue.SimpleQueue[tuple[str, Result | BaseException]] = queue.SimpleQueue()
         self._futures: dict[str, Any] = {}
         self._here = ThreadPoolExecutor(1, thread_name_prefix="here")
+        self._objection: Callable[[], str] | None = None
+        self.objections: dict[str, str] = {}
+        """Worker -> why it gets no stages; empty if it does."""
         self._asked, self._slots = -_ASK_EVERY, {"": 0, "GPU": 0}
 
     def slots(self) -> dict[str, int]:
@@ -77,10 +80,21 @@ class Engine:
         if time.monotonic() - self._asked >= _ASK_EVERY:
             if self.place in QUEUES:
                 self._cluster.scale(jobs=self._wanted)  # jobs that were lost are replaced
-            workers = self._client.run_on_scheduler(_workers).values()
-            self._slots = {"": sum(threads for threads, _, _ in workers), "GPU": sum(gpus for _, gpus, _ in workers)}
+            workers = self._client.run_on_scheduler(_workers)
+            self._examine(list(workers))
+            good = [worker for address, worker in workers.items() if not self.objections.get(address)]
+            self._slots = {"": sum(threads for threads, _, _ in good), "GPU": sum(gpus for _, gpus, _ in good)}
             self._asked = time.monotonic()
         return self._slots
+
+    def admit(self, objection: Callable[[], str]) -> None:
+        """From now on, use only workers on which ``objection`` returns an empty text."""
+        self._objection, self._asked = objection, -_ASK_EVERY
+
+    def _examine(self, addresses: list[str]) -> None:
+        new = [address for address in addresses if address not in self.objections]
+        if self._objection is not None and new:
+            self.objections |= self._client.run(self._objection, workers=new)
 
     def slots_seen(self) -> int:
         """The last known number of slots, without asking."""
@@ -110,6 +124,7 @@ class Engine:
             retries=RETRIES,
             priority=priority,
             resources={resource: 1} if resource else None,
+            workers=[address for address, why in self.objections.items() if not why] or None,
         )
         self._futures[name] = future
         future.add_done_callback(lambda done: self._take(name, done))

@@ -34,8 +34,13 @@ class Carrier(Protocol):
     def take(self, name: str, result: Result) -> None:
         """Bring what a stage wrote into this folder."""
 
+    def stays_here(self, name: str) -> bool:
+        """Whether a stage reads what cannot be moved."""
+
     function: Callable[[Task], Result]
     """What the workers run."""
+    objection: Callable[[], str]
+    """What the workers are asked first; a text is a refusal."""
 
 
 def wants_gpu(inputs: list[Path]) -> str:
@@ -120,11 +125,15 @@ class Loop:
     def _begin_one(self, name: str) -> None:
         try:
             state = self._pipeline.begin(name)
-            if state == "run":
-                self._submit(name)
-                return
         except BenchError as error:
             self._fail(name, str(error))
+            return
+        if state == "run":
+            self._engine = self._engine or self._started()
+            try:
+                self._submit(name, self._engine)
+            except BenchError as error:
+                self._fail(name, str(error))
             return
         if state == "cached":
             self._view.ended(name, "from the run cache")
@@ -158,15 +167,11 @@ class Loop:
             self._resource[name] = "GPU" if device == "cuda" or (device == "auto" and gpus) else ""
         return self._resource[name]
 
-    def _submit(self, name: str) -> None:
-        if self._engine is None:
-            self._engine = self._stack.enter_context(self._start_engine())
-            while not self._engine.slots()[""]:
-                self._tell_to_wait()
-                time.sleep(0.2)
-        here = self._pipeline.stays_here(name) and self._engine.place != "local"
+    def _submit(self, name: str, engine: Engine) -> None:
+        here = engine.place != "local" and self._pipeline.stays_here(name)
+        here = here or (self._carrier is not None and self._carrier.stays_here(name))
         resource = self._wanted(name)
-        if resource and not here and not self._engine.slots()["GPU"]:
+        if resource and not here and not engine.slots()["GPU"]:
             raise BenchError(
                 "runtime.device in params.yaml names a GPU, and no worker has one: "
                 "set it to auto or cpu, or start workers with --resources GPU=1"
@@ -186,15 +191,29 @@ class Loop:
         self.progress.running[name] = time.monotonic()
         try:
             if here:
-                self._engine.submit_here(task)
+                engine.submit_here(task)
             elif self._carrier is not None:
                 self._carrier.send(task)
-                self._engine.submit(task, self._paths[name], resource, self._carrier.function)
+                engine.submit(task, self._paths[name], resource, self._carrier.function)
             else:
-                self._engine.submit(task, self._paths[name], resource)
+                engine.submit(task, self._paths[name], resource)
         except BaseException:
             del self.progress.running[name]
             raise
+
+    def _started(self) -> Engine:
+        """The engine, with at least one worker."""
+        engine = self._stack.enter_context(self._start_engine())
+        if self._carrier is not None:
+            engine.admit(self._carrier.objection)
+        while not engine.slots()[""]:
+            if refusals := [why for why in engine.objections.values() if why]:
+                raise BenchError("no worker can be used: " + "; ".join(refusals))
+            self._tell_to_wait()
+            time.sleep(0.2)
+        for why in filter(None, engine.objections.values()):
+            self._view.line(f"not used: {why}")
+        return engine
 
     def _take(self, block: bool) -> bool:
         """Take one stage that has ended, if there is one; waits a second for it with ``block``."""
@@ -204,6 +223,7 @@ class Loop:
             name, outcome = self._engine.outcomes.get(block, 1.0 if block else None)
         except queue.Empty:
             self._pipeline.write_lock(WRITE_EVERY)
+            self._engine.slots()  # a queueing system's lost jobs are asked for again
             return False
         self.progress.running.pop(name, None)
         if isinstance(outcome, BaseException):

@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 __all__ = ["Killed", "Refused", "Result", "Task", "environment", "execute", "launch", "stop", "tail"]
 
@@ -43,6 +43,8 @@ class Task(TypedDict):
     """Outputs to remove before each attempt, absolute: a killed one may have left a part."""
     env: dict[str, str | None]
     """Variables to set; None removes one."""
+    far: NotRequired[dict[str, Any]]
+    """For a worker in its own clone: the remote, the entries of what the stage reads, the hashes of the sources."""
 
 
 class Result(TypedDict, total=False):
