@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from filelock import FileLock
 
 ROOT = Path(__file__).parents[2]
 GATE = "gate"
@@ -23,6 +24,11 @@ EXTRA = {
         "cmd": "printenv OMP_NUM_THREADS MKL_NUM_THREADS OPENBLAS_NUM_THREADS MALLOC_TRIM_THRESHOLD_ > threads.txt || true",
         "deps": ["build/plan"],
         "outs": ["threads.txt"],
+    },
+    "lines": {
+        "cmd": "wc -l < evaluations/dummy-a.json > lines.txt",
+        "deps": ["evaluations/dummy-a.json"],
+        "outs": [{"lines.txt": {"cache": False}}],
     },
     "page": {"cmd": "cat evaluations/*.json | wc -c > page.txt", "deps": ["evaluations"], "outs": [{"page.txt": {"cache": False}}]},
     "store": {
@@ -90,9 +96,9 @@ class Project:
             start_new_session=True,
         )
 
-    def repro(self) -> list[str]:
+    def repro(self, *targets: str) -> list[str]:
         """The stages that ``dvc repro`` ran or took from the run cache."""
-        said = self.run("dvc", "repro")
+        said = self.run("dvc", "repro", *targets)
         return re.findall(r"^(?:Running stage|Stage) '([^']+)'(?: is cached|:)", said, re.M)
 
     def lock(self) -> str:
@@ -119,7 +125,7 @@ def write_params(root: Path, params: dict[str, object]) -> None:
     (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def blank(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """The real stages of words, and those of ``EXTRA``. The gate is open."""
     root = tmp_path_factory.mktemp("blank") / "project"
@@ -146,11 +152,16 @@ def blank(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return project
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def serial(blank: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A run by plain ``dvc repro``."""
-    project = blank.copy(tmp_path_factory.mktemp("serial") / "project")
-    project.repro()
+    """A run by plain ``dvc repro``; of several test processes the first that asks does it, the others wait."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    project = Project(shared / "serial-run")
+    with FileLock(shared / "serial-run.lock", timeout=600):
+        if not (project.root / "dvc.lock").is_file():
+            blank.copy(project.root).repro()
     return project
 
 

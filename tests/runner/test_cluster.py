@@ -141,7 +141,7 @@ def project(fresh: Project, slurm: Slurm) -> ClusterProject:
 
 def test_a_cluster_leaves_what_a_serial_run_leaves(serial: Project, project: ClusterProject, slurm: Slurm) -> None:
     said = project.bench("run", "--on", "slurm", "--workers", "2")
-    assert "13 run" in said
+    assert "14 run" in said
     assert (project.results(), project.lock()) == (serial.results(), serial.lock())
     assert project.repro() == []
     wait_for(lambda: not slurm.jobs("PENDING,RUNNING,COMPLETING"))
@@ -167,7 +167,7 @@ def test_a_killed_job_is_replaced_and_a_killed_coordinator_leaves_no_stage(seria
         run.kill()
         run.communicate()
         gate.touch()
-    assert "11 unchanged, 0 from the run cache, 2 run" in project.bench("run", "--on", "slurm", "--workers", "1")
+    assert "12 unchanged, 0 from the run cache, 2 run" in project.bench("run", "--on", "slurm", "--workers", "1")
     assert (project.results(), project.lock()) == (serial.results(), serial.lock())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -66,7 +67,7 @@ def test_two_workers_leave_what_a_serial_run_leaves(serial: Project, fresh: Proj
     assert (fresh.root / ".bench/logs/train-words@dummy-a.log").read_text().startswith("$ python stages/train.py dummy-a\n")
     assert fresh.repro() == []
     before = (fresh.root / "dvc.lock").stat()
-    assert "13 unchanged, 0 from the run cache, 0 run" in fresh.bench("run", "--jobs", "2")
+    assert "14 unchanged, 0 from the run cache, 0 run" in fresh.bench("run", "--jobs", "2")
     assert (fresh.root / "dvc.lock").stat().st_mtime_ns == before.st_mtime_ns
 
 
@@ -93,7 +94,7 @@ def test_kills_and_interrupts_change_nothing_in_the_end(serial: Project, fresh: 
         assert run.wait(timeout=60) == 130
         assert gone(stage)
         said = run.communicate()[0]
-        assert "11 run" in said and "The next run goes on from here" in said
+        assert "12 run" in said and "The next run goes on from here" in said
         # So does the coordinator's sudden death: no worker and no stage is left.
         run = fresh.start("run", "--jobs", "2")
         stage = wait_for(lambda: stages_of(run))[0]
@@ -105,7 +106,7 @@ def test_kills_and_interrupts_change_nothing_in_the_end(serial: Project, fresh: 
         run.kill()
         run.communicate()
         gate.touch()
-    assert "11 unchanged, 0 from the run cache, 2 run" in fresh.bench("run", "--jobs", "2")
+    assert "12 unchanged, 0 from the run cache, 2 run" in fresh.bench("run", "--jobs", "2")
     assert (fresh.results(), fresh.lock()) == (serial.results(), serial.lock())
     assert fresh.repro() == []
 
@@ -152,3 +153,21 @@ def test_a_name_that_nobody_knows_is_one_message(fresh: Project) -> None:
     said = fresh.bench("run", "train-words@nobody", status=1)
     assert said.startswith("error: ") and "train-words@nobody" in said and "Traceback" not in said
     assert "error: --on slrum: no such place. Did you mean 'slurm'?" in fresh.bench("run", "--on", "slrum", status=1)
+
+
+def test_stages_that_name_a_gpu_get_one_each(fresh: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By what the plan says; no GPU is touched, so that two numbers in the environment are as good as two GPUs."""
+    plan = {"settings": {"runtime": {"device": "cuda", "threads": 1}}, "code": {"packages": {"torch": "2"}}}
+    (fresh.root / "build/plan").mkdir(parents=True)
+    (fresh.root / "build/plan/torch.json").write_text(json.dumps(plan))
+    command = "echo $CUDA_VISIBLE_DEVICES >> seen.txt; mkdir busy-$CUDA_VISIBLE_DEVICES; sleep 0.3; rmdir busy-$CUDA_VISIBLE_DEVICES"
+    stages = {
+        f"gpu-{number}": {"cmd": f"{command}; echo > {number}.txt", "deps": ["build/plan/torch.json"], "outs": [f"{number}.txt"]}
+        for number in range(4)
+    }
+    (fresh.root / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert "names a GPU, and no worker has one" in fresh.bench("run", "--jobs", "2", status=1)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5")
+    assert "4 run" in fresh.bench("run", "--jobs", "2")  # a second one on the same GPU at the same time would fail at mkdir
+    assert (fresh.root / "seen.txt").read_text() == "5\n" * 4
