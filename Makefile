@@ -1,5 +1,7 @@
 # The habits: setup test lint bench repro report ui. `make repro PROFILE=smoke` runs everything on a sliver of the data.
 PROFILE ?= cpu
+# Stages side by side; empty: as many as the cores give each its threads (runtime.threads in params.yaml).
+JOBS ?=
 PYTHON ?= python3
 BIN := .venv/bin
 export MLFLOW_DISABLE_TELEMETRY = true
@@ -8,7 +10,7 @@ export DVC_NO_ANALYTICS = 1
 export MLFLOW_SERVER_ENABLE_JOB_EXECUTION = false
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: setup test-setup repro test lint bench report ui
+.PHONY: setup test-setup repro test test-cluster lint bench report ui
 
 setup: .venv/.ready
 test-setup: .venv/.test-ready
@@ -30,7 +32,8 @@ test-setup: .venv/.test-ready
 
 repro: setup
 	@$(BIN)/python -m bench profile $(PROFILE)
-	$(BIN)/dvc repro
+	$(BIN)/python -m bench run $(if $(JOBS),--jobs $(JOBS))
+	$(BIN)/dvc repro # finds nothing to do
 	@$(BIN)/python -m bench where
 
 report: setup
@@ -48,6 +51,10 @@ lint: test-setup
 
 test: lint test-setup
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder # the smoke pipeline beside everything else
+
+test-cluster: test-setup # a real SLURM on the loopback interface; skipped where none is installed
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[cluster]'
+	$(BIN)/python -m pytest tests/runner/test_cluster.py -m cluster -rs
 
 bench: test-setup
 	@mkdir -p build

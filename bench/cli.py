@@ -1,4 +1,5 @@
-"""The command line: ``bench ls | validate | sample | compare | track | report | verify | doctor | profile | where``.
+"""The command line: ``bench ls | validate | run | sample | compare | track | report | verify | doctor | profile |
+where``.
 
 Only Typer is imported here; every command imports what it needs when it runs, so that ``bench --help`` stays quick.
 """
@@ -49,6 +50,35 @@ def validate(params: Annotated[Path, typer.Argument(help="The file to check.")] 
     from bench.commands.listing import validate as check
 
     check(params)
+
+
+@app.command("run")
+def run_(
+    targets: Annotated[
+        list[str] | None, typer.Argument(help="Stages to bring up to date, with what they need; all without any.")
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", "-j", min=1, help="Stages side by side here; default cores / threads.")
+    ] = None,
+    on: Annotated[
+        str, typer.Option(help="local, slurm, pbs, lsf, sge, htcondor, oar, moab; or a scheduler: tcp://host:8786.")
+    ] = "local",
+    workers: Annotated[
+        int | None, typer.Option("--workers", "-w", min=1, help="Jobs to ask a queueing system for.")
+    ] = None,
+    remote: Annotated[
+        str | None,
+        typer.Option(
+            help="For workers in clones of their own, without a shared folder: the DVC remote that all reach."
+        ),
+    ] = None,
+    plain: Annotated[bool, typer.Option("--plain", help="Lines instead of the live view.")] = False,
+) -> None:
+    """Run the stages that changed, side by side; `dvc repro` afterwards finds nothing to do. Exit status 1 if a stage
+    failed."""
+    from bench.commands.run import run
+
+    raise typer.Exit(run(Path.cwd(), targets or [], jobs, on, workers, remote, plain))
 
 
 @app.command()

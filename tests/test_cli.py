@@ -58,6 +58,9 @@ class TestStart:
         for command in (
             "ls",
             "validate",
+            "graph",
+            "run",
+            "score",
             "sample",
             "compare",
             "track",

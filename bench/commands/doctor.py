@@ -188,6 +188,10 @@ def _params(root: Path) -> Check:
 def _pipeline(root: Path) -> Check:
     if not (root / ".dvc").is_dir():
         return Check("dvc", "error", "no .dvc folder here", "run in the project's root folder, or `dvc init`")
+    from bench.runner.lockfile import mend
+
+    if mended := mend(root):
+        return Check("dvc", "warn", "; ".join(mended), "bench run, or dvc repro")
     lock = root / ".dvc" / "tmp" / "rwlock"
     if lock.is_file() and lock.stat().st_size > 2:
         return Check(
