@@ -1,37 +1,4 @@
-"""Pictures for the report, and the schema of the ``extras`` that an evaluation hands to it.
-
-``Evaluation.extras`` is small JSON. Every key is optional and every list may hold several items; unknown keys are
-ignored::
-
-    extras = {
-        "gallery": [{                      # a grid of samples; the report puts the real row first, then the models
-            "title": "DDIM, 50 steps",     # short, shown above the grid
-            "variant": "sampler=ddim,steps=50",
-            "png": png_data_uri(grid(images, columns=10)),
-            "alt": "Ten generated digits, 0 to 9",          # required: what a blind reader is told
-            "columns": 10,                 # how many pictures stand in one row of the grid
-            "captions": ["zero", ...],     # optional: one for each picture (the prompts, the asked classes)
-            "neighbours_png": png_data_uri(grid(nearest, columns=10)),  # optional: nearest training item of each, same
-            order "real_png": png_data_uri(grid(real, columns=10)),           # optional: real pictures for the same
-            captions "source_png": ...,             # optional: exemplar (textures) or originals (codecs)
-        }],
-        "texts": [{"title": "Kneser-Ney, n = 5", "variant": "n=5,smoothing=kneser_ney", "prompt": "To be", "text":
-        "..."}], "strips": [{"title": "Noise to digit", "variant": "...", "png": ..., "alt": "...", "captions":
-        ["t=999", ..., "t=0"]}], "tables": [{"title": "Ladder of known degradations", "columns": ["what", "FID"],
-        "rows": [["blur 1.0", 355.0]], "note": ""}], "curves": [{"title": "FID against DDIM steps", "x": "steps", "y":
-        "FID", "log_x": True, "log_y": True,
-                    "series": [{"name": "ddim", "points": [[1, 2457.0], [2, 2352.0]]}]}],
-        "videos": [{"title": "Endless play", "variant": "", "mp4": "data:video/mp4;base64,...", "poster":
-        png_data_uri(frame),
-                    "alt": "A pendulum that swings for ever", "note": "", "loop": True}],   # H.264 in yuv420p plays
-                    everywhere
-        "figures": [{"title": "Transition matrix", "png": ..., "alt": "...", "note": "", "density": 2}],  # pixels for
-        each of the page's "notes": ["one plain sentence that a reader needs beside the numbers"],
-    }
-
-Use the same prompts and seeds in every model of a family and keep a picture under about 60 kB: at most 10 by 4 small
-samples.
-"""
+"""Pictures as PNG files in memory: grids of samples, drawn figures, sizes."""
 
 from __future__ import annotations
 
@@ -44,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-__all__ = ["data_uri_size", "figure_data_uri", "figure_png", "grid", "png", "png_bytes", "png_data_uri"]
+__all__ = ["data_uri_size", "figure_data_uri", "figure_png", "grid", "png", "png_bytes", "png_data_uri", "png_size"]
 
 
 def grid(
@@ -109,18 +76,17 @@ def _packed(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def _uri(content: bytes) -> str:
-    return "data:image/png;base64," + base64.b64encode(content).decode("ascii")
-
-
 def png(image: NDArray[Any], colours: int = 0, dither: bool = True) -> bytes:
-    """PNG file of a uint8 picture (see :func:`png_bytes`).
+    """PNG file of a uint8 picture (see :func:`png_bytes`), in fewer colours where asked.
 
     Args:
         image: ``(H, W)``, ``(H, W, 1)`` or ``(H, W, 3)``.
         colours: 2 to 256: an RGB picture keeps this many chosen colours, which takes a third of the bytes for
             photographs; 0 keeps all.
         dither: spread the error of a chosen colour over its neighbours (good for photographs, bad for letters).
+
+    >>> png(np.zeros((2, 3), np.uint8))[1:4], png_size(png(np.zeros((2, 3), np.uint8)))
+    (b'PNG', (3, 2))
     """
     array = np.asarray(image, dtype=np.uint8)
     if not colours or array.ndim != 3 or array.shape[-1] != 3:
@@ -138,31 +104,31 @@ def figure_png(figure: Any) -> bytes:
     return png(np.asarray(canvas.buffer_rgba())[..., :3], colours=128, dither=False)
 
 
-def png_data_uri(image: NDArray[Any], colours: int = 0, dither: bool = True) -> str:
-    """:func:`png` as ``data:image/png;base64,...``.
+def png_size(content: bytes) -> tuple[int, int]:
+    """(width, height) in pixels of a PNG file.
 
-    >>> png_data_uri(np.zeros((2, 2), np.uint8))[:22]
-    'data:image/png;base64,'
+    Raises:
+        ValueError: not a PNG.
     """
-    return _uri(png(image, colours, dither))
+    if content[:8] != b"\x89PNG\r\n\x1a\n" or len(content) < 24:
+        raise ValueError("not a PNG")
+    width, height = struct.unpack(">II", content[16:24])
+    return int(width), int(height)
+
+
+# Data URIs for the evaluations that hold pictures as texts; they go with the last of those.
+
+
+def png_data_uri(image: NDArray[Any], colours: int = 0, dither: bool = True) -> str:
+    """:func:`png` as a data URI."""
+    return "data:image/png;base64," + base64.b64encode(png(image, colours, dither)).decode("ascii")
 
 
 def figure_data_uri(figure: Any) -> str:
     """:func:`figure_png` as a data URI."""
-    return _uri(figure_png(figure))
+    return "data:image/png;base64," + base64.b64encode(figure_png(figure)).decode("ascii")
 
 
 def data_uri_size(uri: str) -> tuple[int, int]:
-    """(width, height) in pixels of a PNG data URI.
-
-    Raises:
-        ValueError: not a PNG data URI.
-    """
-    prefix = "data:image/png;base64,"
-    if not uri.startswith(prefix):
-        raise ValueError("not a PNG data URI")
-    head = base64.b64decode(uri[len(prefix) : len(prefix) + 44])
-    if head[:8] != b"\x89PNG\r\n\x1a\n":
-        raise ValueError("not a PNG data URI")
-    width, height = struct.unpack(">II", head[16:24])
-    return int(width), int(height)
+    """:func:`png_size` of a data URI."""
+    return png_size(base64.b64decode(uri.partition(",")[2][:44]))
