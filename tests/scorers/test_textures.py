@@ -228,3 +228,10 @@ def test_grey_and_colour_together(tmp_path: Path) -> None:
 def test_bad_settings_are_named(tmp_path: Path, change: dict[str, Any], message: str) -> None:
     with pytest.raises(BenchError, match=message):
         sample(stage(tmp_path, "texture_synthesis", {**SAMPLE, **change}))
+
+
+def test_growth_of_a_system_that_counts_nothing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(
+        BenchError, match=r"by_example\.test-dummy_texture\.sample\.growth: dummy_texture does not count"
+    ):
+        sample(stage(tmp_path, "dummy_texture", {**SAMPLE, "growth": {}}))

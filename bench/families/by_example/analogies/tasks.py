@@ -18,7 +18,7 @@ line-art           line drawings -> the same concepts in colour           line d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -143,65 +143,85 @@ def _crops(picture: Picture, side: int, count: int, name: str) -> list[Picture]:
     return [picture[y : y + side, x : x + side] for y, x in corners]
 
 
-def _square(picture: Picture, side: int) -> Picture:
-    reduced = _reduced(picture, side)
-    return _crops(reduced, min(reduced.shape[:2]), 1, "")[0]
-
-
 class _Photographs:
-    """The photographs of a block, by name, reduced."""
+    """The photographs of a block, by name, and the questions that they can ask."""
 
     def __init__(self, pictures: Mapping[str, Picture], config: SampleConfig, where: str) -> None:
-        self._pictures, self.config, self._where = pictures, config, where
+        self._pictures, self._config, self._where = pictures, config, where
 
-    def whole(self, name: str) -> Picture:
+    def _whole(self, name: str) -> Picture:
         if name not in self._pictures:
             raise BenchError(f"{self._where}: no picture {name!r} in the data set.{did_you_mean(name, self._pictures)}")
         return self._pictures[name]
 
-    def crops(self, name: str) -> list[Picture]:
-        return _crops(_reduced(self.whole(name), self.config.side), self.config.crop, self.config.crops, name)
+    def _square(self, name: str, side: int) -> Picture:
+        """The square in the middle, reduced."""
+        reduced = _reduced(self._whole(name), side)
+        return _crops(reduced, min(reduced.shape[:2]), 1, "")[0]
 
-    def halves(self, name: str) -> tuple[Picture, list[Picture]]:
-        """The left half, and crops of the right half."""
-        reduced = _reduced(self.whole(name), self.config.side)
-        middle = reduced.shape[1] // 2
-        return reduced[:, :middle], _crops(reduced[:, middle:], self.config.crop, self.config.crops, name)
+    def _crops(self, picture: Picture, name: str) -> tuple[list[str], list[Picture]]:
+        """B of one photograph, and what they are called."""
+        crops = _crops(picture, self._config.crop, self._config.crops, name)
+        return [f"{name} {i + 1}" for i in range(len(crops))], crops
 
-    def names(self) -> list[str]:
-        return [f"{name} {i + 1}" for name in self.config.pictures for i in range(self.config.crops)]
+    def filtered(self, task: str, side: int) -> Question:
+        """A planted filter."""
+        apply = FILTERS[task]
+        look: Callable[[Picture], Picture] = grey if task in ("edge", "emboss") else np.asarray
+        a = look(self._square(self._config.example, side))
+        names, pictures = [], []
+        for name in self._config.pictures:
+            called, crops = self._crops(_reduced(self._whole(name), self._config.side), name)
+            names += called
+            pictures += [look(crop) for crop in crops]
+        return Question(task, [(a, apply(a))], names, pictures, [apply(picture) for picture in pictures])
+
+    def halved(self, task: str) -> Iterator[Question]:
+        """Super-resolution or colourisation: one question for each photograph, its left half put to its right half."""
+        for name in self._config.pictures:
+            reduced = _reduced(self._whole(name), self._config.side)
+            middle = reduced.shape[1] // 2
+            left, (names, crops) = reduced[:, :middle], self._crops(reduced[:, middle:], name)
+            if task == "colourise":
+                yield Question(task, [(grey(left), left)], names, [grey(crop) for crop in crops], crops)
+                continue
+            small = [_halved_size(crop) for crop in crops]
+            coarse = resized(_halved_size(left), left.shape[:2], "BICUBIC")
+            pictures = [resized(one, crop.shape[:2], "BICUBIC") for one, crop in zip(small, crops, strict=True)]
+            yield Question(task, [(coarse, left)], names, pictures, crops, small)
+
+    def by_numbers(self) -> Question:
+        """Brick, grass and gravel (tinted: the photographs are grey) in wavy bands; asked for a wall, a hill with a
+        path, and a disc."""
+        side, names = self._config.side * 5 // 8, ("brick", "grass", "gravel")
+        y, x = np.indices((side, side)) / side
+        textures = [grey(self._square(name, self._config.side))[:side, :side, None] for name in names]
+        tinted = [np.clip(texture * tint, 0, 255) for texture, tint in zip(textures, _TINTS, strict=True)]
+        bands = _areas(y - 0.33 - 0.05 * np.sin(9 * x), y - 0.67 - 0.05 * np.cos(8 * x))
+        path = np.minimum(y - 0.5, 0.02 + 0.22 * (y - 0.4) - np.abs(x - 0.45))
+        scene = _areas(y - 0.55 + 0.15 * np.sin(3.2 * x), path)
+        scene[(x - 0.78) ** 2 + (y - 0.2) ** 2 < 0.018] = 2
+        a_prime = np.choose(bands[:, :, None], tinted).astype(np.uint8)
+        return Question(
+            "texture-by-numbers", [(_LABELS[bands], a_prime)], ["brick, grass and gravel"], [_LABELS[scene]]
+        )
+
+    def transferred(self) -> Iterator[Question]:
+        """A face made of gravel, a cat made of grass."""
+        for texture, photograph in (("gravel", self._config.example), ("grass", self._config.pictures[0])):
+            a_prime, b = self._square(texture, self._config.side), self._square(photograph, self._config.side * 5 // 8)
+            yield Question("texture-transfer", [(blur(a_prime, 1.5), a_prime)], [f"{photograph} in {texture}"], [b])
 
 
-def _filtered(task: str, photographs: _Photographs, side: int) -> Question:
-    """A planted filter."""
-    apply = FILTERS[task]
-    look: Callable[[Picture], Picture] = grey if task in ("edge", "emboss") else np.asarray
-    a = look(_square(photographs.whole(photographs.config.example), side))
-    pictures = [look(crop) for name in photographs.config.pictures for crop in photographs.crops(name)]
-    return Question(task, [(a, apply(a))], photographs.names(), pictures, [apply(picture) for picture in pictures])
+_LABELS = np.array([[40, 70, 200], [60, 170, 60], [220, 60, 50]], dtype=np.uint8)
+_TINTS = np.array([[1.25, 0.75, 0.6], [0.8, 1.15, 0.45], [1.0, 1.0, 1.1]])
 
 
 def _halved_size(picture: Picture) -> Picture:
     return resized(picture, (picture.shape[0] // 2, picture.shape[1] // 2), "BOX")
 
 
-def _halved(task: str, photographs: _Photographs) -> list[Question]:
-    """Super-resolution or colourisation: one question for each photograph."""
-    asked = []
-    for name in photographs.config.pictures:
-        left, crops = photographs.halves(name)
-        names = [f"{name} {i + 1}" for i in range(len(crops))]
-        if task == "colourise":
-            asked.append(Question(task, [(grey(left), left)], names, [grey(crop) for crop in crops], crops))
-            continue
-        small = [_halved_size(crop) for crop in crops]
-        coarse = resized(_halved_size(left), left.shape[:2], "BICUBIC")
-        pictures = [resized(one, crop.shape[:2], "BICUBIC") for one, crop in zip(small, crops, strict=True)]
-        asked.append(Question(task, [(coarse, left)], names, pictures, crops, small))
-    return asked
-
-
-def _areas(heights: Sequence[NDArray[np.float64]]) -> NDArray[np.int64]:
+def _areas(*heights: NDArray[np.float64]) -> NDArray[np.int64]:
     """Number of the last function that is positive at each pixel, 0 where none is."""
     areas = np.zeros(heights[0].shape, dtype=np.int64)
     for number, height in enumerate(heights, 1):
@@ -209,47 +229,13 @@ def _areas(heights: Sequence[NDArray[np.float64]]) -> NDArray[np.int64]:
     return areas
 
 
-_LABELS = np.array([[40, 70, 200], [60, 170, 60], [220, 60, 50]], dtype=np.uint8)
-_TINTS = np.array([[1.25, 0.75, 0.6], [0.8, 1.15, 0.45], [1.0, 1.0, 1.1]])
-
-
-def _by_numbers(photographs: _Photographs) -> Question:
-    """Brick, grass and gravel (tinted: the photographs are grey) in wavy bands; asked for a wall, a hill with a path,
-    and a disc."""
-    side = photographs.config.side * 5 // 8
-    y, x = np.indices((side, side)) / side
-    textures = [
-        _square(photographs.whole(name), photographs.config.side)[:side, :side] for name in ("brick", "grass", "gravel")
-    ]
-    tinted = [np.clip(grey(texture)[:, :, None] * tint, 0, 255) for texture, tint in zip(textures, _TINTS, strict=True)]
-    bands = _areas([y - 0.33 - 0.05 * np.sin(9 * x), y - 0.67 - 0.05 * np.cos(8 * x)])
-    scene = _areas([y - 0.55 + 0.15 * np.sin(3.2 * x), np.minimum(y - 0.5, 0.02 + 0.22 * (y - 0.4) - np.abs(x - 0.45))])
-    scene[(x - 0.78) ** 2 + (y - 0.2) ** 2 < 0.018] = 2
-    a_prime = np.choose(bands[:, :, None], tinted).astype(np.uint8)
-    return Question("texture-by-numbers", [(_LABELS[bands], a_prime)], ["brick, grass and gravel"], [_LABELS[scene]])
-
-
-def _transferred(photographs: _Photographs) -> list[Question]:
-    """A face made of gravel, a cat made of grass."""
-    asked = []
-    for texture, photograph in (("gravel", photographs.config.example), ("grass", photographs.config.pictures[0])):
-        a_prime = _square(photographs.whole(texture), photographs.config.side)
-        b = _square(photographs.whole(photograph), photographs.config.side * 5 // 8)
-        asked.append(Question("texture-transfer", [(blur(a_prime, 1.5), a_prime)], [f"{photograph} in {texture}"], [b]))
-    return asked
-
-
-def _line_art(data: Mapping[str, PairSplit]) -> list[Question]:
+def _line_art(train: PairSplit, test: PairSplit) -> Iterator[Question]:
     """One question for each group: its training pairs, put to its test pictures."""
-    train, test = data["train"], data["test"]
-    asked = []
     for group in sorted(set(test.groups)):
-        learnt = [i for i, name in enumerate(train.groups) if name == group]
+        pairs = [(train.before[i], train.after[i]) for i, name in enumerate(train.groups) if name == group]
         held = [i for i, name in enumerate(test.groups) if name == group]
-        pairs = [(train.before[i], train.after[i]) for i in learnt]
-        names = [test.names[i] for i in held]
-        asked.append(Question("line-art", pairs, names, [test.before[i] for i in held], [test.after[i] for i in held]))
-    return asked
+        before, after = [test.before[i] for i in held], [test.after[i] for i in held]
+        yield Question("line-art", pairs, [test.names[i] for i in held], before, after)
 
 
 def questions(data: Mapping[str, Any], config: SampleConfig, where: str) -> list[Question]:
@@ -272,20 +258,16 @@ def questions(data: Mapping[str, Any], config: SampleConfig, where: str) -> list
         if task not in OPTIONS:
             raise BenchError(f"{where}.tasks: unknown task {task!r}.{did_you_mean(task, OPTIONS)}")
         if paired != (task == "line-art"):
-            raise BenchError(
-                f"{where}.tasks: {task} needs {'pairs before and after' if task == 'line-art' else 'photographs'} "
-                "as data set"
-            )
+            needed = "pairs before and after" if task == "line-art" else "photographs"
+            raise BenchError(f"{where}.tasks: {task} needs {needed} as data set")
         if task == "line-art":
-            asked += _line_art(data)
+            asked += _line_art(data["train"], data["test"])
         elif task in FILTERS:
-            asked.append(_filtered(task, photographs, config.side))
+            asked.append(photographs.filtered(task, config.side))
         elif task == "texture-by-numbers":
-            asked.append(_by_numbers(photographs))
-        elif task == "texture-transfer":
-            asked += _transferred(photographs)
+            asked.append(photographs.by_numbers())
         else:
-            asked += _halved(task, photographs)
+            asked += photographs.transferred() if task == "texture-transfer" else photographs.halved(task)
     return asked
 
 
@@ -293,4 +275,4 @@ def timed_question(data: Mapping[str, Any], config: SampleConfig, timed: Timed, 
     """The planted filter whose search is timed."""
     if timed.task not in FILTERS:
         raise BenchError(f"{where}.timed.task: {timed.task!r} is no planted filter.{did_you_mean(timed.task, FILTERS)}")
-    return _filtered(timed.task, _Photographs(data, config, where), timed.side)
+    return _Photographs(data, config, where).filtered(timed.task, timed.side)

@@ -223,6 +223,8 @@ def sample(context: StageContext) -> list[SampleSet]:
     config, holes = sample_config(context)
     where = f"{context.family}.{context.name}.sample"
     work = _Work(context, pieces_of(context, config))
+    if config.growth is not None and not isinstance(work.system, GrowingSynthesizer):
+        raise BenchError(f"{where}.growth: {context.block['system']} does not count its operations: leave it out")
     sweep: list[dict[str, Any]] = [{"window": window} for window in config.windows] or [{}]
     sweep = sweep if config.pictures else []
     ways: list[dict[str, Any]] = []
@@ -253,9 +255,8 @@ def sample(context: StageContext) -> list[SampleSet]:
             option = {"task": "extrapolate", "window": config.extrapolate_window}
             sets.append(work.sample_set(option, (config.extrapolate, config.extrapolate), middles))
     if config.growth is not None:
-        if not isinstance(work.system, GrowingSynthesizer):
-            raise BenchError(f"{where}.growth: {context.block['system']} does not count its operations: leave it out")
         growths: Growths = build_config(Growths, config.growth, f"{where}.growth")
+        assert isinstance(work.system, GrowingSynthesizer)
         photograph = load_exemplars(context.data)[growths.exemplar]
         sets[0].info.update(growth_costs(work.system, photograph, growths, context.derive("growth")))
     return sets
