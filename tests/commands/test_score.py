@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from bench.families.external_samples import ExternalSamples, ExternalSamplesConf
 from bench.pipeline.plan import scorers_of
 from bench.scorers.distribution import DistributionOptions, distances
 from bench.scorers.folder_reference import FolderReference
-from bench.scoring import Subject, resolve_scorer, scorers
+from bench.scoring import Scorer, Subject, resolve_scorer, scorers
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (24, 12, 10, 1), dtype=np.uint8)
 
@@ -112,14 +113,33 @@ def test_the_digest_follows_every_byte(tmp_path: Path) -> None:
     assert digest_of(folder) != before
 
 
-def test_scorers_that_ask_the_model_say_so(tmp_path: Path) -> None:
-    """A function that reads ``subject.system`` is declared with ``model=True``, unless it asks ``has_model`` first."""
-    for name in scorers():
-        scorer = resolve_scorer(name)
-        tree = ast.parse(inspect.getsource(inspect.getmodule(scorer.function)))
-        (function,) = [n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == scorer.function.__name__]
-        asked = {n.attr for n in ast.walk(function) if isinstance(n, ast.Attribute)}
-        assert scorer.model or "system" not in asked or "has_model" in asked, name
+def attributes(scorer: Scorer) -> set[str]:
+    """What a scorer's function, and the functions of its module that it names, read of anything."""
+    tree = ast.parse(inspect.getsource(sys.modules[scorer.function.__module__]))
+    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    found: set[str] = set()
+    todo, seen = [scorer.function.__name__], set[str]()
+    while todo:
+        name = todo.pop()
+        if name in seen or name not in functions:
+            continue
+        seen.add(name)
+        for node in ast.walk(functions[name]):
+            if isinstance(node, ast.Attribute):
+                found.add(node.attr)
+            elif isinstance(node, ast.Name):
+                todo.append(node.id)
+    return found
+
+
+@pytest.mark.parametrize("name", scorers())
+def test_a_scorer_that_asks_the_model_says_so(name: str) -> None:
+    """``subject.system`` is read under ``model=True``, or where ``has_model`` is asked first."""
+    scorer = resolve_scorer(name)
+    assert scorer.model or "system" not in (asked := attributes(scorer)) or "has_model" in asked
+
+
+def test_samples_alone_have_no_model(tmp_path: Path) -> None:
     context = StageContext("x", "images", {"system": "external_samples"}, 0, "cpu", tmp_path, tmp_path, has_model=False)
     with pytest.raises(BenchError, match="have no model"):
         _ = Subject(context, []).system

@@ -64,7 +64,7 @@ def project(tmp_path: Path) -> Path:
     return root
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 def test_the_page_is_followed(project: Path) -> None:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = {**os.environ, "PATH": path, "PYTHONPATH": str(project), "MLFLOW_TRACKING_URI": ""}
