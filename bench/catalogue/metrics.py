@@ -132,7 +132,10 @@ _ENTRIES = (
     _share("precision", "Precision", "Share of samples inside the manifold of real images"),
     _share("recall", "Recall", "Share of real images inside the manifold of samples"),
     _quality(
-        "density", "Density", True, "Number of real neighbourhoods that contain a sample, over k, mean; about 1 for real data"
+        "density",
+        "Density",
+        True,
+        "Mean number of real neighbourhoods that contain a sample, over k; about 1 for real data",
     ),
     _share("coverage", "Coverage", "Share of real images with a sample among their neighbours"),
     _quality(
