@@ -142,7 +142,7 @@ _ENTRIES = (
         "density",
         "Density",
         True,
-        "Number of real neighbourhoods that contain a sample, over k, mean; about 1 for real data",
+        "Mean number of real neighbourhoods that contain a sample, over k; about 1 for real data",
     ),
     _share("coverage", "Coverage", "Share of real images with a sample among their neighbours"),
     _quality(

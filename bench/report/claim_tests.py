@@ -111,13 +111,13 @@ def _compare(left: Record, right: Record | float, test: Mapping[str, Any], items
         return result(UNCLEAR, "both are infinite")
     if (paired := _paired(left, right, test, items)) is not None:
         estimate, (low, high) = paired
-        return result(_judge_difference(low, high, b, test), "block by block", estimate, (low, high))  # type: ignore[arg-type]
+        return result(_difference_verdict(low, high, b, test), "block by block", estimate, (low, high))  # type: ignore[arg-type]
     if a_ci is None or b_ci is None:
         return result(UNCLEAR, "a value has no interval")
-    return result(*_judge_pair(a, a_ci, b, b_ci, test))  # type: ignore[arg-type]
+    return result(*_pair_verdict(a, a_ci, b, b_ci, test))  # type: ignore[arg-type]
 
 
-def _judge_pair(
+def _pair_verdict(
     a: float, a_ci: tuple[float, float], b: float, b_ci: tuple[float, float], test: Mapping[str, Any]
 ) -> tuple[str, str, float | None, tuple[float, float] | None]:
     """(verdict, reason, estimate, interval) of one pair of numbers with intervals."""
@@ -134,10 +134,10 @@ def _judge_pair(
         wanted = a > b if kind == "greater" or "at_least" in test else a < b
         return (HOLDS if wanted and kind != "within" else FAILS), "one side is infinite", None, None
     low, high = difference_from_intervals(a, a_ci, b, b_ci).ci95
-    return _judge_difference(low, high, b, test), "", a - b, (low, high)
+    return _difference_verdict(low, high, b, test), "", a - b, (low, high)
 
 
-def _judge_difference(low: float, high: float, b: float, test: Mapping[str, Any]) -> str:
+def _difference_verdict(low: float, high: float, b: float, test: Mapping[str, Any]) -> str:
     """Verdict on left - right from its interval; ``b`` is the right value."""
     kind, margin = test["kind"], float(test.get("margin", 0.0))
     if kind == "within":
@@ -198,7 +198,7 @@ def _combine(comparisons: Sequence[Comparison], test: Mapping[str, Any]) -> tupl
     return verdict, f"{evidence} {'support' if verdict == HOLDS else 'contradict'}{one} it{share}"
 
 
-def _judge_pairs(
+def _compare_pairs(
     left: Sequence[Record], right: Sequence[Record | float], test: Mapping[str, Any], items: Items
 ) -> list[Comparison]:
     pairs = []
@@ -223,7 +223,7 @@ def _others(record: Record, key: str) -> tuple[tuple[str, str], ...]:
     return tuple(sorted((name, str(value)) for name, value in record.settings.items() if name not in apart))
 
 
-def _judge_monotone(rows: Sequence[Record], test: Mapping[str, Any], items: Items) -> list[Comparison]:
+def _compare_series(rows: Sequence[Record], test: Mapping[str, Any], items: Items) -> list[Comparison]:
     """Each series (rows alike but for the setting ``along``): last against first, then each step must not go back."""
     key, up = str(test["along"]), test.get("direction", "up") == "up"
     series: dict[tuple[object, ...], list[tuple[float, Record]]] = {}
@@ -249,7 +249,7 @@ def _judge_monotone(rows: Sequence[Record], test: Mapping[str, Any], items: Item
     return comparisons
 
 
-def _judge_agree(
+def _compare_orders(
     left: Sequence[Record], right: Sequence[Record], test: Mapping[str, Any], items: Items
 ) -> list[Comparison]:
     """Pairs of models ordered beyond their intervals in both columns: same order holds, opposite order fails."""
@@ -278,13 +278,13 @@ def judge(claim: Claim, records: Sequence[Record], items: Items | None = None) -
     left = _pick(records, test, "left")
     right: list[Record | float] = []
     if test["kind"] == "monotone":
-        comparisons = _judge_monotone(left, test, items)
+        comparisons = _compare_series(left, test, items)
     else:
         right = [float(test["right"]["value"])] if "value" in test["right"] else list(_pick(records, test, "right"))
         if test["kind"] == "agree":
-            comparisons = _judge_agree(left, [row for row in right if isinstance(row, Record)], test, items)
+            comparisons = _compare_orders(left, [row for row in right if isinstance(row, Record)], test, items)
         else:
-            comparisons = _judge_pairs(left, right, test, items)
+            comparisons = _compare_pairs(left, right, test, items)
     if not left or (not right and test["kind"] != "monotone"):
         return Verdict(claim, UNCLEAR, f"no measured rows on the {'left' if not left else 'right'} side")
     verdict, reason = _combine(comparisons, test)

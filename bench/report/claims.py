@@ -1,6 +1,6 @@
 """The field's claims as data, tested on the measured rows: *holds*, *does not hold* or *not enough evidence*.
 
-A test of ``reports/claims.yaml`` picks rows and compares them. Every comparison is judged by the interval of a
+A test of ``reports/claims.yaml`` picks rows and compares them. Every comparison is decided by the interval of a
 difference (or ratio) built from the two rows' own 95 % intervals
 (:func:`bench.stats.intervals.difference_from_intervals`), so that a claim needs a difference beyond the intervals to
 hold *or* to fail; anything less is "not enough evidence". Rows of two protocols are never compared.

@@ -20,7 +20,7 @@ from bench.results.costs import cost_rows
 from bench.results.extras import Extra, read_extras
 from bench.results.records import Record, Setting, parse_variant
 
-__all__ = ["Entry", "Sources", "gather", "git_commit", "read_history", "read_yaml"]
+__all__ = ["Entry", "Sources", "arm_settings", "gather", "git_commit", "read_history", "read_yaml"]
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ def _own_variants(block: Mapping[str, Any], rows: list[dict[str, Any]]) -> list[
     return list(dict.fromkeys(str(row.get("variant", "")) for row in rows if row.get("role", role) == role))
 
 
-def _arm_settings(block: Mapping[str, Any], variant: str) -> dict[str, Setting]:
+def arm_settings(block: Mapping[str, Any], variant: str) -> dict[str, Setting]:
     """What the arm that a variant names changes; an arm that names no share sees all of the training data."""
     changes = (block.get("arms") or {}).get(parse_variant(variant).get("arm"))
     if changes is None:
@@ -166,7 +166,7 @@ def _arm_settings(block: Mapping[str, Any], variant: str) -> dict[str, Setting]:
 
 
 def _record(row: Mapping[str, Any], block: Mapping[str, Any], run_key: str) -> Record:
-    settings = _arm_settings(block, str(row.get("variant", "")))
+    settings = arm_settings(block, str(row.get("variant", "")))
     return Record.from_json({**row, "run_key": run_key, "settings": settings})
 
 

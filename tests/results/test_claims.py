@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,11 @@ import pytest
 import yaml
 
 from bench.base.errors import BenchError
+from bench.config.load import load_params
 from bench.report.claim_tests import judge
 from bench.report.claims import FAILS, HOLDS, UNCLEAR, Claim, claims_json, load_claims
-from bench.results.records import Record
+from bench.results.records import Record, parse_settings, variant_id
+from bench.results.sources import arm_settings
 
 
 def row(name: str, value: float | None, half: float | None = 0.1, variant: str = "", **changes: Any) -> Record:
@@ -334,6 +337,23 @@ def test_every_shipped_claim_names_metrics_generators_and_systems_that_exist(
             for key, known in (("generator", names), ("system", set(systems()))):
                 values = selector.get(key, [])
                 assert set([values] if isinstance(values, str) else values) <= known, claim.id
+
+
+def test_a_series_of_arms_is_ordered_by_a_number_that_every_arm_has(shipped: list[Claim], reports: Path) -> None:
+    generators = load_params(reports.parent / "params.yaml").generators()
+    ordered = [claim for claim in shipped if "arm" in (claim.test["left"].get("variant") or ())]
+    ordered = [claim for claim in ordered if claim.test["kind"] == "monotone"]
+    assert {claim.id for claim in ordered} == {"longer-windows-help", "more-text-helps"}
+    for claim in ordered:
+        selector, key = claim.test["left"], claim.test["along"]
+        block = generators[selector["generator"]]
+        variants = [variant_id(chosen) for chosen in block["sample"]["variants"]]
+        settings = [{**arm_settings(block, variant), **parse_settings(variant)} for variant in variants]
+        chosen = [one for one in settings if fnmatchcase(str(one["arm"]), selector["variant"]["arm"])]
+        values = [one[key] for one in chosen]
+        assert len(values) >= 3 and values == sorted(set(values)), f"{claim.id}: {values}"
+        others = [{name: value for name, value in one.items() if name not in ("arm", key)} for one in chosen]
+        assert all(one == others[0] for one in others), f"{claim.id}: the arms differ in more than {key}"
 
 
 def test_every_shipped_claim_can_fail(shipped: list[Claim]) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 import bench.results
 from bench.base.errors import BenchError
+from bench.pipeline.fingerprint import closure
 from bench.results.leaderboard import Row, build_rows, to_json
 from bench.results.records import Record
 from bench.results.sources import gather
@@ -82,3 +83,12 @@ def test_an_empty_folder_gives_an_empty_frame_with_the_columns(table: pd.DataFra
     empty = bench.results.frame(tmp_path)
     assert list(empty.columns) == list(table.columns)
     assert len(empty) == 0
+
+
+def test_stages_that_use_records_do_not_depend_on_the_leaderboard() -> None:
+    """A plan follows every import: through the package, an edit of the table would retrain all systems."""
+    root = Path(bench.results.__file__).parents[2]
+    files, _ = closure(root, [root / "bench/results/records.py", root / "bench/results/extras.py"])
+    names = {file.relative_to(root).as_posix() for file in files}
+    assert "bench/results/__init__.py" in names
+    assert not names & {"bench/results/frames.py", "bench/results/leaderboard.py", "bench/results/sources.py"}
