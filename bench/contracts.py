@@ -119,6 +119,20 @@ class Attachable(Protocol):
 
 
 @runtime_checkable
+class Adjustable(Protocol):
+    """Capability: settings of sampling with defaults of their own, which training does not depend on.
+
+    The block's ``sample.defaults`` change ``options``; the keywords of a single call change them again.
+    """
+
+    SampleOptions: ClassVar[type]
+    """Frozen dataclass of the settings."""
+
+    options: Any
+    """The instance in force."""
+
+
+@runtime_checkable
 class LanguageModel(System, Protocol):
     """Probability of text, and text from probability."""
 
@@ -315,8 +329,9 @@ class TextToImage(System, Protocol):
         self,
         prompts: Sequence[str],
         seed: int,
-        guidance: float = 1.0,
+        guidance: float | None = None,
         negative_prompts: Sequence[str] | None = None,
         **options: Any,
     ) -> Images:
-        """One picture for each prompt; item ``i`` depends on (seed, i, prompt i) alone."""
+        """One picture for each prompt, by default with the system's own scale of guidance; item ``i`` depends on
+        (seed, i, prompt i) alone."""

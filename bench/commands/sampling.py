@@ -250,7 +250,7 @@ def run(
     height_width = parse_size(size)
     device = resolve_device(params.runtime["device"])
     set_threads(params.runtime["threads"])
-    system = load_model(root / "models" / found, device)
+    system = load_model(root / "models" / found, device, defaults=block["sample"].get("defaults"))
     pictures = _exemplar(root, family, block["dataset"], exemplar, n)
     bar = Progress(
         f"sample {found}", n * height_width[0] * height_width[1], "pixels", quiet=not hasattr(system, "growths")

@@ -56,7 +56,7 @@ def _figures(system: VideoTextures, name: str) -> list[dict[str, Any]]:
         scaled: NDArray[np.float64] = values / texture.scale**power
         return scaled
 
-    p = system.config.p
+    p = system.options.p
     costs = [
         ("distances of all frames", table / ahead.scale),
         ("cost of a jump, single frames", unit(plain, plain.unpruned)),
@@ -129,7 +129,7 @@ def extras(
             ]
         if samples.info["kind"] == "loops":
             found["tables"] = [_loop_table(samples, config, clips)]
-    if system.config.order == "markov":
+    if system.options.order == "markov":
         names = [name for name in config.clips if name in ("pendulum", "carphone_pristine")] or list(config.clips[:1])
         found["figures"] = [figure for name in names for figure in _figures(system, name)]
         found["notes"] = [

@@ -296,8 +296,8 @@ def _convergence(
         rates = []
         for name, judge in judges.items():
             texture = system.texture(name)
-            unit = judge.table.max() ** system.config.p
-            _, changes = future_costs(texture.costs, alpha, system.config.p, 1e-9 * unit, backward=False)
+            unit = judge.table.max() ** system.options.p
+            _, changes = future_costs(texture.costs, alpha, system.options.p, 1e-9 * unit, backward=False)
             rates.append(convergence_rate(changes) / alpha)
             curves.setdefault(alpha, [change / unit for change in changes])
         values = np.array(rates)
@@ -341,7 +341,7 @@ def evaluate(context: StageContext) -> Evaluation:
     assert isinstance(system, VideoTextures) and isinstance(score, EvalConfig) and context.samples is not None
     judges = {name: PlayJudge(clips[name], system.tables[name], score.taps) for name in config.clips}
     rows = _Rows(context)
-    order, sets = system.config.order, read_image_samples(context.samples)
+    order, sets = system.options.order, read_image_samples(context.samples)
     for samples in sets:
         kind = samples.info["kind"]
         if kind == "plays":

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+from bench.base.errors import BenchError
 from bench.catalogue.families import FAMILIES
 from bench.config.load import Params
 from bench.data.card_reader import card_of_block
 from bench.pipeline.plan import stage_module
-from bench.registry import build_config
+from bench.registry import build_config, resolve
 
 __all__ = ["validate"]
 
@@ -21,6 +24,7 @@ def validate(params: Params, root: Path) -> None:
     """
     params.validate()
     for name, block in params.generators().items():
+        _check_defaults(block, f"{params.path}: {block['family']}.{name}.sample.defaults")
         for stage, configuration in (("sample", "SampleConfig"), ("evaluate", "EvalConfig")):
             if stage == "sample" and not FAMILIES[block["family"]].samples:
                 continue
@@ -28,3 +32,14 @@ def validate(params: Params, root: Path) -> None:
             build_config(getattr(stage_module(block, stage), configuration), block[stage], where)
     for name, block in params.datasets().items():
         card_of_block(name, block, f"{params.path}: datasets", root)
+
+
+def _check_defaults(block: Mapping[str, Any], where: str) -> None:
+    """The settings of sampling that all variants share."""
+    defaults = block["sample"].get("defaults") or {}
+    if not defaults:
+        return
+    options = getattr(resolve(block["system"]), "SampleOptions", None)
+    if options is None:
+        raise BenchError(f"{where}: system {block['system']!r} has no settings of sampling")
+    build_config(options, defaults, where)

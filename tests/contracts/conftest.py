@@ -22,7 +22,7 @@ from bench.data.cards import Render
 from bench.data.datasets import ImageSplit
 from bench.data.scenes import render_splits
 from bench.pipeline.plan import models_of
-from bench.registry import build_system, description, load_model
+from bench.registry import adjust, build_system, description, load_model
 
 ROOT = Path(__file__).parents[2]
 PARAMS = load_params(ROOT / "params.yaml", profile="smoke")
@@ -144,6 +144,7 @@ class Workshop:
             system = build_system(block, name)
             if isinstance(system, Trainable):
                 system.fit(self.dataset(block["dataset"]), run)
+        adjust(system, block["sample"].get("defaults") or {}, name)
         return system, curve
 
     def make(self, name: str) -> Tiny:
@@ -173,4 +174,4 @@ def tiny(request: pytest.FixtureRequest, workshop: Workshop) -> Tiny:
 
 @pytest.fixture
 def reload() -> Callable[[Tiny], Any]:
-    return lambda tiny: load_model(tiny.folder)
+    return lambda tiny: load_model(tiny.folder, defaults=tiny.block["sample"].get("defaults"))

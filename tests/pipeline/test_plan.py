@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from bench.base.errors import BenchError
 from bench.config.load import PROFILES, load_params
 from bench.pipeline.dvc import graph
 from bench.pipeline.fingerprint import closure
 from bench.pipeline.plan import STAGES, build_plan, plan_path, stage_module, write_plan
+from bench.pipeline.validation import validate
 
 ROOT = Path(__file__).parents[2]
 
@@ -92,6 +94,54 @@ def test_one_hyperparameter_changes_that_generators_plans_alone(project: Path) -
     path.write_text(yaml.safe_dump(params, sort_keys=False))
     stale = changed(before, plans(project))
     assert {name for name in stale if name.startswith(STAGES)} == {"train-ddpm-mnist"}
+
+
+@pytest.mark.parametrize(
+    ("family", "name", "setting"),
+    [
+        ("images", "ddpm-mnist", {"chunk": 50}),
+        ("images", "ddpm-mnist", {"precision": "fp32"}),
+        ("text_to_image", "latent-diffusion-scenes", {"clip": 3.0}),
+        ("words", "transformer-char", {"stride": 32}),
+        ("by_example", "video-textures", {"alpha": 0.9}),
+        ("by_example", "shuffled-frames", {"order": "hard_loop"}),
+    ],
+)
+def test_settings_of_sampling_retrain_nothing(
+    project: Path, family: str, name: str, setting: dict[str, object]
+) -> None:
+    before = plans(project)
+    path = project / "params.yaml"
+    params = yaml.safe_load(path.read_text())
+    params[family][name]["sample"].setdefault("defaults", {}).update(setting)
+    path.write_text(yaml.safe_dump(params, sort_keys=False))
+    stale = changed(before, plans(project))
+    assert {one for one in stale if one.startswith(STAGES)} == {f"sample-{name}", f"evaluate-{name}"}
+
+
+@pytest.mark.parametrize(
+    ("family", "name", "setting", "message"),
+    [
+        ("images", "ddpm-mnist", {"precison": "bf16"}, r"ddpm-mnist\.sample\.defaults.*'precison'.*'precision'"),
+        ("by_example", "shuffled-frames", {"order": "shufled"}, "order must be one of markov, shuffled"),
+        (
+            "by_example",
+            "real-texture",
+            {"order": "onion"},
+            "real-texture.sample.defaults: system 'real_texture' has no",
+        ),
+    ],
+)
+def test_settings_of_sampling_are_checked_before_anything_runs(
+    project: Path, family: str, name: str, setting: dict[str, str], message: str
+) -> None:
+    path = project / "params.yaml"
+    params = yaml.safe_load(path.read_text())
+    kept = {key: params[key] for key in ("profile", "seed", "runtime", "datasets", "derived_datasets", "encoders")}
+    params[family][name]["sample"]["defaults"] = setting
+    path.write_text(yaml.safe_dump({**kept, family: {name: params[family][name]}}, sort_keys=False))
+    with pytest.raises(BenchError, match=message):
+        validate(load_params(path), ROOT)
 
 
 def test_another_profiles_value_changes_nothing(project: Path) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -37,11 +37,13 @@ class SampleConfig:
     Attributes:
         n: pictures of each variant.
         variants: options of the system's ``sample``; a variant may carry its own ``n``, which is no part of its name.
+        defaults: settings of the system's ``SampleOptions`` that all variants share; no part of their names.
         strip: frames of the denoising strip of the first variant, 0 for none.
     """
 
     n: int = 2000
     variants: tuple[Mapping[str, Any], ...] = ({},)
+    defaults: Mapping[str, Any] = field(default_factory=dict)
     strip: int = 8
 
 

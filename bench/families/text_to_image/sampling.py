@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,7 @@ class SampleConfig:
     Attributes:
         variants: options of the system's ``sample``; a variant may carry its own ``captions``, which is no part of its
             name.
+        defaults: settings of the system's ``SampleOptions`` that all variants share; no part of their names.
         singles: pictures of each colour-digit pair.
         colourless: captions without a colour.
         counts: captions of each number from two to four.
@@ -50,6 +51,7 @@ class SampleConfig:
     """
 
     variants: tuple[Mapping[str, Any], ...] = ({},)
+    defaults: Mapping[str, Any] = field(default_factory=dict)
     singles: int = 3
     colourless: int = 40
     counts: int = 20
@@ -114,7 +116,7 @@ def sample(context: StageContext) -> list[SampleSet]:
             if not sets and config.step_repeats and hasattr(system, "in_pixels"):
                 size = load_images(context.data)["train"].images.shape[1:]
                 info["cost"] = step_costs(
-                    system, (size[2], *size[:2]), config.step_repeats, int(chosen.get("steps", 50))
+                    system, (size[2], *size[:2]), config.step_repeats, int(chosen.get("steps", system.options.steps))
                 )
             sets.append(
                 SampleSet(variant=variant_id(chosen), images=images, prompts=list(prompts), info=info, extra=extra)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from bench.base.files import SampleSet
@@ -23,12 +23,14 @@ class SampleConfig:
 
     Attributes:
         variants: options of the system's ``sample``, each a row of the table.
+        defaults: settings of the system's ``SampleOptions`` that all variants share; no part of their names.
         prompts: beginnings to continue, in turn; ``""`` asks for a text without one.
         texts: texts of each variant.
         characters: length of each text.
     """
 
     variants: tuple[Mapping[str, Any], ...] = ({},)
+    defaults: Mapping[str, Any] = field(default_factory=dict)
     prompts: tuple[str, ...] = ("", "To be, or not to be", "KING.\n", "Enter ")
     texts: int = 20
     characters: int = 1000

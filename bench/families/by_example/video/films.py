@@ -62,7 +62,7 @@ def _endless(
 ) -> Pictures:
     """A play from where it costs least from then on."""
     n, seeds = round(seconds * clip.fps), [context.derive("film", clip.name)]
-    if system.config.order == "markov":
+    if system.options.order == "markov":
         texture = system.texture(clip.name, **options)
         shown = texture.plays(n, seeds, texture.best_start)[0]
     else:
@@ -95,7 +95,7 @@ def _parts(context: StageContext, system: VideoTextures, clip: Clip, fade: int, 
     left = np.broadcast_to(np.arange(clip.frames.shape[2]) < column, clip.frames.shape[1:3])
     mixes = []
     for part, mask in (("left", left), ("right", ~left)):
-        texture = Texture.of(distances(clip.frames, mask), system.config)
+        texture = Texture.of(distances(clip.frames, mask), system.options)
         shown = texture.plays(round(seconds * clip.fps), [context.derive("film", clip.name, part)])[0]
         mixes.append(blend_weights(shown, len(clip), fade))
     return smaller(regions(clip.frames, column, feather, mixes[0], mixes[1]), min(256, clip.frames.shape[2]))
@@ -232,11 +232,11 @@ def _plans(
 ) -> Iterator[_Plan]:
     """Every film that the block's clips allow."""
     s, fade = config.seconds, config.fade
-    if system.config.order != "markov":
-        clip, title = clips[config.clips[0]], _BASELINES[system.config.order]
-        length = min(s / 2, len(clip) / clip.fps) if system.config.order == "real" else s / 2
+    if system.options.order != "markov":
+        clip, title = clips[config.clips[0]], _BASELINES[system.options.order]
+        length = min(s / 2, len(clip) / clip.fps) if system.options.order == "real" else s / 2
         yield _Plan(
-            system.config.order,
+            system.options.order,
             title,
             f"{title} ({clip.name})",
             "",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -43,7 +43,8 @@ class SampleConfig:
         clips: which are played.
         plays: of each clip and variant, each with a seed of its own.
         frames: of each play.
-        variants: the sweep: settings of :class:`bench.families.by_example.video.video_textures.VideoTexturesConfig`.
+        variants: the sweep: settings of :class:`bench.families.by_example.video.video_textures.VideoTexturesOptions`.
+        defaults: settings of the system's ``SampleOptions`` that all variants share; no part of their names.
         loops: lengths in frames.
         controlled: plays for each third of a clip that the play is asked to keep to; 0 for none.
         regions: clips that are split in two parts played independently.
@@ -57,6 +58,7 @@ class SampleConfig:
     plays: int = 24
     frames: int = 1000
     variants: tuple[Mapping[str, Any], ...] = ({},)
+    defaults: Mapping[str, Any] = field(default_factory=dict)
     loops: tuple[int, ...] = ()
     controlled: int = 0
     regions: tuple[str, ...] = ()
@@ -166,7 +168,7 @@ def _controlled(
     """Plays that are asked to keep to a third of the clip, with control and without."""
     sets = []
     n = min(config.frames, 400)
-    for control in (system.config.control, 0.0):
+    for control in (system.options.control, 0.0):
         extra: dict[str, NDArray[Any]] = {}
         for name in config.clips:
             for k, within in enumerate(thirds(len(clips[name]))):
@@ -191,7 +193,7 @@ def _regions(
         extra[f"column_{name}"] = np.array(column)
         for part, mask in (("whole", None), ("left", where), ("right", ~where)):
             table = system.tables[name] if mask is None else distances(clip.frames, mask)
-            texture = Texture.of(table, system.config)
+            texture = Texture.of(table, system.options)
             seeds = [context.derive("region", name, part, k) for k in range(config.plays)]
             shown = texture.plays(config.frames, seeds)
             extra[f"{part}_{name}"] = shown.astype(np.int16)
