@@ -15,13 +15,12 @@ from bench.context import StageContext
 from bench.contracts import Images
 from bench.data.datasets import ImageSplit
 from bench.evaluation.distances import DistanceConfig, Reference
-from bench.families.text_to_image.matching import asked_arrays
 from bench.families.text_to_image.prompts import Suite
 from bench.metrics.clip_score import clip_score
 from bench.metrics.compositional import Asked, Composition, Detections, compose
 from bench.metrics.protocols import protocol_id
 from bench.results.records import Record
-from bench.scene_language import COLOURS
+from bench.scene_language import COLOURS, asked_arrays
 from bench.stats.intervals import bootstrap_mean_ci, wilson_interval
 
 __all__ = ["Judges", "accuracy_records", "bias_table", "clip_records", "negative_records", "ranking_records"]

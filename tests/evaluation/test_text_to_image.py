@@ -17,11 +17,10 @@ from bench.contracts import RunContext
 from bench.data.datasets import ImageSplit, write_images
 from bench.data.scenes import draw_layout
 from bench.evaluation.text_to_image import evaluate
-from bench.families.text_to_image.matching import asked_arrays
 from bench.families.text_to_image.prompts import build_suite
 from bench.metrics.compositional import Detections
 from bench.results.records import Record
-from bench.scene_language import COLOURS, parse_caption
+from bench.scene_language import COLOURS, asked_arrays, parse_caption
 from bench.stats.intervals import wilson_interval
 
 BLOCKS = {
