@@ -1,4 +1,4 @@
-"""The contracts that every generator fulfils, and the context that a stage hands to it.
+"""The contracts that every generator fulfils, and what a stage hands to it (over 350 lines: signatures only).
 
 A *system* is a class registered in :mod:`bench.registry`. The harness builds it from the ``model`` mapping of its
 block in ``params.yaml`` (``System.Config(**mapping)``), calls ``fit`` in the train stage, ``save`` afterwards, and in
@@ -335,3 +335,74 @@ class TextToImage(System, Protocol):
     ) -> Images:
         """One picture for each prompt, by default with the system's own scale of guidance; item ``i`` depends on
         (seed, i, prompt i) alone."""
+
+
+# ------------------------------------------------------------------------------------------------------- capabilities
+# What a system may be able to do beyond its contract; the harness asks with isinstance. Trainable, Attachable and
+# Adjustable stand above.
+
+
+@runtime_checkable
+class BatchSampler(Protocol):
+    """Capability: continues several texts at once, cheaper than one by one and with the same result."""
+
+    def sample_batch(self, n_chars: int, seeds: Sequence[int], prompts: Sequence[str], **options: Any) -> list[str]:
+        """A continuation of each prompt; item i depends on its own seed and prompt alone."""
+
+
+@runtime_checkable
+class AttentionMaps(Protocol):
+    """Capability: shows where each token of a text looks."""
+
+    def attention_maps(self, text: str) -> tuple[list[str], NDArray[np.float32]]:
+        """Tokens, and ``(layers, heads, T, T)``: row t is where token t looks."""
+
+
+@runtime_checkable
+class ScoredByWindow(Protocol):
+    """Capability: scores held-out text in windows, and says how."""
+
+    @property
+    def window_note(self) -> str:
+        """One sentence for the report."""
+
+
+@runtime_checkable
+class BatchSynthesizer(Protocol):
+    """Capability: grows several textures at once, and knows where each pixel came from."""
+
+    def growths(
+        self, exemplar: NDArray[np.uint8], size: tuple[int, int], seeds: Sequence[int], **options: Any
+    ) -> Sequence[Any]:
+        """For each seed a picture with ``picture``, ``sources`` in the exemplar, and ``operations`` spent."""
+
+
+@runtime_checkable
+class BatchStyler(Protocol):
+    """Capability: stylises several pairs at once."""
+
+    def stylise_all(
+        self,
+        pairs: Sequence[tuple[str, NDArray[np.uint8], NDArray[np.uint8]]],
+        seeds: Sequence[int],
+        options: Mapping[str, Any],
+        workers: int = 1,
+        update: Callable[[int], None] | None = None,
+    ) -> list[NDArray[np.uint8]]:
+        """The picture of each (name, content, style)."""
+
+
+@runtime_checkable
+class StripSampler(Protocol):
+    """Capability: shows how a sample comes about."""
+
+    def denoising_strip(self, items: Any, seed: int, frames: int = 8, **options: Any) -> Images:
+        """``(N, frames, H, W, C)`` for N labels or prompts: from noise to the sample, which is the last frame."""
+
+
+@runtime_checkable
+class PixelBaseline(Adjustable, Protocol):
+    """Capability: has a twin that works in pixels instead of latents, to compare the cost of a step."""
+
+    def in_pixels(self, channels: int = 3) -> Any:
+        """The untrained twin, a network of the same size."""

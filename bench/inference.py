@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.base.errors import BenchError
+from bench.contracts import AnalogySolver, BatchSynthesizer, Styler, VideoSynthesizer
 
 __all__ = ["PREDICT_PARAMS", "Request", "answer", "request_of"]
 
@@ -30,8 +31,11 @@ PREDICT_PARAMS: dict[str, Any] = {
 """Params of ``predict``; a negative guidance means the generator's own."""
 
 
-NAMED_PICTURES: Mapping[str, tuple[str, ...]] = {"analogy": ("a", "a_prime", "b"), "stylise": ("content", "style")}
-"""Method of the contract -> the pictures that it takes."""
+NAMED_PICTURES: Mapping[str, tuple[type, tuple[str, ...]]] = {
+    "analogy": (AnalogySolver, ("a", "a_prime", "b")),
+    "stylise": (Styler, ("content", "style")),
+}
+"""Method -> the contract that has it, and the pictures that it takes."""
 
 
 @dataclass(frozen=True)
@@ -108,16 +112,16 @@ def answer(system: Any, family: str, request: Request) -> list[str] | list[NDArr
         return list(system.sample(n, request.seed, labels=labels, **request.options))
     if family == "text_encoders":
         return list(system.embed_texts(list(request.prompts)))
-    for method, names in NAMED_PICTURES.items():
-        if hasattr(system, method):
+    for method, (contract, names) in NAMED_PICTURES.items():
+        if isinstance(system, contract):
             return [np.asarray(getattr(system, method)(*_named(request, names), request.seed, **request.options))]
     if request.exemplar is None:
         raise BenchError(f"a generator of the family {family!r} starts from a picture: --exemplar FILE")
-    if hasattr(system, "play"):
+    if isinstance(system, VideoSynthesizer):
         return list(request.exemplar[system.play(request.exemplar, request.n_frames, request.seed, **request.options)])
     if family == "by_example":
         seeds = [derive(request.seed, i) for i in range(request.n)]
-        if hasattr(system, "growths"):  # grown together: cheaper, and each is what it would be alone
+        if isinstance(system, BatchSynthesizer):  # grown together: cheaper, and each is what it would be alone
             grown = system.growths(request.exemplar, request.size, seeds, progress=request.progress, **request.options)
             return [np.asarray(one.picture) for one in grown]
         return [

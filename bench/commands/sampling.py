@@ -244,6 +244,7 @@ def run(
         files = " ".join(f"--{key} FILE" for key in _FROM_FILES[kind])
         raise BenchError(f"{found!r} works on files of yours: `bench sample {kind} {files}`")
     from bench.base.processes import resolve_device, set_threads
+    from bench.contracts import BatchSynthesizer
     from bench.registry import load_model, resolve
 
     resolve(block["system"])  # before the device: only what is imported tells whether torch is in use
@@ -253,7 +254,10 @@ def run(
     system = load_model(root / "models" / found, device, defaults=block["sample"].get("defaults"))
     pictures = _exemplar(root, family, block["dataset"], exemplar, n)
     bar = Progress(
-        f"sample {found}", n * height_width[0] * height_width[1], "pixels", quiet=not hasattr(system, "growths")
+        f"sample {found}",
+        n * height_width[0] * height_width[1],
+        "pixels",
+        quiet=not isinstance(system, BatchSynthesizer),
     )
     request = Request(
         progress=bar.update,

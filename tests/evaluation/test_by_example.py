@@ -29,7 +29,14 @@ def stage(
 ) -> StageContext:
     write_npz(tmp_path / "data" / "exemplars.npz", pictures or {"one": photograph(), "two": photograph(1)})
     write_json(tmp_path / "model" / "model.json", {"name": system, "system": system, "config": {}})
-    block = {"system": system, "dataset": "textures", "sample": sample, "evaluate": {"patches": [5], "copied": 9}}
+    role = "ceiling" if system == "real_texture" else "generator"
+    block = {
+        "system": system,
+        "dataset": "textures",
+        "role": role,
+        "sample": sample,
+        "evaluate": {"patches": [5], "copied": 9},
+    }
     return StageContext(
         name=f"test-{system}",
         family="by_example",
@@ -133,8 +140,8 @@ def test_drawing_twice_gives_the_same_pictures(tmp_path: Path) -> None:
 
 
 def test_an_exemplar_may_have_a_name_of_its_own(tmp_path: Path) -> None:
-    sample = {**SAMPLE, "exemplars": {"corner": {"of": "one", "side": 24}}, "pictures": 1}
-    (samples,) = sample(stage(tmp_path, "texture_synthesis", {**sample, "windows": [5]}))
+    settings = {**SAMPLE, "exemplars": {"corner": {"of": "one", "side": 24}}, "pictures": 1, "windows": [5]}
+    (samples,) = sample(stage(tmp_path, "texture_synthesis", settings))
     assert samples.prompts == ["corner"]
 
 

@@ -13,6 +13,7 @@ from bench.context import Evaluation, StageContext
 from bench.contracts import RunContext
 from bench.data.datasets import ImageSplit, write_images
 from bench.evaluation.images import degradations, evaluate
+from bench.families.images import sampling
 from bench.families.images.sampling import proportional_labels
 from bench.results.records import Record
 
@@ -92,7 +93,7 @@ def run(
     context = StageContext(
         name, "images", block, 0, "cpu", root / "data", root / "models" / name, models, samples=samples, quiet=True
     )
-    sets = sample(context)
+    sets = sampling.sample(context)
     write_image_samples(samples, sets)
     return evaluate(context), read_image_samples(samples)
 

@@ -17,6 +17,7 @@ from bench.contracts import RunContext
 from bench.data.datasets import ImageSplit, write_images
 from bench.data.scenes import draw_layout
 from bench.evaluation.text_to_image import evaluate
+from bench.families.text_to_image import sampling
 from bench.families.text_to_image.prompts import build_suite
 from bench.metrics.compositional import Detections
 from bench.results.records import Record
@@ -133,7 +134,7 @@ def run(root: Path, name: str, monkeypatch: pytest.MonkeyPatch, **sample: Any) -
     context = StageContext(
         name, "text_to_image", block, 0, "cpu", root / "data", folder, models, samples=samples, quiet=True
     )
-    write_image_samples(samples, sample(context))
+    write_image_samples(samples, sampling.sample(context))
     return evaluate(context), read_image_samples(samples)
 
 

@@ -19,7 +19,7 @@ from bench.base.processes import gather, shard, world_size
 from bench.base.progress import Progress
 from bench.base.seeds import derive, generator
 from bench.context import StageContext
-from bench.contracts import Images, Ints
+from bench.contracts import Images, Ints, StripSampler
 from bench.data.datasets import load_images
 from bench.registry import build_config
 from bench.results.records import variant_id
@@ -85,7 +85,7 @@ def sample(context: StageContext) -> list[SampleSet]:
             images = _sample(system, n, seed, labels, chosen)
             seconds = time.monotonic() - start
             extra: dict[str, NDArray[Any]] = {}
-            if not sets and config.strip and labels is not None and hasattr(system, "denoising_strip"):
+            if not sets and config.strip and labels is not None and isinstance(system, StripSampler):
                 extra["strip"] = system.denoising_strip(labels[:10], seed, config.strip, **chosen)
             info = {"seconds": seconds, "seconds_per_item": seconds / max(1, n), **chosen}
             sets.append(SampleSet(variant=variant_id(chosen), images=images, labels=labels, info=info, extra=extra))

@@ -19,6 +19,7 @@ from bench.base.errors import BenchError, did_you_mean
 from bench.base.files import SampleSet
 from bench.base.progress import Progress
 from bench.context import StageContext
+from bench.contracts import BatchStyler
 from bench.data.datasets import load_exemplars
 from bench.registry import build_config
 from bench.results.records import variant_id
@@ -189,7 +190,7 @@ def _make(
 ) -> NDArray[np.uint8]:
     """``(pairs, H, W, 3)``, as many at once as there are threads; a pair has the same seed in every variant."""
     seeds = [context.derive("sample", name) for name, _, _ in pairs]
-    if hasattr(system, "stylise_all"):
+    if isinstance(system, BatchStyler):
         import torch
 
         return np.stack(system.stylise_all(pairs, seeds, options, torch.get_num_threads(), progress.update))

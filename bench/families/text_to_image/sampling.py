@@ -21,7 +21,7 @@ from bench.base.processes import gather, shard, world_size
 from bench.base.progress import Progress
 from bench.base.seeds import derive
 from bench.context import StageContext
-from bench.contracts import Images
+from bench.contracts import Images, PixelBaseline, StripSampler
 from bench.data.datasets import ImageSplit, load_images
 from bench.families.text_to_image.prompts import Suite, build_suite
 from bench.families.text_to_image.step_cost import step_costs
@@ -111,12 +111,12 @@ def sample(context: StageContext) -> list[SampleSet]:
             seconds = time.monotonic() - start
             info = {"seconds": seconds, "seconds_per_item": seconds / max(1, len(prompts)), "kind": "suite", **chosen}
             extra: dict[str, NDArray[Any]] = {}
-            if not sets and config.strip and hasattr(system, "denoising_strip"):
+            if not sets and config.strip and isinstance(system, StripSampler):
                 extra["strip"] = system.denoising_strip(suite.shown()[:8], seed, config.strip, **chosen)
-            if not sets and config.step_repeats and hasattr(system, "in_pixels"):
+            if not sets and config.step_repeats and isinstance(system, PixelBaseline):
                 size = load_images(context.data)["train"].images.shape[1:]
                 info["cost"] = step_costs(
-                    system, (size[2], *size[:2]), config.step_repeats, int(chosen.get("steps", system.options.steps))
+                    system, (size[2], *size[:2]), config.step_repeats, int(chosen.get("steps") or system.options.steps)
                 )
             sets.append(
                 SampleSet(variant=variant_id(chosen), images=images, prompts=list(prompts), info=info, extra=extra)

@@ -11,6 +11,7 @@ from bench.base.files import SampleSet
 from bench.base.progress import Progress
 from bench.base.seeds import derive
 from bench.context import StageContext
+from bench.contracts import BatchSampler
 from bench.registry import build_config
 from bench.results.records import variant_id
 
@@ -63,7 +64,7 @@ def sample(context: StageContext) -> list[SampleSet]:
     ) as progress:
         for options in config.variants:
             start = time.monotonic()
-            if hasattr(system, "sample_batch"):
+            if isinstance(system, BatchSampler):
                 texts = system.sample_batch(config.characters, seeds, prompts, **options)
                 progress.update(config.texts, variant_id(options))
             else:

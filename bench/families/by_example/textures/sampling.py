@@ -21,6 +21,7 @@ from bench.base.errors import BenchError, did_you_mean
 from bench.base.files import SampleSet
 from bench.base.progress import Progress
 from bench.context import StageContext
+from bench.contracts import BatchSynthesizer
 from bench.data.datasets import load_exemplars
 from bench.families.by_example.textures.growth_costs import Growths, growth_costs
 from bench.registry import build_config
@@ -262,17 +263,15 @@ class _Drawing:
     ) -> tuple[list[Picture], list[NDArray[np.int64]], float]:
         """A picture for each seed; their sources in the exemplar and the operations that they took, from systems that
         know them."""
-        if hasattr(self.system, "growths"):
+        if isinstance(self.system, BatchSynthesizer):
             given = {"progress": self.progress.update, "initial": contents, **more, **option}
             grown = self.system.growths(piece.exemplar, size, seeds, **given)
             return [one.picture for one in grown], [one.sources for one in grown], sum(one.operations for one in grown)
         images = []
+        if self.context.block.get("role") == "ceiling":  # what nobody grows from is for the real rows alone
+            more["held_out"] = piece.held_out
         for seed, content in zip(seeds, contents if contents is not None else [None] * len(seeds), strict=True):
-            images.append(
-                self.system.synthesize(
-                    piece.exemplar, size, seed, held_out=piece.held_out, initial=content, **more, **option
-                )
-            )
+            images.append(self.system.synthesize(piece.exemplar, size, seed, initial=content, **more, **option))
             self.progress.update(size[0] * size[1])
         return images, [], 0.0
 
