@@ -6,14 +6,31 @@ Sampling and scorers ask ``isinstance(system, Capability)`` and make do with the
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.contracts import AnalogySolver, Floats, Ints, Styler, Synthesizer, VideoSynthesizer
+from bench.contracts import Adjustable, AnalogySolver, Floats, Images, Ints, Styler, Synthesizer, VideoSynthesizer
 
-__all__ = ["CopyingSolver", "GrowingSynthesizer", "IterativeStyler", "JumpSettings", "JumpTable", "TransitionModel"]
+__all__ = [
+    "Arms",
+    "AttentionMaps",
+    "BatchSampler",
+    "CopyingSolver",
+    "FineTunable",
+    "GrowingSynthesizer",
+    "HasNote",
+    "IterativeStyler",
+    "JumpSettings",
+    "JumpTable",
+    "PairCounts",
+    "PairModel",
+    "PixelTwin",
+    "StripSampler",
+    "TransitionModel",
+]
 
 
 @runtime_checkable
@@ -174,3 +191,119 @@ class IterativeStyler(Styler, Protocol):
         update: Callable[[int], None] | None = None,
     ) -> NDArray[np.uint8]:
         """``(frames, H, W, 3)``: the picture after each number of steps."""
+
+
+@runtime_checkable
+class Arms(Protocol):
+    """Optional: several trainings in one block, told apart by ``arm`` in the variant."""
+
+    facts: Any
+    """Arm -> ``train_tokens``, ``parameters`` and ``train_flops``."""
+
+    def part(self, options: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+        """The model that ``arm`` names among the options, and the options that are its own."""
+
+
+@runtime_checkable
+class AttentionMaps(Protocol):
+    """Optional: shows where each token of a text looks."""
+
+    def attention_maps(self, text: str) -> tuple[list[str], NDArray[np.float32]]:
+        """T tokens as strings, and ``(layers, heads, T, T)``: row t is where token t looks."""
+
+
+@runtime_checkable
+class HasNote(Protocol):
+    """Optional: says something of its settings that a reader needs beside the numbers."""
+
+    @property
+    def note(self) -> str:
+        """One sentence for the report."""
+
+
+@dataclass(frozen=True)
+class PairCounts:
+    """Pairs of words as skip-gram with negative sampling met them (Mikolov et al. 2013b).
+
+    Attributes:
+        met: sparse ``(V, V)``: how often a word (row) has another (column) in its window, in a pass over the text.
+        noise: ``(V,)`` distribution of the negatives.
+        negatives: k, how many of them a pair has.
+        outputs: ``(V, D)`` vectors of words as neighbours.
+    """
+
+    met: Any
+    noise: Floats
+    negatives: int
+    outputs: NDArray[np.float32]
+
+
+@runtime_checkable
+class PairModel(Protocol):
+    """Optional of a word embedding: it may have learnt a score for every pair of neighbours."""
+
+    def pair_counts(self, text: str, seed: int) -> PairCounts | None:
+        """The pairs that it met in the training split ``text``; None if it scores none (CBOW)."""
+
+
+@runtime_checkable
+class FineTunable(Protocol):
+    """Optional of a text encoder: a network around :class:`bench.nn.encoder.Encoder`, to be trained on with labels."""
+
+    device: str
+
+    @property
+    def network(self) -> Any:
+        """The trained module; its ``encoder`` is copied."""
+
+    @property
+    def shape(self) -> Any:
+        """The encoder's :class:`bench.nn.encoder.EncoderShape`."""
+
+    @property
+    def wordpiece(self) -> Any:
+        """Its tokens; ``pad`` is the id that fills a row up."""
+
+    def encode(self, texts: Sequence[str], limit: int = 0) -> list[Ints]:
+        """The first ``limit`` tokens of each text, with the marks of beginning and end."""
+
+    def pad(self, rows: Sequence[Ints]) -> Ints:
+        """``(N, length)``: rows filled up to one length."""
+
+
+@runtime_checkable
+class PixelTwin(Adjustable, Protocol):
+    """Capability: a generator in latents whose network can also be built for pixels, to compare the cost of a step.
+
+    Attributes:
+        shape: ``(c, h, w)`` of a latent.
+        network: what denoises: ``network(x, steps, text states, text mask)``.
+        codec: decodes latents.
+        text_encoder: gives the text states.
+        device: where the network lies.
+    """
+
+    shape: tuple[int, ...]
+    network: Any
+    codec: Any
+    text_encoder: Any
+    device: str
+
+    def in_pixels(self, channels: int) -> Any:
+        """An untrained network of the same widths for images of ``channels`` channels."""
+
+
+@runtime_checkable
+class BatchSampler(Protocol):
+    """Capability: continues several texts at once, cheaper than one by one and with the same result."""
+
+    def sample_batch(self, n_chars: int, seeds: Sequence[int], prompts: Sequence[str], **options: Any) -> list[str]:
+        """A continuation of each prompt; item i depends on its own seed and prompt alone."""
+
+
+@runtime_checkable
+class StripSampler(Protocol):
+    """Capability: shows how a sample comes about."""
+
+    def denoising_strip(self, items: Any, seed: int, frames: int = 8, **options: Any) -> Images:
+        """``(N, frames, H, W, C)`` for N labels or prompts: from noise to the sample, which is the last frame."""

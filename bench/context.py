@@ -53,10 +53,11 @@ class StageContext:
         return derive(self.seed, self.name, *parts)
 
     def load(self) -> Any:
-        """The generator itself, or the arm that is looked at."""
+        """The generator itself, or the arm that is looked at, with the block's settings of sampling."""
         from bench.registry import load_model
 
-        system = load_model(self.model, self.device, self.models)
+        defaults = (self.block.get("sample") or {}).get("defaults")
+        system = load_model(self.model, self.device, self.models, defaults)
         return system.part({"arm": self.arm})[0] if self.arm else system
 
     def load_other(self, role: str) -> Any:

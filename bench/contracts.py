@@ -1,4 +1,4 @@
-"""The contracts that every generator fulfils, and the context that a stage hands to it.
+"""The contracts that every generator fulfils, and what a stage hands to it (over 350 lines: signatures only).
 
 A *system* is a class registered in :mod:`bench.registry`. The harness builds it from the ``model`` mapping of its
 block in ``params.yaml`` (``System.Config(**mapping)``), calls ``fit`` in the train stage, ``save`` afterwards, and in
@@ -122,6 +122,20 @@ class Attachable(Protocol):
 
 
 @runtime_checkable
+class Adjustable(Protocol):
+    """Capability: settings of sampling with defaults of their own, which training does not depend on.
+
+    The block's ``sample.defaults`` change ``options``; the keywords of a single call change them again.
+    """
+
+    SampleOptions: ClassVar[type]
+    """Frozen dataclass of the settings."""
+
+    options: Any
+    """The instance in force."""
+
+
+@runtime_checkable
 class LanguageModel(System, Protocol):
     """Probability of text, and text from probability."""
 
@@ -207,34 +221,6 @@ class StateModel(LanguageModel, Protocol):
 
 
 @runtime_checkable
-class Arms(Protocol):
-    """Optional: several trainings in one block, told apart by ``arm`` in the variant."""
-
-    facts: Any
-    """Arm -> ``train_tokens``, ``parameters`` and ``train_flops``."""
-
-    def part(self, options: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
-        """The model that ``arm`` names among the options, and the options that are its own."""
-
-
-@runtime_checkable
-class AttentionMaps(Protocol):
-    """Optional: shows where each token of a text looks."""
-
-    def attention_maps(self, text: str) -> tuple[list[str], NDArray[np.float32]]:
-        """T tokens as strings, and ``(layers, heads, T, T)``: row t is where token t looks."""
-
-
-@runtime_checkable
-class HasNote(Protocol):
-    """Optional: says something of its settings that a reader needs beside the numbers."""
-
-    @property
-    def note(self) -> str:
-        """One sentence for the report."""
-
-
-@runtime_checkable
 class TextEncoder(System, Protocol):
     """Texts to vectors."""
 
@@ -252,31 +238,6 @@ class WordEmbedding(TextEncoder, Protocol):
     @property
     def vectors(self) -> Any:
         """The table of words and vectors (:class:`bench.families.text_encoders.word_vectors.WordVectors`)."""
-
-
-@dataclass(frozen=True)
-class PairCounts:
-    """Pairs of words as skip-gram with negative sampling met them (Mikolov et al. 2013b).
-
-    Attributes:
-        met: sparse ``(V, V)``: how often a word (row) has another (column) in its window, in a pass over the text.
-        noise: ``(V,)`` distribution of the negatives.
-        negatives: k, how many of them a pair has.
-        outputs: ``(V, D)`` vectors of words as neighbours.
-    """
-
-    met: Any
-    noise: Floats
-    negatives: int
-    outputs: NDArray[np.float32]
-
-
-@runtime_checkable
-class PairModel(Protocol):
-    """Optional of a word embedding: it may have learnt a score for every pair of neighbours."""
-
-    def pair_counts(self, text: str, seed: int) -> PairCounts | None:
-        """The pairs that it met in the training split ``text``; None if it scores none (CBOW)."""
 
 
 @runtime_checkable
@@ -313,31 +274,6 @@ class MaskedLanguageModel(TextEncoder, Protocol):
 
     def cloze(self, text: str, k: int = 5) -> list[list[tuple[str, float]]]:
         """The ``k`` most probable tokens, with their probabilities, for each ``[MASK]`` in ``text``."""
-
-
-@runtime_checkable
-class FineTunable(Protocol):
-    """Optional of a text encoder: a network around :class:`bench.nn.encoder.Encoder`, to be trained on with labels."""
-
-    device: str
-
-    @property
-    def network(self) -> Any:
-        """The trained module; its ``encoder`` is copied."""
-
-    @property
-    def shape(self) -> Any:
-        """The encoder's :class:`bench.nn.encoder.EncoderShape`."""
-
-    @property
-    def wordpiece(self) -> Any:
-        """Its tokens; ``pad`` is the id that fills a row up."""
-
-    def encode(self, texts: Sequence[str], limit: int = 0) -> list[Ints]:
-        """The first ``limit`` tokens of each text, with the marks of beginning and end."""
-
-    def pad(self, rows: Sequence[Ints]) -> Ints:
-        """``(N, length)``: rows filled up to one length."""
 
 
 @runtime_checkable
@@ -451,30 +387,8 @@ class TextToImage(System, Protocol):
         self,
         prompts: Sequence[str],
         seed: int,
-        guidance: float = 1.0,
+        guidance: float | None = None,
         negative_prompts: Sequence[str] | None = None,
         **options: Any,
     ) -> Images:
         """One picture for each prompt; item ``i`` depends on (seed, i, prompt i) alone."""
-
-
-@runtime_checkable
-class PixelTwin(Protocol):
-    """Capability: a generator in latents whose network can also be built for pixels, to compare the cost of a step.
-
-    Attributes:
-        shape: ``(c, h, w)`` of a latent.
-        network: what denoises: ``network(x, steps, text states, text mask)``.
-        codec: decodes latents.
-        text_encoder: gives the text states.
-        device: where the network lies.
-    """
-
-    shape: tuple[int, ...]
-    network: Any
-    codec: Any
-    text_encoder: Any
-    device: str
-
-    def in_pixels(self, channels: int) -> Any:
-        """An untrained network of the same widths for images of ``channels`` channels."""

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from bench.base.errors import BenchError
 from bench.base.seeds import derive
+from bench.capabilities import GrowingSynthesizer
 from bench.registry import contract_of
 
 __all__ = ["PREDICT_PARAMS", "Request", "parse_request", "predict"]
@@ -143,7 +144,7 @@ def _frames(system: Any, request: Request) -> list[NDArray[Any]]:
 def _textures(system: Any, request: Request) -> list[NDArray[Any]]:
     exemplar = _exemplar(request)
     seeds = [derive(request.seed, i) for i in range(request.n)]
-    if hasattr(system, "growths"):  # grown together: cheaper, and each is what it would be alone
+    if isinstance(system, GrowingSynthesizer):  # grown together: cheaper, and each is what it would be alone
         grown = system.growths(exemplar, request.size, seeds, progress=request.progress, **request.options)
         return [np.asarray(one.picture) for one in grown]
     return [np.asarray(system.synthesize(exemplar, request.size, seed, **request.options)) for seed in seeds]

@@ -13,14 +13,15 @@ from typing import Any
 
 from bench.base.errors import BenchError, did_you_mean
 from bench.base.files import read_json
-from bench.base.settings import merge
+from bench.base.settings import changed, merge
 from bench.catalogue.families import FAMILIES, Task
 from bench.catalogue.plugins import with_plugins
 from bench.catalogue.systems import BUILT_IN
-from bench.contracts import Attachable
+from bench.contracts import Adjustable, Attachable
 from bench.series import Arm, Series, series_of
 
 __all__ = [
+    "adjust",
     "build_config",
     "build_system",
     "configs_of",
@@ -150,8 +151,33 @@ def description(system: Any) -> dict[str, Any]:
     return {"config": dataclasses.asdict(system.config)}
 
 
-def load_model(folder: Path, device: str = "cpu", models: Mapping[str, Path] | None = None) -> Any:
+def adjust(system: Any, defaults: Mapping[str, Any], where: str) -> None:
+    """Put ``sample.defaults`` of a block in force, for every arm.
+
+    Raises:
+        BenchError: a system without settings of sampling, an unknown one, or a refused value, naming ``where``.
+    """
+    if not defaults:
+        return
+    for one in system.systems.values() if isinstance(system, Series) else [system]:
+        if not isinstance(one, Adjustable):
+            raise BenchError(f"{where}: {type(one).__name__} has no settings of sampling")
+        one.options = changed(one.options, defaults, where)
+
+
+def load_model(
+    folder: Path,
+    device: str = "cpu",
+    models: Mapping[str, Path] | None = None,
+    defaults: Mapping[str, Any] | None = None,
+) -> Any:
     """The trained system that a train stage left in ``folder`` (its ``model.json`` names system and config).
+
+    Args:
+        folder: ``models/<name>``.
+        device: where it runs.
+        models: folders of the models that it needs, by role, if not those beside ``folder``.
+        defaults: settings of sampling, ``sample.defaults`` of its block.
 
     Raises:
         BenchError: the folder holds no trained model, with the command that makes one.
@@ -170,4 +196,5 @@ def load_model(folder: Path, device: str = "cpu", models: Mapping[str, Path] | N
     if isinstance(system, Attachable):
         needed = {role: Path(folder).parent / name for role, name in facts.get("uses", {}).items()}
         system.attach({**needed, **(models or {})})
+    adjust(system, defaults or {}, f"{Path(folder).name}: sample.defaults")
     return system

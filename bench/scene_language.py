@@ -33,6 +33,7 @@ __all__ = [
     "VOCABULARY",
     "AskedObject",
     "AskedScene",
+    "asked_arrays",
     "caption_of",
     "encode_captions",
     "is_unseen",
@@ -231,6 +232,32 @@ def parse_caption(text: str) -> AskedScene:
     if reader.at < len(reader.words):
         raise reader.fail("the end" if relation is not None or count is not None else "'and', a relation or the end")
     return AskedScene(tuple(objects), relation)
+
+
+def asked_arrays(prompts: Sequence[str]) -> dict[str, NDArray[np.int64]]:
+    """What each prompt asks for: ``count (N,)``, ``digits``, ``colours``, ``sizes`` ``(N, 4)``, ``relation (N,)``; -1
+    where left open.
+
+    A prompt that the grammar does not have (the empty one) asks for nothing: count -1.
+    """
+    n = len(prompts)
+    arrays: dict[str, NDArray[np.int64]] = {
+        key: np.full((n, MAX_OBJECTS), -1, np.int64) for key in ("digits", "colours", "sizes")
+    }
+    for key in ("count", "relation"):
+        arrays[key] = np.full(n, -1, np.int64)
+    for i, prompt in enumerate(prompts):
+        try:
+            asked: AskedScene = parse_caption(prompt)
+        except BenchError:
+            continue
+        arrays["count"][i] = len(asked.objects)
+        arrays["relation"][i] = -1 if asked.relation is None else asked.relation
+        for k, item in enumerate(asked.objects):
+            arrays["digits"][i, k] = item.digit
+            arrays["colours"][i, k] = -1 if item.colour is None else item.colour
+            arrays["sizes"][i, k] = 1 if item.small else -1
+    return arrays
 
 
 def encode_captions(captions: Sequence[str], length: int = MAX_WORDS) -> NDArray[np.int64]:

@@ -244,16 +244,20 @@ def run(
         files = " ".join(f"--{key} FILE" for key in _FROM_FILES[kind])
         raise BenchError(f"{found!r} works on files of yours: `bench sample {kind} {files}`")
     from bench.base.processes import resolve_device, set_threads
+    from bench.capabilities import GrowingSynthesizer
     from bench.registry import load_model, resolve
 
     resolve(block["system"])  # before the device: only what is imported tells whether torch is in use
     height_width = parse_size(size)
     device = resolve_device(params.runtime["device"])
     set_threads(params.runtime["threads"])
-    system = load_model(root / "models" / found, device)
+    system = load_model(root / "models" / found, device, defaults=block["sample"].get("defaults"))
     pictures = _exemplar(root, family, block["dataset"], exemplar, n)
     bar = Progress(
-        f"sample {found}", n * height_width[0] * height_width[1], "pixels", quiet=not hasattr(system, "growths")
+        f"sample {found}",
+        n * height_width[0] * height_width[1],
+        "pixels",
+        quiet=not isinstance(system, GrowingSynthesizer),
     )
     request = Request(
         progress=bar.update,

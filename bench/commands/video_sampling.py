@@ -137,7 +137,7 @@ def run_video(
         fade: frames of the cross-fade at a jump.
         split: play the left and the right part independently.
         on_broken: ``refuse`` or ``skip`` broken frames.
-        options: settings of :class:`bench.families.by_example.video.video_textures.VideoTexturesConfig`, such as
+        options: settings of :class:`bench.families.by_example.video.video_textures.VideoTexturesOptions`, such as
             ``{"sigma": 0.2}``.
         quiet: no progress.
 

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from bench.base.errors import BenchError
 from bench.base.processes import seeded
 from bench.base.seeds import derive
-from bench.contracts import FineTunable, Ints, RunContext
+from bench.capabilities import FineTunable
+from bench.contracts import Ints, RunContext
 from bench.data.labelled_texts import TextSplit
 from bench.nn.encoder import Encoder
 from bench.training import fit

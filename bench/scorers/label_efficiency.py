@@ -16,7 +16,8 @@ import numpy as np
 from bench.base.errors import BenchError
 from bench.base.progress import Progress
 from bench.base.seeds import derive
-from bench.contracts import DataNeed, FineTunable, Ints
+from bench.capabilities import FineTunable
+from bench.contracts import DataNeed, Ints
 from bench.data.labelled_texts import TextSplit
 from bench.metrics.macro_f1 import macro_f1, resampled_scores
 from bench.metrics.protocols import protocol_id

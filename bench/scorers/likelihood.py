@@ -15,7 +15,8 @@ import numpy as np
 
 from bench.base.errors import BenchError
 from bench.base.progress import Progress
-from bench.contracts import Floats, HasNote
+from bench.capabilities import HasNote
+from bench.contracts import Floats
 from bench.metrics.bits_per_byte import bits_per_byte, count_bytes
 from bench.metrics.perplexity import perplexity, perplexity_bounds
 from bench.metrics.protocols import protocol_id

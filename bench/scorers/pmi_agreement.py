@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.contracts import Floats, Ints, PairCounts, PairModel
+from bench.capabilities import PairCounts, PairModel
+from bench.contracts import Floats, Ints
 from bench.metrics.protocols import protocol_id
 from bench.metrics.shifted_pmi import ShiftedPMI, shifted_pmi
 from bench.metrics.word_similarity import spearman

@@ -9,12 +9,11 @@ from numpy.typing import NDArray
 
 from bench.base.files import SampleSet
 from bench.contracts import DetectsObjects, Images, ModelNeed
-from bench.families.text_to_image.matching import asked_arrays
 from bench.families.text_to_image.prompts import Suite
 from bench.metrics.compositional import Composition, Detections, asked_of, compose
 from bench.metrics.protocols import protocol_id
 from bench.results.extras import Table
-from bench.scene_language import COLOURS
+from bench.scene_language import COLOURS, asked_arrays
 from bench.scorers.detection import UNSEEN
 from bench.scorers.shares import share
 from bench.scoring import NoOptions, Output, Score, Subject, scorer

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.base.errors import BenchError
-from bench.contracts import Arms
+from bench.capabilities import Arms
 from bench.metrics.protocols import protocol_id
 from bench.metrics.scaling import power_law
 from bench.results.extras import Curve, lines_of

@@ -12,7 +12,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from bench.contracts import Floats, HasNote, Ints, StateModel
+from bench.capabilities import HasNote
+from bench.contracts import Floats, Ints, StateModel
 from bench.metrics.next_state import next_state_hits
 from bench.metrics.protocols import protocol_id
 from bench.metrics.total_variation import total_variation, total_variation_interval

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from bench.contracts import PixelTwin
+from bench.capabilities import PixelTwin
 from bench.families.text_to_image.step_cost import step_inputs
 from bench.metrics.protocols import protocol_id
 from bench.scorers.reference import image_splits

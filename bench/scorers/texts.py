@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.base.errors import BenchError
-from bench.contracts import Arms
+from bench.capabilities import Arms
 from bench.data.datasets import load, load_meta
 from bench.metrics.memorisation import TrainingText
 from bench.results.records import parse_variant, variant_id

@@ -44,7 +44,7 @@ class _Answering:
 
         facts = read_json(Path(context.artifacts["facts"]))
         self.family = str(facts["family"])
-        self.system = load_model(Path(context.artifacts["model"]), "cpu")
+        self.system = load_model(Path(context.artifacts["model"]), "cpu", defaults=facts.get("defaults"))
 
     def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]  # MLflow infers schemas of type hints
         """A list of texts, or one array of pictures (or features)."""

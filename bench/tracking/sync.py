@@ -305,7 +305,8 @@ class _Store:
         )
         with self._fluent(), self.mlflow.start_run(run_id=run_id), tempfile.TemporaryDirectory() as scratch:
             facts = Path(scratch) / "facts.json"
-            write_json(facts, {"name": entry.name, "family": entry.family, "system": entry.system})
+            described = {"name": entry.name, "family": entry.family, "system": entry.system}
+            write_json(facts, {**described, "defaults": dict((entry.block.get("sample") or {}).get("defaults") or {})})
             others = {folder.name: str(folder) for folder in folders[1:]}
             self.mlflow.pyfunc.log_model(
                 name="model",

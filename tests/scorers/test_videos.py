@@ -22,7 +22,7 @@ from bench.data.rendered_clips import render_clip
 from bench.data.video import Clip, load
 from bench.families.by_example.video.films import pond, smaller, target_path
 from bench.families.by_example.video.sampling import SampleConfig, clips_of, sample, thirds
-from bench.families.by_example.video.video_textures import VideoTextures, VideoTexturesConfig
+from bench.families.by_example.video.video_textures import VideoTextures
 from bench.report.claim_tests import judge
 from bench.report.claims import FAILS, HOLDS, load_claims
 from bench.results.extras import Curve, Figure, Film, Table, of_kind
@@ -66,7 +66,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def stage(data: Path, folder: Path, sample: dict[str, Any], order: str = "markov", **score: Any) -> StageContext:
-    system = VideoTextures(VideoTexturesConfig(order=order))
+    system = VideoTextures()
     system.fit(load(data), RunContext())
     (folder / "model").mkdir(parents=True)
     system.save(folder / "model")
@@ -77,7 +77,7 @@ def stage(data: Path, folder: Path, sample: dict[str, Any], order: str = "markov
         "system": "video_textures",
         "dataset": "clips",
         "role": roles.get(order, "generator"),
-        "sample": sample,
+        "sample": {**sample, "defaults": {"order": order}},
         "evaluate": score,
     }
     where = {"data": data, "model": folder / "model", "samples": folder / "samples.npz"}

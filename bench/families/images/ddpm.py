@@ -23,7 +23,7 @@ from bench.base.errors import BenchError
 from bench.base.files import read_json, write_json
 from bench.base.processes import seeded
 from bench.base.seeds import derive
-from bench.base.settings import taken_over
+from bench.base.settings import changed, taken_over
 from bench.contracts import Images, Ints, RunContext
 from bench.diffusion.generator import Condition, DenoisingOptions, DiffusionGenerator
 from bench.diffusion.loss import Network, draw_steps
@@ -55,9 +55,6 @@ class DDPMConfig:
         patch: space-to-depth factor.
         classes: number of classes, 0 for an unconditional model.
         skips: U-Net skips.
-        chunk: pictures drawn at a time; short chunks are padded, so that a picture does not depend on how many are
-            drawn with it.
-        precision: of sampling, ``fp32`` or ``bf16``.
     """
 
     schedule: str = "cosine"
@@ -73,25 +70,23 @@ class DDPMConfig:
     patch: int = 2
     classes: int = 10
     skips: bool = True
-    chunk: int = 100
-    precision: str = "fp32"
 
     def __post_init__(self) -> None:
         if self.target not in TARGETS:
             raise ValueError(f"target {self.target!r} is not one of {', '.join(TARGETS)}")
         if self.schedule not in ("cosine", "linear"):
             raise ValueError(f"schedule must be cosine or linear, not {self.schedule!r}")
-        if self.precision not in ("fp32", "bf16"):
-            raise ValueError(f"precision must be fp32 or bf16, not {self.precision!r}")
 
 
 class DDPM:
     """An :class:`bench.contracts.ImageGenerator`."""
 
     Config = DDPMConfig
+    SampleOptions = DenoisingOptions
 
     def __init__(self, config: DDPMConfig) -> None:
         self.config = config
+        self.options = DenoisingOptions()
         self.schedule = build_schedule(config.schedule, config.steps)
         self.device = "cpu"
         self.shape: tuple[int, ...] = ()  # (C, H, W), known after fit or load
@@ -159,11 +154,9 @@ class DDPM:
         seed: int,
         labels: Ints | None = None,
         *,
-        sampler: str = "ddim",
-        steps: int = 50,
-        eta: float = 0.0,
         first: int = 0,
         on_step: OnStep | None = None,
+        **options: Any,
     ) -> Images:
         """``n`` pictures.
 
@@ -171,22 +164,16 @@ class DDPM:
             n: how many.
             seed: picture i depends on (seed, i) and its class alone.
             labels: ``(n,)`` asked classes; None draws them in the training set's proportions.
-            sampler: ``ddim`` or ``ancestral``.
-            steps: network evaluations, at most ``config.steps``.
-            eta: noise of DDIM, 0 is deterministic.
             first: index of the first picture (so that several processes can share a run).
             on_step: called at every step with the pictures so far, chunk by chunk padding included.
+            options: see :class:`bench.diffusion.generator.DenoisingOptions`.
 
         Raises:
             BenchError: unknown sampler, impossible number of steps or class.
         """
         labels = self._classes(n, seed, labels, first)
-        return self.generator.sample(
-            self._conditioned(labels), n, seed, self._options(sampler, steps, eta), first=first, on_step=on_step
-        )
-
-    def _options(self, sampler: str = "ddim", steps: int = 50, eta: float = 0.0) -> DenoisingOptions:
-        return DenoisingOptions(sampler, steps, eta, chunk=self.config.chunk, precision=self.config.precision)
+        chosen = changed(self.options, options, "ddpm")
+        return self.generator.sample(self._conditioned(labels), n, seed, chosen, first=first, on_step=on_step)
 
     def _classes(self, n: int, seed: int, labels: Ints | None, first: int) -> Ints | None:
         """The asked classes, checked; drawn in the training set's proportions if none are asked."""
@@ -219,8 +206,8 @@ class DDPM:
         """What the sampler sees on its way: ``(len(labels), frames, H, W, C)``, from noise to the sample (the last
         frame); ``options`` are those of :meth:`sample`."""
         n = len(labels)
-        chosen = self._classes(n, seed, labels, 0)
-        return self.generator.strip(self._conditioned(chosen), n, seed, self._options(**options), frames)
+        condition = self._conditioned(self._classes(n, seed, labels, 0))
+        return self.generator.strip(condition, n, seed, changed(self.options, options, "ddpm"), frames)
 
     def save(self, folder: Path) -> None:
         """Weights, shape and class proportions."""

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from bench.base.errors import BenchError
-from bench.base.files import write_npz
 from bench.base.seeds import derive, generator
 from bench.contracts import Images, Ints, RunContext
+from bench.families.pools import PoolSystem
 
 __all__ = ["MemoriserImages", "MemoriserImagesConfig"]
 
@@ -35,29 +34,24 @@ class MemoriserImagesConfig:
     jitter: int = 6
 
 
-class MemoriserImages:
+class MemoriserImages(PoolSystem[MemoriserImagesConfig]):
     """An :class:`bench.contracts.ImageGenerator` made of its training set."""
 
-    Config = MemoriserImagesConfig
-
-    def __init__(self, config: MemoriserImagesConfig) -> None:
-        self.config = config
-        self.images: Images = np.zeros((0, 28, 28, 1), np.uint8)
-        self.labels: Ints = np.zeros(0, np.int64)
+    Config: ClassVar[type[MemoriserImagesConfig]] = MemoriserImagesConfig
 
     def fit(self, data: Mapping[str, Any], run: RunContext) -> None:
         """Remember ``kept`` random training pictures."""
         split = data["train"]
         count = min(self.config.kept or len(split.images), len(split.images))
         chosen = np.sort(generator(run.seed, "kept").choice(len(split.images), count, replace=False))
-        self.images = np.ascontiguousarray(split.images[chosen])
-        self.labels = split.labels[chosen] if split.labels is not None else np.full(count, -1, np.int64)
+        labels = split.labels[chosen] if split.labels is not None else np.full(count, -1, np.int64)
+        self.keep(split.images[chosen], labels=labels)
 
     def sample(self, n: int, seed: int, labels: Ints | None = None, *, first: int = 0, **options: Any) -> Images:
         """For each item a random remembered picture, of the asked class where one is asked."""
         if labels is not None and len(labels) != n:
             raise BenchError(f"{len(labels)} labels for {n} pictures")
-        pools = {int(k): np.flatnonzero(self.labels == k) for k in np.unique(self.labels)}
+        pools = {int(k): np.flatnonzero(self.facts["labels"] == k) for k in np.unique(self.facts["labels"])}
         everything = np.arange(len(self.images))
         drawn = np.empty((n, *self.images.shape[1:]), np.uint8)
         for i in range(n):
@@ -67,15 +61,3 @@ class MemoriserImages:
             shift = int(rng.integers(-self.config.jitter, self.config.jitter + 1))
             drawn[i] = np.where(picture > 0, picture + shift, picture).clip(0, 255)
         return drawn
-
-    def save(self, folder: Path) -> None:
-        """The remembered pictures."""
-        write_npz(folder / "memory.npz", {"images": self.images, "labels": self.labels})
-
-    @classmethod
-    def load(cls, folder: Path, config: MemoriserImagesConfig, device: str = "cpu") -> MemoriserImages:
-        """The inverse of :meth:`save`."""
-        system = cls(config)
-        with np.load(folder / "memory.npz", allow_pickle=False) as file:
-            system.images, system.labels = file["images"], file["labels"]
-        return system

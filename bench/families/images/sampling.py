@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from bench.base.files import SampleSet
 from bench.base.processes import gather, shard, world_size
 from bench.base.progress import Progress
 from bench.base.seeds import derive, generator
+from bench.capabilities import StripSampler
 from bench.context import StageContext
 from bench.contracts import Images, Ints
 from bench.data.datasets import load_images
@@ -37,11 +38,13 @@ class SampleConfig:
     Attributes:
         n: pictures of each variant.
         variants: options of the system's ``sample``; a variant may carry its own ``n``, which is no part of its name.
+        defaults: settings of the system's ``SampleOptions`` that all variants share; no part of their names.
         strip: frames of the denoising strip of the first variant, 0 for none.
     """
 
     n: int = 2000
     variants: tuple[Mapping[str, Any], ...] = ({},)
+    defaults: Mapping[str, Any] = field(default_factory=dict)
     strip: int = 8
 
 
@@ -83,7 +86,7 @@ def sample(context: StageContext) -> list[SampleSet]:
             images = _sample(system, n, seed, labels, chosen)
             seconds = time.monotonic() - start
             extra: dict[str, NDArray[Any]] = {}
-            if not sets and config.strip and labels is not None and hasattr(system, "denoising_strip"):
+            if not sets and config.strip and labels is not None and isinstance(system, StripSampler):
                 extra["strip"] = system.denoising_strip(labels[:10], seed, config.strip, **chosen)
             info = {"seconds": seconds, "seconds_per_item": seconds / max(1, n), **chosen}
             sets.append(SampleSet(variant=variant_id(chosen), images=images, labels=labels, info=info, extra=extra))

@@ -26,7 +26,8 @@ from bench.base.errors import BenchError
 from bench.base.files import write_npz
 from bench.base.progress import Progress
 from bench.base.seeds import derive
-from bench.contracts import PairCounts, RunContext
+from bench.capabilities import PairCounts
+from bench.contracts import RunContext
 from bench.families.text_encoders.word_pairs import (
     BLOCK,
     Blocks,

@@ -31,7 +31,7 @@ from bench.base.errors import BenchError
 from bench.base.files import read_json, write_json
 from bench.base.processes import seeded
 from bench.base.seeds import derive
-from bench.base.settings import taken_over
+from bench.base.settings import changed, taken_over
 from bench.contracts import Images, ModelNeed, Need, RunContext
 from bench.diffusion.generator import Condition, DenoisingOptions, DiffusionGenerator
 from bench.diffusion.guidance import guided, negatives_for
@@ -44,7 +44,7 @@ from bench.nn.unet import UNet, UNetConfig
 from bench.registry import load_model
 from bench.training import fit, load_module, randn, save_module
 
-__all__ = ["LatentDiffusion", "LatentDiffusionConfig", "TextToLatent"]
+__all__ = ["LatentDiffusion", "LatentDiffusionConfig", "LatentDiffusionOptions", "TextToLatent"]
 
 
 @dataclass(frozen=True)
@@ -67,9 +67,6 @@ class LatentDiffusionConfig:
         pooled: also add the mean of the adapted states to the time vector.
         dropout: share of captions replaced by the empty one in training, for guidance.
         relation_share: share of relation scenes in a training batch; 0 takes scenes as they come.
-        clip: bound on the estimate of the clean latents (which have standard deviation 1).
-        chunk: pictures drawn at a time (short chunks are padded).
-        precision: of sampling, ``fp32`` or ``bf16``.
     """
 
     schedule: str = "cosine"
@@ -87,18 +84,28 @@ class LatentDiffusionConfig:
     pooled: bool = True
     dropout: float = 0.1
     relation_share: float = 0.0
-    clip: float = 4.5
-    chunk: int = 40
-    precision: str = "fp32"
 
     def __post_init__(self) -> None:
         if self.target not in TARGETS:
             raise ValueError(f"target {self.target!r} is not one of {', '.join(TARGETS)}")
-        if self.precision not in ("fp32", "bf16"):
-            raise ValueError(f"precision must be fp32 or bf16, not {self.precision!r}")
         for name in ("dropout", "relation_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be from 0 to 1, not {getattr(self, name)!r}")
+
+
+@dataclass(frozen=True)
+class LatentDiffusionOptions(DenoisingOptions):
+    """How pictures are drawn; see :class:`bench.diffusion.generator.DenoisingOptions` for the rest.
+
+    Attributes:
+        chunk: pictures drawn at a time; short chunks are padded.
+        clip: bound on the estimate of the clean latents (which have standard deviation 1).
+        guidance: scale g of classifier-free guidance; 1 is none.
+    """
+
+    chunk: int = 40
+    clip: float = 4.5
+    guidance: float = 3.0
 
 
 class TextToLatent(nn.Module):
@@ -142,6 +149,7 @@ class LatentDiffusion:
     """A :class:`bench.contracts.TextToImage`; needs a ``codec`` and a ``text_encoder``."""
 
     Config = LatentDiffusionConfig
+    SampleOptions = LatentDiffusionOptions
     NEEDS: ClassVar[Mapping[str, Need]] = {
         "codec": ModelNeed("LatentCodec"),
         "text_encoder": ModelNeed("CaptionEncoder"),
@@ -149,6 +157,7 @@ class LatentDiffusion:
 
     def __init__(self, config: LatentDiffusionConfig) -> None:
         self.config = config
+        self.options = LatentDiffusionOptions()
         self.schedule = build_schedule(config.schedule, config.steps)
         self.device = "cpu"
         self.shape: tuple[int, ...] = ()  # (c, h, w) of the latents
@@ -236,27 +245,23 @@ class LatentDiffusion:
         self,
         prompts: Sequence[str],
         seed: int,
-        guidance: float = 3.0,
+        guidance: float | None = None,
         negative_prompts: Sequence[str] | str | None = None,
         *,
-        sampler: str = "ddim",
-        steps: int = 50,
-        eta: float = 0.0,
         first: int = 0,
         on_step: OnStep | None = None,
+        **options: Any,
     ) -> Images:
         """One picture for each prompt.
 
         Args:
             prompts: captions in the words of the training captions.
             seed: picture i depends on (seed, i), its prompt and its negative prompt alone.
-            guidance: scale g of classifier-free guidance; 1 is none.
+            guidance: scale of classifier-free guidance, that of ``options`` by default.
             negative_prompts: what to push away from instead of the empty caption: one for all or one each.
-            sampler: ``ddim`` or ``ancestral``.
-            steps: network evaluations (each twice as large if guided).
-            eta: noise of DDIM, 0 is deterministic.
             first: index of the first picture.
             on_step: called at every step with latents, chunk by chunk.
+            options: see :class:`LatentDiffusionOptions`; each network evaluation is twice as large if guided.
 
         Returns:
             ``(N, H, W, C)`` uint8.
@@ -264,13 +269,13 @@ class LatentDiffusion:
         Raises:
             BenchError: a word that the text encoder does not know, or impossible options.
         """
-        condition = self._conditioned(prompts, negatives_for(prompts, negative_prompts), guidance)
-        options = self._options(sampler, steps, eta)
-        return self.generator.sample(condition, len(prompts), seed, options, first=first, on_step=on_step)
+        chosen = self._chosen(guidance, options)
+        condition = self._conditioned(prompts, negatives_for(prompts, negative_prompts), chosen.guidance)
+        return self.generator.sample(condition, len(prompts), seed, chosen, first=first, on_step=on_step)
 
-    def _options(self, sampler: str = "ddim", steps: int = 50, eta: float = 0.0) -> DenoisingOptions:
-        c = self.config
-        return DenoisingOptions(sampler, steps, eta, chunk=c.chunk, clip=c.clip, precision=c.precision)
+    def _chosen(self, guidance: float | None, options: Mapping[str, Any]) -> LatentDiffusionOptions:
+        scale = {} if guidance is None else {"guidance": guidance}
+        return changed(self.options, {**options, **scale}, "latent_diffusion")
 
     def _conditioned(self, prompts: Sequence[str], negatives: Sequence[str], guidance: float) -> Condition:
         """The guided network with the prompts of a chunk read and bound."""
@@ -294,15 +299,15 @@ class LatentDiffusion:
         prompts: Sequence[str],
         seed: int,
         frames: int = 8,
-        *,
-        guidance: float = 3.0,
+        guidance: float | None = None,
         negative_prompts: Sequence[str] | str | None = None,
         **options: Any,
     ) -> Images:
         """The latents on their way, decoded: ``(len(prompts), frames, H, W, C)``, from noise to the sample (the last
         frame); ``options`` are those of :meth:`sample`."""
-        condition = self._conditioned(prompts, negatives_for(prompts, negative_prompts), guidance)
-        return self.generator.strip(condition, len(prompts), seed, self._options(**options), frames)
+        chosen = self._chosen(guidance, options)
+        condition = self._conditioned(prompts, negatives_for(prompts, negative_prompts), chosen.guidance)
+        return self.generator.strip(condition, len(prompts), seed, chosen, frames)
 
     def in_pixels(self, channels: int = 3) -> nn.Module:
         """An untrained copy of the network that denoises pictures instead of latents: what a step would cost without

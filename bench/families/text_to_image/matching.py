@@ -1,4 +1,4 @@
-"""Which scene of a pool answers a prompt best: what the memoriser and the dealer of real scenes share."""
+"""Which scene of a pool answers a prompt best: what the memoriser and the ceiling of real scenes share."""
 
 from __future__ import annotations
 
@@ -7,36 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.base.errors import BenchError
-from bench.scene_language import MAX_OBJECTS, AskedScene, parse_caption
+from bench.scene_language import MAX_OBJECTS, asked_arrays
 
-__all__ = ["ScenePool", "asked_arrays"]
+__all__ = ["TRUTH", "ScenePool"]
 
-Ints = NDArray[np.int64]
-
-
-def asked_arrays(prompts: Sequence[str]) -> dict[str, Ints]:
-    """What each prompt asks for: ``count (N,)``, ``digits``, ``colours``, ``sizes`` ``(N, 4)``, ``relation (N,)``; -1
-    where left open.
-
-    A prompt that the grammar does not have (the empty one) asks for nothing: count -1.
-    """
-    n = len(prompts)
-    arrays: dict[str, Ints] = {key: np.full((n, MAX_OBJECTS), -1, np.int64) for key in ("digits", "colours", "sizes")}
-    for key in ("count", "relation"):
-        arrays[key] = np.full(n, -1, np.int64)
-    for i, prompt in enumerate(prompts):
-        try:
-            asked: AskedScene = parse_caption(prompt)
-        except BenchError:
-            continue
-        arrays["count"][i] = len(asked.objects)
-        arrays["relation"][i] = -1 if asked.relation is None else asked.relation
-        for k, item in enumerate(asked.objects):
-            arrays["digits"][i, k] = item.digit
-            arrays["colours"][i, k] = -1 if item.colour is None else item.colour
-            arrays["sizes"][i, k] = 1 if item.small else -1
-    return arrays
+TRUTH = ("count", "digits", "colours", "sizes", "relation")
+"""What is known of a scene, as arrays (:func:`bench.scene_language.asked_arrays` has the same of a prompt)."""
 
 
 class ScenePool:
@@ -47,9 +23,7 @@ class ScenePool:
     """
 
     def __init__(self, scene: dict[str, NDArray[np.generic]]) -> None:
-        self.scene = {
-            key: np.asarray(scene[key], dtype=np.int64) for key in ("count", "digits", "colours", "sizes", "relation")
-        }
+        self.scene = {key: np.asarray(scene[key], dtype=np.int64) for key in TRUTH}
 
     def __len__(self) -> int:
         return len(self.scene["count"])

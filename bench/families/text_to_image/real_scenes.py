@@ -10,21 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bench.base.errors import BenchError
-from bench.base.files import write_npz
 from bench.base.seeds import generator
 from bench.contracts import Images, RunContext
-from bench.families.text_to_image.matching import ScenePool
+from bench.families.pools import PoolSystem
+from bench.families.text_to_image.matching import TRUTH, ScenePool
 
 __all__ = ["RealScenes", "RealScenesConfig"]
-
-_TRUTH = ("count", "digits", "colours", "sizes", "relation")
 
 
 @dataclass(frozen=True)
@@ -38,16 +34,10 @@ class RealScenesConfig:
     judge_kept: int = 2000
 
 
-class RealScenes:
-    """A :class:`bench.contracts.TextToImage` that deals out real scenes like cards, each once while they last."""
+class RealScenes(PoolSystem[RealScenesConfig]):
+    """A :class:`bench.contracts.TextToImage` that samples real scenes, each once while they last."""
 
-    Config = RealScenesConfig
-
-    def __init__(self, config: RealScenesConfig) -> None:
-        self.config = config
-        self.images: Images = np.zeros((0, 32, 32, 3), np.uint8)
-        self.reserve: NDArray[np.bool_] = np.zeros(0, np.bool_)  # True for scenes of the judge's split
-        self.pool: ScenePool | None = None
+    Config: ClassVar[type[RealScenesConfig]] = RealScenesConfig
 
     def fit(self, data: Mapping[str, Any], run: RunContext) -> None:
         """Keep the validation scenes, and from the judge's split random scenes that hold an unseen pair.
@@ -58,17 +48,17 @@ class RealScenes:
         first = data["validation"]
         if first.scene is None:
             raise BenchError(f"{run.name}: real_scenes needs scenes with their ground truth; this data has none")
-        images, truth = [first.images], {key: [first.scene[key]] for key in _TRUTH}
+        images, truth = [first.images], {key: [first.scene[key]] for key in TRUTH}
         if "judge" in data:
             judge = data["judge"]
             unseen = np.flatnonzero(judge.scene["unseen"])
             chosen = generator(run.seed, "judge").permutation(unseen)[: self.config.judge_kept]
             images.append(judge.images[chosen])
-            for key in _TRUTH:
+            for key in TRUTH:
                 truth[key].append(judge.scene[key][chosen])
-        self.images = np.concatenate(images)
-        self.reserve = np.arange(len(self.images)) >= len(first.images)
-        self.pool = ScenePool({key: np.concatenate(parts) for key, parts in truth.items()})
+        scenes = ScenePool({key: np.concatenate(parts) for key, parts in truth.items()})
+        reserve = np.arange(len(scenes)) >= len(first.images)  # the scenes of the ``judge`` split
+        self.keep(np.concatenate(images), reserve=reserve, **scenes.scene)
 
     def sample(
         self,
@@ -81,31 +71,17 @@ class RealScenes:
         """For each prompt a scene that shows all that is asked, as seldom used as possible; the nearest scene where
         there is none.
 
-        Item i depends on the prompts before it too: cards are dealt once.
+        Item i depends on the prompts before it too: a scene comes once.
         """
-        assert self.pool is not None
-        used = np.zeros(len(self.pool))
-        order = generator(seed, "deck").permutation(len(self.pool)) / len(self.pool)
+        scenes = ScenePool(self.facts)
+        used, reserve = np.zeros(len(scenes)), self.facts["reserve"]
+        order = generator(seed, "deck").permutation(len(scenes)) / len(scenes)
         chosen = np.empty(len(prompts), np.int64)
         for i, prompt in enumerate(prompts):
-            scores, full = (part[0] for part in self.pool.scores([prompt]))
-            if full[~self.reserve].any():
-                full = full & ~self.reserve
+            scores, full = (part[0] for part in scenes.scores([prompt]))
+            if full[~reserve].any():
+                full = full & ~reserve
             fit = np.where(full, 1000.0, 0.0) if full.any() else scores
             chosen[i] = np.lexsort((order, used, -fit))[0]
             used[chosen[i]] += 1
         return self.images[chosen]
-
-    def save(self, folder: Path) -> None:
-        """The scenes."""
-        assert self.pool is not None
-        write_npz(folder / "deck.npz", {"images": self.images, "reserve": self.reserve, **self.pool.scene})
-
-    @classmethod
-    def load(cls, folder: Path, config: RealScenesConfig, device: str = "cpu") -> RealScenes:
-        """The inverse of :meth:`save`."""
-        system = cls(config)
-        with np.load(folder / "deck.npz", allow_pickle=False) as file:
-            system.images, system.reserve = file["images"], file["reserve"]
-            system.pool = ScenePool({key: file[key] for key in _TRUTH})
-        return system

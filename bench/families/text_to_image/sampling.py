@@ -11,7 +11,7 @@ import dataclasses
 import inspect
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from bench.base.files import SampleSet
 from bench.base.processes import gather, shard, world_size
 from bench.base.progress import Progress
 from bench.base.seeds import derive
+from bench.capabilities import PixelTwin, StripSampler
 from bench.context import StageContext
 from bench.contracts import Images
 from bench.data.datasets import ImageSplit, load_images
@@ -40,6 +41,7 @@ class SampleConfig:
     Attributes:
         variants: options of the system's ``sample``; a variant may carry its own ``captions``, which is no part of its
             name.
+        defaults: settings of the system's ``SampleOptions`` that all variants share; no part of their names.
         singles: pictures of each colour-digit pair.
         colourless: captions without a colour.
         counts: captions of each number from two to four.
@@ -51,6 +53,7 @@ class SampleConfig:
     """
 
     variants: tuple[Mapping[str, Any], ...] = ({},)
+    defaults: Mapping[str, Any] = field(default_factory=dict)
     singles: int = 3
     colourless: int = 40
     counts: int = 20
@@ -120,12 +123,12 @@ def sample(context: StageContext) -> list[SampleSet]:
             info = {"seconds": seconds, "seconds_per_item": seconds / max(1, len(prompts)), "kind": "suite", **chosen}
             info["parts"] = suite.sizes
             extra: dict[str, NDArray[Any]] = {}
-            if not sets and config.strip and hasattr(system, "denoising_strip"):
+            if not sets and config.strip and isinstance(system, StripSampler):
                 extra["strip"] = system.denoising_strip(suite.shown()[:8], seed, config.strip, **chosen)
-            if not sets and config.step_repeats and hasattr(system, "in_pixels"):
+            if not sets and config.step_repeats and isinstance(system, PixelTwin):
                 size = load_images(context.data)["train"].images.shape[1:]
                 info["cost"] = step_costs(
-                    system, (size[2], *size[:2]), config.step_repeats, int(chosen.get("steps", 50))
+                    system, (size[2], *size[:2]), config.step_repeats, int(chosen.get("steps") or system.options.steps)
                 )
             sets.append(
                 SampleSet(variant=variant_id(chosen), images=images, prompts=list(prompts), info=info, extra=extra)

@@ -59,7 +59,7 @@ def step_costs(system: Any, pixels: tuple[int, ...], repeats: int, steps: int, b
     """
     twin: nn.Module = system.in_pixels(pixels[0]).to(system.device).to(memory_format=torch.channels_last)
     latent, picture = step_inputs(system, system.shape, batch), step_inputs(system, pixels, batch)
-    half = system.config.precision == "bf16"
+    half = system.options.precision == "bf16"
     codes = latent[0].cpu().numpy()
 
     def step(network: nn.Module, given: tuple[Tensor, ...]) -> Callable[[], Any]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from bench.base.files import SampleSet
 from bench.base.progress import Progress
 from bench.base.seeds import derive
+from bench.capabilities import BatchSampler
 from bench.context import StageContext
 from bench.registry import build_config
 from bench.results.records import variant_id
@@ -23,12 +24,14 @@ class SampleConfig:
 
     Attributes:
         variants: options of the system's ``sample``, each a row of the table.
+        defaults: settings of the system's ``SampleOptions`` that all variants share; no part of their names.
         prompts: beginnings to continue, in turn; ``""`` asks for a text without one.
         texts: texts of each variant.
         characters: length of each text.
     """
 
     variants: tuple[Mapping[str, Any], ...] = ({},)
+    defaults: Mapping[str, Any] = field(default_factory=dict)
     prompts: tuple[str, ...] = ("", "To be, or not to be", "KING.\n", "Enter ")
     texts: int = 20
     characters: int = 1000
@@ -61,7 +64,7 @@ def sample(context: StageContext) -> list[SampleSet]:
     ) as progress:
         for options in config.variants:
             start = time.monotonic()
-            if hasattr(system, "sample_batch"):
+            if isinstance(system, BatchSampler):
                 texts = system.sample_batch(config.characters, seeds, prompts, **options)
                 progress.update(config.texts, variant_id(options))
             else:

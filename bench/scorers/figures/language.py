@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.base.files import SampleSet
-from bench.contracts import AttentionMaps
+from bench.capabilities import AttentionMaps
 from bench.results.extras import Figure, Text
 from bench.results.pictures import figure_png
 from bench.scorers.texts import is_series, settings

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.contracts import HasNote
+from bench.capabilities import HasNote
 from bench.results.extras import Figure, Note, Table
 from bench.results.pictures import figure_png
 from bench.scorers.word_tests import SIMILARITY

@@ -17,7 +17,7 @@ from bench.families.by_example.video.video_distances import distances
 from bench.families.by_example.video.video_textures import (
     Texture,
     VideoTextures,
-    VideoTexturesConfig,
+    VideoTexturesOptions,
     future_costs,
     kept_jumps,
     probabilities,
@@ -172,7 +172,7 @@ def test_sigma_zero_plays_the_loop_of_least_mean_cost(p: float) -> None:
 
 def test_costs_follow_their_definition() -> None:
     table = distances(pendulum(30))
-    texture = Texture.of(table, VideoTexturesConfig(taps=2, prune=0, shortest=1))
+    texture = Texture.of(table, VideoTexturesOptions(taps=2, prune=0, shortest=1))
     assert texture.first == 1 and len(texture) == 29
     i, j = 7, 20  # frames of the clip
     expected = 0.5 * (table[i, j - 1] + table[i + 1, j])
@@ -248,7 +248,7 @@ def test_a_still_clip_plays() -> None:
 
 @pytest.mark.parametrize("order", ["shuffled", "hard_loop", "real"])
 def test_orders_to_compare_with(order: str) -> None:
-    system = VideoTextures(VideoTexturesConfig(order=order))
+    system = VideoTextures(options=VideoTexturesOptions(order=order))
     for n in (12, 45):
         shown = system.play(pendulum(20), n, 3)
         assert shown.shape == (n,) and shown.min() >= 0 and shown.max() < 20
@@ -265,13 +265,14 @@ def test_orders_to_compare_with(order: str) -> None:
 
 
 def test_saved_distances_give_the_same_plays(tmp_path: Path) -> None:
-    system = VideoTextures(VideoTexturesConfig(sigma=0.5))
+    system = VideoTextures(options=VideoTexturesOptions(sigma=0.5))
     assert isinstance(system, VideoSynthesizer)
     system.fit(
         {"swing": SimpleNamespace(frames=pendulum()), "short": SimpleNamespace(frames=pendulum(20))}, RunContext()
     )
     system.save(tmp_path)
     again = VideoTextures.load(tmp_path, system.config)
+    again.options = system.options
     for name in ("swing", "short"):
         assert again.tables[name].tobytes() == system.tables[name].tobytes()
     np.testing.assert_array_equal(again.plays("swing", 80, [5]), system.plays(pendulum(), 80, [5]))
@@ -292,7 +293,7 @@ def test_saved_distances_give_the_same_plays(tmp_path: Path) -> None:
 )
 def test_settings_are_checked(wrong: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        VideoTexturesConfig(**wrong)  # type: ignore[arg-type]
+        VideoTexturesOptions(**wrong)  # type: ignore[arg-type]
     with pytest.raises(BenchError, match=message):
         VideoTextures().play(pendulum(20), 5, 0, **wrong)
 

@@ -14,10 +14,12 @@ from bench.base.seeds import derive
 from bench.context import StageContext
 from bench.contracts import ImageGenerator, RunContext
 from bench.data.datasets import ImageSplit, write_images
+from bench.diffusion.generator import DenoisingOptions
 from bench.families.images.ddpm import DDPM, DDPMConfig
 from bench.families.images.sampling import sample
 
-TINY = DDPMConfig(widths=(8, 8), embedding=16, classes=3, chunk=4, steps=50, attention=(1,))
+TINY = DDPMConfig(widths=(8, 8), embedding=16, classes=3, steps=50, attention=(1,))
+CHUNK = DenoisingOptions(chunk=4)
 
 
 def stripes(n: int = 96, seed: int = 0) -> SimpleNamespace:
@@ -73,6 +75,7 @@ def test_unasked_labels_follow_the_training_proportions(tiny: DDPM):
 def test_save_and_load(tiny: DDPM, tmp_path: Path):
     tiny.save(tmp_path)
     again = DDPM.load(tmp_path, TINY)
+    again.options = CHUNK
     assert np.array_equal(again.sample(3, 0, steps=3), tiny.sample(3, 0, steps=3))
     assert {path.suffix for path in tmp_path.iterdir()} == {".safetensors", ".json"}
 
@@ -171,6 +174,8 @@ def test_user_errors(tiny: DDPM):
         tiny.sample(1, 0, steps=51)
     with pytest.raises(BenchError, match="Did you mean 'ddim'"):
         tiny.sample(1, 0, sampler="dim")
+    with pytest.raises(BenchError, match=r"unknown setting 'stepps'\. Did you mean 'steps'"):
+        tiny.sample(1, 0, stepps=3)
     with pytest.raises(BenchError, match="from 0 to 2"):
         tiny.sample(1, 0, np.array([3]))
     with pytest.raises(BenchError, match="has not been trained"):

@@ -13,10 +13,11 @@ import torch
 from bench.base.errors import BenchError
 from bench.contracts import RunContext, TextToImage
 from bench.families.text_to_image import latent_diffusion
-from bench.families.text_to_image.latent_diffusion import LatentDiffusion, LatentDiffusionConfig
+from bench.families.text_to_image.latent_diffusion import LatentDiffusion, LatentDiffusionConfig, LatentDiffusionOptions
 
 WORDS = ["a", "red", "blue", "left"]
-TINY = LatentDiffusionConfig(widths=(8, 16), embedding=16, heads=2, text_width=16, attention=(0, 1), chunk=4, steps=40)
+TINY = LatentDiffusionConfig(widths=(8, 16), embedding=16, heads=2, text_width=16, attention=(0, 1), steps=40)
+CHUNK = LatentDiffusionOptions(chunk=4)
 
 
 class FakeCodec:
@@ -139,6 +140,7 @@ def test_learns_the_captions_and_guidance_and_negatives_work(learned: LatentDiff
 def test_save_and_load(learned: LatentDiffusion, tmp_path: Path):
     learned.save(tmp_path)
     again = LatentDiffusion.load(tmp_path, learned.config)
+    again.options = CHUNK
     with pytest.raises(BenchError, match="codec and text encoder"):
         again.sample(["a red"], 0)
     again.attach(MODELS)

@@ -9,10 +9,10 @@ import pytest
 
 from bench.contracts import RunContext, TextToImage
 from bench.families.text_to_image.dummy_scenes import DummyScenes, DummyScenesConfig
-from bench.families.text_to_image.matching import ScenePool, asked_arrays
+from bench.families.text_to_image.matching import ScenePool
 from bench.families.text_to_image.memoriser_scenes import MemoriserScenes, MemoriserScenesConfig
 from bench.families.text_to_image.real_scenes import RealScenes, RealScenesConfig
-from bench.scene_language import COLOURS, RELATIONS, is_unseen, parse_caption
+from bench.scene_language import COLOURS, RELATIONS, asked_arrays, is_unseen, parse_caption
 
 CASES = [
     (DummyScenes, DummyScenesConfig()),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -58,6 +58,7 @@ class SampleConfig:
     plays: int = 24
     frames: int = 1000
     variants: tuple[Mapping[str, Any], ...] = ({},)
+    defaults: Mapping[str, Any] = field(default_factory=dict)
     loops: tuple[int, ...] = ()
     controlled: int = 0
     regions: tuple[str, ...] = ()

@@ -157,7 +157,7 @@ class SpriteControl:
         p: power of a jump's own cost.
         sigma: of the exponent, in these costs; 0 takes the best jump.
         taps: of the diagonal filter on the pictures.
-        prune: as in :class:`bench.families.by_example.video.video_textures.VideoTexturesConfig`.
+        prune: as in :class:`bench.families.by_example.video.video_textures.VideoTexturesOptions`.
     """
 
     directions: int = 16

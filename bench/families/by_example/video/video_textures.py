@@ -20,7 +20,6 @@ the clip's dead end; the iteration for F converges geometrically in alpha. Loops
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,14 +32,16 @@ from bench.base.errors import BenchError, did_you_mean
 from bench.base.files import write_npz
 from bench.base.progress import Progress
 from bench.base.seeds import generator
+from bench.base.settings import changed
 from bench.contracts import RunContext
+from bench.families.by_example.exemplars import NothingToSet
 from bench.families.by_example.video.video_distances import distances, filter_diagonal, mean_distance
 
 __all__ = [
     "ORDERS",
     "Texture",
     "VideoTextures",
-    "VideoTexturesConfig",
+    "VideoTexturesOptions",
     "future_costs",
     "kept_jumps",
     "probabilities",
@@ -54,8 +55,8 @@ MAX_SWEEPS = 100_000
 
 
 @dataclass(frozen=True)
-class VideoTexturesConfig:
-    """Constants of the paper, under the paper's names.
+class VideoTexturesOptions:
+    """Constants of the paper, under the paper's names. None touches what is trained, the distances of the frames.
 
     Attributes:
         sigma: of the exponent, in mean non-zero distances; 0 always takes the cheapest jump.
@@ -220,13 +221,13 @@ class Texture:
     chances: Floats
     changes: list[float]
     scale: float
-    config: VideoTexturesConfig = field(repr=False)
+    config: VideoTexturesOptions = field(repr=False)
 
     def __len__(self) -> int:
         return len(self.costs)
 
     @classmethod
-    def of(cls, table: Floats, config: VideoTexturesConfig, within: tuple[int, int] | None = None) -> Texture:
+    def of(cls, table: Floats, config: VideoTexturesOptions, within: tuple[int, int] | None = None) -> Texture:
         """The texture of a table of distances ``(T, T)``.
 
         Args:
@@ -311,11 +312,13 @@ class VideoTextures:
     """Video textures as a :class:`bench.contracts.VideoSynthesizer`. What is kept of a clip are the distances of its
     frames."""
 
-    Config: ClassVar[type[VideoTexturesConfig]] = VideoTexturesConfig
+    Config: ClassVar[type[NothingToSet]] = NothingToSet
+    SampleOptions: ClassVar[type[VideoTexturesOptions]] = VideoTexturesOptions
     CONTRACT: ClassVar[str] = "VideoSynthesizer"
 
-    def __init__(self, config: VideoTexturesConfig | None = None) -> None:
-        self.config = config or VideoTexturesConfig()
+    def __init__(self, config: NothingToSet | None = None, options: VideoTexturesOptions | None = None) -> None:
+        self.config = config or NothingToSet()
+        self.options = options or VideoTexturesOptions()
         self.tables: dict[str, Floats] = {}
 
     def fit(self, data: Mapping[str, Any], run: RunContext) -> None:
@@ -333,7 +336,7 @@ class VideoTextures:
         )
 
     @classmethod
-    def load(cls, folder: Path, config: VideoTexturesConfig, device: str = "cpu") -> VideoTextures:
+    def load(cls, folder: Path, config: NothingToSet, device: str = "cpu") -> VideoTextures:
         """The system with the distances of ``folder``."""
         system = cls(config)
         with np.load(folder / "distances.npz", allow_pickle=False) as file:
@@ -343,22 +346,15 @@ class VideoTextures:
     @property
     def has_transitions(self) -> bool:
         """Whether plays follow probabilities (:meth:`texture`), not one of the orders to compare with."""
-        return self.config.order == "markov"
+        return self.options.order == "markov"
 
-    def configured(self, options: Mapping[str, Any]) -> VideoTexturesConfig:
+    def configured(self, options: Mapping[str, Any]) -> VideoTexturesOptions:
         """The config with some fields replaced.
 
         Raises:
             BenchError: an unknown option, or a value that is not allowed.
         """
-        names = {each.name for each in dataclasses.fields(VideoTexturesConfig)}
-        for name in options:
-            if name not in names:
-                raise BenchError(f"video_textures: unknown option {name!r}.{did_you_mean(name, names)}")
-        try:
-            return dataclasses.replace(self.config, **options)
-        except (TypeError, ValueError) as error:
-            raise BenchError(f"video_textures: {error}") from error
+        return changed(self.options, options, "video_textures")
 
     def texture(self, clip: str | NDArray[np.uint8], within: tuple[int, int] | None = None, **options: Any) -> Texture:
         """The texture of a fitted clip, by name, or of frames ``(T, H, W, C)``.
