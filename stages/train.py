@@ -24,9 +24,9 @@ from bench.base.hardware import describe, peak_memory_bytes
 from bench.base.processes import distributed, rank, seeded, set_threads, world_size
 from bench.config.load import Params, load_params
 from bench.contracts import RunContext
-from bench.data.datasets import load
+from bench.data.datasets import facts_of, load
 from bench.pipeline.stage import checkpoint_key, context, leave_empty, run_seed
-from bench.registry import build_config, resolve
+from bench.registry import build_config, check_data, resolve
 
 
 def read_data(folder: Path) -> Mapping[str, Any]:
@@ -50,6 +50,7 @@ def train(root: Path, params: Params, name: str) -> None:
     set_threads(params.runtime["threads"])
     cls = resolve(ctx.block["system"])
     config = build_config(cls.Config, ctx.block["model"], f"{params.path}: {ctx.family}.{name}.model")
+    check_data(config, facts_of(ctx.data), f"{params.path}: {ctx.family}.{name}.model")
     points: list[tuple[int, dict[str, float]]] = []
     checkpoints = root / "checkpoints" / name / checkpoint_key(root, params, name, world_size())
     run = RunContext(

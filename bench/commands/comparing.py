@@ -128,7 +128,7 @@ def run(root: Path, first: str, second: str, metric: str | None, as_json: bool) 
     schema_path = root / "reports" / "schema.yaml"
     schema: dict[str, Any] = {}
     if schema_path.is_file():
-        from bench.results.sources import read_yaml
+        from bench.base.yaml_reader import read_yaml
 
         schema = read_yaml(schema_path)
     lines = []

@@ -9,10 +9,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from bench.base.errors import BenchError, did_you_mean
-from bench.base.files import parse_yaml
+from bench.base.yaml_reader import read_yaml
 from bench.data.cards import SPLITS, Card, Member, Render, Source, Split
 from bench.data.names import plain_path
 
@@ -293,14 +291,10 @@ def load_card(path: Path | str) -> Card:
         BenchError: no such file, not YAML, or a wrong key or value (file, key and what is allowed are named).
     """
     path = Path(path)
-    try:
-        raw = parse_yaml(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not path.is_file():
         near = [p.as_posix() for p in path.parent.glob("*.yaml")]
-        raise BenchError(f"no card {path}.{did_you_mean(path.as_posix(), near)}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise BenchError(f"{path} is not YAML: {error}") from error
-    return _Parser(path).card(raw)
+        raise BenchError(f"no card {path}.{did_you_mean(path.as_posix(), near)}")
+    return _Parser(path).card(read_yaml(path))
 
 
 def card_of_block(

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from bench.config.variants import variant_id
+
 __all__ = ["SCHEMA_VERSION", "Record", "parse_variant", "variant_id"]
 
 SCHEMA_VERSION = 1
@@ -76,15 +78,6 @@ class Record:
         values = dict(row)
         values["ci95"] = tuple(values["ci95"]) if values.get("ci95") is not None else None
         return cls(**values)
-
-
-def variant_id(options: Mapping[str, Any]) -> str:
-    """Canonical text of swept settings.
-
-    >>> variant_id({"sampler": "ddim", "steps": 50})
-    'sampler=ddim,steps=50'
-    """
-    return ",".join(f"{key}={value}" for key, value in options.items())
 
 
 def parse_variant(text: str) -> dict[str, str]:

@@ -16,13 +16,14 @@ import numpy as np
 from bench.base.errors import BenchError
 from bench.base.files import write_npz
 from bench.base.seeds import derive, generator
+from bench.base.settings import Checked, Natural
 from bench.contracts import Images, Ints, RunContext
 
 __all__ = ["MemoriserImages", "MemoriserImagesConfig"]
 
 
 @dataclass(frozen=True)
-class MemoriserImagesConfig:
+class MemoriserImagesConfig(Checked):
     """Settings.
 
     Attributes:
@@ -31,8 +32,8 @@ class MemoriserImagesConfig:
             equality test.
     """
 
-    kept: int = 500
-    jitter: int = 6
+    kept: Natural = 500
+    jitter: Natural = 6
 
 
 class MemoriserImages:

@@ -13,20 +13,21 @@ import numpy as np
 from bench.base.errors import BenchError
 from bench.base.files import write_npz
 from bench.base.seeds import generator
+from bench.base.settings import Checked, Count
 from bench.contracts import Images, Ints, RunContext
 
 __all__ = ["RealImages", "RealImagesConfig"]
 
 
 @dataclass(frozen=True)
-class RealImagesConfig:
+class RealImagesConfig(Checked):
     """Settings.
 
     Attributes:
         kept: training pictures at hand, drawn at random (data sets are often sorted by writer: never the first ones).
     """
 
-    kept: int = 10_000
+    kept: Count = 10_000
 
 
 class RealImages:

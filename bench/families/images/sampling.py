@@ -9,7 +9,7 @@ import inspect
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +18,12 @@ from bench.base.files import SampleSet
 from bench.base.processes import gather, shard, world_size
 from bench.base.progress import Progress
 from bench.base.seeds import derive, generator
+from bench.base.settings import Checked, Count, Natural
+from bench.config.variants import Swept
 from bench.context import StageContext
 from bench.contracts import Images, Ints
 from bench.data.datasets import load_images
-from bench.registry import build_config
+from bench.registry import build_config, sample_options
 from bench.results.records import variant_id
 
 __all__ = ["ROWS", "SampleConfig", "proportional_labels", "sample"]
@@ -31,18 +33,29 @@ ROWS = 4
 
 
 @dataclass(frozen=True)
-class SampleConfig:
-    """Keys under ``sample:`` of a block of this family.
+class VariantConfig(Checked):
+    """Keys of a variant that are no options of the system and no part of its name.
 
     Attributes:
-        n: pictures of each variant.
-        variants: options of the system's ``sample``; a variant may carry its own ``n``, which is no part of its name.
+        n: pictures of this variant; null for the block's.
+    """
+
+    n: Count | None = None
+
+
+@dataclass(frozen=True)
+class SampleConfig(Swept):
+    """Keys under ``sample:`` of a block of this family, besides ``variants``.
+
+    Attributes:
+        n: pictures of each variant that does not say its own.
         strip: frames of the denoising strip of the first variant, 0 for none.
     """
 
-    n: int = 2000
-    variants: tuple[Mapping[str, Any], ...] = ({},)
-    strip: int = 8
+    n: Count = 2000
+    strip: Natural = 8
+
+    Own: ClassVar[type] = VariantConfig
 
 
 def proportional_labels(labels: Ints | None, n: int, seed: int) -> Ints | None:
@@ -84,9 +97,8 @@ def sample(context: StageContext) -> list[SampleSet]:
             seconds = time.monotonic() - start
             extra: dict[str, NDArray[Any]] = {}
             if not sets and config.strip and labels is not None and hasattr(system, "denoising_strip"):
-                extra["strip"] = system.denoising_strip(
-                    labels[:10], seed, config.strip, steps=int(chosen.get("steps", 50))
-                )
+                steps = sample_options(type(system), system.config, chosen, where).steps
+                extra["strip"] = system.denoising_strip(labels[:10], seed, config.strip, steps=steps)
             info = {"seconds": seconds, "seconds_per_item": seconds / max(1, n), **chosen}
             sets.append(SampleSet(variant=variant_id(chosen), images=images, labels=labels, info=info, extra=extra))
             progress.update(1, variant_id(chosen))

@@ -13,6 +13,7 @@ import numpy as np
 from bench.base.errors import BenchError
 from bench.base.files import write_npz
 from bench.base.seeds import derive, generator
+from bench.base.settings import Checked, Count, Natural
 from bench.contracts import Images, RunContext
 from bench.families.text_to_image.matching import ScenePool
 
@@ -22,7 +23,7 @@ _TRUTH = ("count", "digits", "colours", "sizes", "relation")
 
 
 @dataclass(frozen=True)
-class MemoriserScenesConfig:
+class MemoriserScenesConfig(Checked):
     """Settings.
 
     Attributes:
@@ -30,8 +31,8 @@ class MemoriserScenesConfig:
         jitter: largest change of all bytes of a picture by one common amount.
     """
 
-    kept: int = 1000
-    jitter: int = 4
+    kept: Count = 1000
+    jitter: Natural = 4
 
 
 class MemoriserScenes:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from bench.base.errors import BenchError
 from bench.base.files import write_npz
 from bench.base.seeds import generator
+from bench.base.settings import Checked, Natural
 from bench.contracts import Images, RunContext
 from bench.families.text_to_image.matching import ScenePool
 
@@ -28,14 +29,14 @@ _TRUTH = ("count", "digits", "colours", "sizes", "relation")
 
 
 @dataclass(frozen=True)
-class RealScenesConfig:
+class RealScenesConfig(Checked):
     """Settings.
 
     Attributes:
         judge_kept: scenes with held-out pairs kept from the ``judge`` split, at most.
     """
 
-    judge_kept: int = 2000
+    judge_kept: Natural = 2000
 
 
 class RealScenes:

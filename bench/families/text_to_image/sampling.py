@@ -11,7 +11,7 @@ import inspect
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,12 +20,14 @@ from bench.base.files import SampleSet
 from bench.base.processes import gather, shard, world_size
 from bench.base.progress import Progress
 from bench.base.seeds import derive
+from bench.base.settings import Checked, Natural
+from bench.config.variants import Swept
 from bench.context import StageContext
 from bench.contracts import Images
 from bench.data.datasets import ImageSplit, load_images
 from bench.families.text_to_image.prompts import Suite, build_suite
 from bench.families.text_to_image.step_cost import step_costs
-from bench.registry import build_config
+from bench.registry import build_config, sample_options
 from bench.results.records import variant_id
 from bench.scene_language import COLOURS
 
@@ -33,31 +35,41 @@ __all__ = ["SampleConfig", "sample", "sample_config", "suite_of"]
 
 
 @dataclass(frozen=True)
-class SampleConfig:
-    """Keys under ``sample:`` of a block of this family.
+class VariantConfig(Checked):
+    """Keys of a variant that are no options of the system and no part of its name.
 
     Attributes:
-        variants: options of the system's ``sample``; a variant may carry its own ``captions``, which is no part of its
-            name.
+        captions: test captions of this variant; null for the block's.
+    """
+
+    captions: Natural | None = None
+
+
+@dataclass(frozen=True)
+class SampleConfig(Swept):
+    """Keys under ``sample:`` of a block of this family, besides ``variants``.
+
+    Attributes:
         singles: pictures of each colour-digit pair.
         colourless: captions without a colour.
         counts: captions of each number from two to four.
         relations: captions of two digits in a relation.
-        captions: test captions, for FID and KID; 0 for none.
+        captions: test captions, for FID and KID, of each variant that does not say its own; 0 for none.
         negatives: pictures for each colour named as negative prompt, with the first variant; 0 for none.
         strip: frames of the denoising strip of the first variant, 0 for none.
         step_repeats: timings of one denoising step in latents and in pixels, 0 for none.
     """
 
-    variants: tuple[Mapping[str, Any], ...] = ({},)
-    singles: int = 3
-    colourless: int = 40
-    counts: int = 20
-    relations: int = 120
-    captions: int = 1000
-    negatives: int = 0
-    strip: int = 8
-    step_repeats: int = 0
+    singles: Natural = 3
+    colourless: Natural = 40
+    counts: Natural = 20
+    relations: Natural = 120
+    captions: Natural = 1000
+    negatives: Natural = 0
+    strip: Natural = 8
+    step_repeats: Natural = 0
+
+    Own: ClassVar[type] = VariantConfig
 
 
 def sample_config(context: StageContext) -> SampleConfig:
@@ -93,7 +105,7 @@ def _sample(system: Any, prompts: Sequence[str], seed: int, options: Mapping[str
 def sample(context: StageContext) -> list[SampleSet]:
     """The suite and the test captions for every variant, with the same seed; then the negative prompts, with the first
     variant."""
-    config = sample_config(context)
+    config, where = sample_config(context), f"{context.family}.{context.name}.sample"
     system = context.load()
     suite = suite_of(context, config, load_images(context.data))  # of the test split the captions alone are read
     seed = derive(context.seed, context.family, str(context.block["dataset"]))
@@ -110,15 +122,14 @@ def sample(context: StageContext) -> list[SampleSet]:
             info = {"seconds": seconds, "seconds_per_item": seconds / max(1, len(prompts)), "kind": "suite", **chosen}
             extra: dict[str, NDArray[Any]] = {}
             if not sets and config.strip and hasattr(system, "denoising_strip"):
-                guidance, steps = float(chosen.get("guidance", 1.0)), int(chosen.get("steps", 50))
+                used = sample_options(type(system), system.config, chosen, where)
                 extra["strip"] = system.denoising_strip(
-                    suite.shown()[:8], seed, config.strip, guidance=guidance, steps=steps
+                    suite.shown()[:8], seed, config.strip, guidance=used.guidance, steps=used.steps
                 )
             if not sets and config.step_repeats and hasattr(system, "in_pixels"):
                 size = load_images(context.data)["train"].images.shape[1:]
-                info["cost"] = step_costs(
-                    system, (size[2], *size[:2]), config.step_repeats, int(chosen.get("steps", 50))
-                )
+                steps = sample_options(type(system), system.config, chosen, where).steps
+                info["cost"] = step_costs(system, (size[2], *size[:2]), config.step_repeats, steps)
             sets.append(
                 SampleSet(variant=variant_id(chosen), images=images, prompts=list(prompts), info=info, extra=extra)
             )

@@ -13,13 +13,16 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.autoregressive.decoding import WindowOptions
 from bench.base.errors import BenchError, did_you_mean
 from bench.base.files import read_json, write_json
+from bench.base.settings import Checked, Range
+from bench.config.load import TrainConfig
 from bench.contracts import RunContext
 from bench.families.words.neural_lm import NeuralLM
 from bench.families.words.transformer_lm import TransformerLM
@@ -35,7 +38,14 @@ _TRAIN = ("steps", "batch_size", "lr")
 
 
 @dataclass(frozen=True)
-class ModelSeriesConfig:
+class _Share(Checked):
+    """Part of the training text."""
+
+    share: Annotated[float, Range(above=0, high=1)] = 1.0
+
+
+@dataclass(frozen=True)
+class ModelSeriesConfig(Checked):
     """What is trained.
 
     Attributes:
@@ -45,27 +55,45 @@ class ModelSeriesConfig:
             and ``steps``, ``batch_size`` and ``lr`` change the training, everything else the model.
     """
 
-    member: str = "transformer_lm"
+    member: Literal["transformer_lm", "neural_lm"] = "transformer_lm"
     base: Mapping[str, Any] = field(default_factory=dict)
     arms: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.member not in MEMBERS:
-            raise ValueError(f"member must be one of {', '.join(MEMBERS)}, not {self.member!r}")
+        super().__post_init__()
         if not self.arms:
             raise ValueError("arms: at least one is needed")
-        for arm in self.arms:
-            if not 0 < float(self.arms[arm].get("share", 1.0)) <= 1:
-                raise ValueError(f"arms.{arm}.share must lie above 0 and at most at 1")
+        for arm, changes in self.arms.items():
             try:
                 self.config(arm)
+                build_config(TrainConfig, {key: changes[key] for key in _TRAIN if key in changes}, f"arms.{arm}")
+                build_config(_Share, {key: changes[key] for key in ("share",) if key in changes}, f"arms.{arm}")
             except BenchError as error:
                 raise ValueError(str(error)) from error
 
     def config(self, arm: str) -> Any:
         """Settings of the arm's model."""
         changes = {key: value for key, value in self.arms[arm].items() if key not in (*_TRAIN, "share")}
-        return build_config(MEMBERS[self.member].Config, {**self.base, **changes}, f"arms.{arm}")
+        also = (*_TRAIN, "share")
+        return build_config(MEMBERS[self.member].Config, {**self.base, **changes}, f"arms.{arm}", also)
+
+    def arm_of(self, options: Mapping[str, Any]) -> tuple[type, Any, dict[str, Any]]:
+        """Class and config of the arm that a variant names (the first without a name), and the options for it.
+
+        Raises:
+            ValueError: no such arm, or a window that its model is not scored with.
+        """
+        rest = dict(options)
+        arm = str(rest.pop("arm", next(iter(self.arms))))
+        if arm not in self.arms:
+            raise ValueError(f"arm: there is no {arm!r}.{did_you_mean(arm, self.arms)}")
+        member, config = MEMBERS[self.member], self.config(arm)
+        window = {key: rest.pop(key) for key in member.SCORING if key in ("context", "stride") and key in rest}
+        try:
+            build_config(WindowOptions, window, f"arm {arm}").check(config)
+        except BenchError as error:
+            raise ValueError(str(error)) from error
+        return member, config, rest
 
 
 class ModelSeries:

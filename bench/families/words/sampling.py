@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from bench.base.files import SampleSet
 from bench.base.progress import Progress
 from bench.base.seeds import derive
+from bench.base.settings import Count
+from bench.config.variants import Swept
 from bench.context import StageContext
 from bench.registry import build_config
 from bench.results.records import variant_id
@@ -18,26 +18,23 @@ __all__ = ["SampleConfig", "sample", "sample_config"]
 
 
 @dataclass(frozen=True)
-class SampleConfig:
-    """Keys under ``sample:`` of a block of this family.
+class SampleConfig(Swept):
+    """Keys under ``sample:`` of a block of this family, besides ``variants``.
 
     Attributes:
-        variants: options of the system's ``sample``, each a row of the table.
         prompts: beginnings to continue, in turn; ``""`` asks for a text without one.
         texts: texts of each variant.
         characters: length of each text.
     """
 
-    variants: tuple[Mapping[str, Any], ...] = ({},)
     prompts: tuple[str, ...] = ("", "To be, or not to be", "KING.\n", "Enter ")
-    texts: int = 20
-    characters: int = 1000
+    texts: Count = 20
+    characters: Count = 1000
 
     def __post_init__(self) -> None:
-        if self.texts < 1 or self.characters < 1 or not self.prompts or not self.variants:
-            raise ValueError(
-                "texts and characters must be at least 1, and at least one prompt and one variant are needed"
-            )
+        super().__post_init__()
+        if not self.prompts:
+            raise ValueError('prompts: at least one is needed, "" for none')
 
 
 def sample_config(context: StageContext) -> SampleConfig:

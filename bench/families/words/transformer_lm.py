@@ -14,7 +14,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -23,14 +23,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bench.autoregressive.cached_decoding import BatchReader, Reader, SingleReader
-from bench.autoregressive.decoding import draw_tokens, filter_logits, windows_of
-from bench.autoregressive.tokens import UNITS, Tokens, build_tokens, restore_tokens
+from bench.autoregressive.decoding import DrawOptions, draw_tokens, filter_logits, windows_of
+from bench.autoregressive.tokens import Tokens, build_tokens, restore_tokens
 from bench.autoregressive.vocabulary import UNKNOWN
 from bench.base.errors import BenchError
 from bench.base.files import write_npz
 from bench.base.processes import seeded
+from bench.base.settings import Checked, Count, Natural, NotNegative, Range
 from bench.contracts import RunContext
-from bench.nn.attention import POSITIONS, Form, KVCache, PositionKind, Positions, TransformerBlock
+from bench.nn.attention import Form, KVCache, PositionKind, Positions, TransformerBlock
 from bench.training import fit, load_module, save_module
 
 __all__ = ["Decoder", "TransformerLM", "TransformerLMConfig"]
@@ -43,7 +44,7 @@ _START = "\n\n"
 
 
 @dataclass(frozen=True)
-class TransformerLMConfig:
+class TransformerLMConfig(Checked):
     """Hyper-parameters of :class:`TransformerLM`.
 
     Attributes:
@@ -60,38 +61,25 @@ class TransformerLMConfig:
         attention: ``explicit`` or ``sdpa`` (the same numbers, another speed).
     """
 
-    width: int = 128
-    layers: int = 4
-    heads: int = 4
-    context: int = 128
-    stride: int = 0
-    unit: str = "characters"
-    vocabulary: int = 1024
+    width: Count = 128
+    layers: Count = 4
+    heads: Count = 4
+    context: Annotated[int, Range(low=2)] = 128
+    stride: Natural = 0
+    unit: Literal["characters", "bpe"] = "characters"
+    vocabulary: Annotated[int, Range(low=300)] = 1024  # 256 bytes and some merges
     positions: PositionKind = "rotary"
-    mlp_ratio: float = 4
+    mlp_ratio: NotNegative = 4
     tied: bool = True
     attention: Form = "explicit"
 
     def __post_init__(self) -> None:
-        if min(self.width, self.layers, self.heads) < 1 or self.context < 2:
-            raise ValueError("width, layers and heads must be at least 1 and context at least 2")
-        if self.width % (2 * self.heads):
-            raise ValueError(
-                f"rotary positions need an even head width: width {self.width} is not a multiple of 2 x "
-                f"{self.heads} heads"
-            )
-        if self.unit not in UNITS:
-            raise ValueError(f"unit must be one of {', '.join(UNITS)}, not {self.unit!r}")
-        if self.unit == "bpe" and self.vocabulary < 300:
-            raise ValueError(f"a BPE vocabulary holds 256 bytes and some merges: at least 300, not {self.vocabulary}")
-        if self.positions not in POSITIONS:
-            raise ValueError(f"positions must be one of {', '.join(POSITIONS)}, not {self.positions!r}")
-        if self.mlp_ratio < 0:
-            raise ValueError(f"mlp_ratio must not be negative, not {self.mlp_ratio}")
-        if not 0 <= self.stride <= self.context:
-            raise ValueError(f"stride must lie between 0 and context {self.context}, not {self.stride}")
-        if self.attention not in ("explicit", "sdpa"):
-            raise ValueError(f"attention must be 'explicit' or 'sdpa', not {self.attention!r}")
+        super().__post_init__()
+        even = 2 if self.positions == "rotary" else 1  # rotary positions turn pairs of features
+        if self.width % (even * self.heads):
+            raise ValueError(f"width: {self.width} is not a multiple of {'2 x ' * (even - 1)}{self.heads} heads")
+        if self.stride > self.context:
+            raise ValueError(f"stride: must lie between 0 and context {self.context}, not {self.stride}")
 
 
 class Decoder(nn.Module):
@@ -153,6 +141,7 @@ class TransformerLM:
     """
 
     Config: ClassVar[type] = TransformerLMConfig
+    SampleOptions: ClassVar[type] = DrawOptions
     SCORING: ClassVar[tuple[str, ...]] = ("stride", "context")
     """Options that change probabilities; :meth:`log_prob` takes them."""
 

@@ -37,7 +37,7 @@ def sample_config(context: StageContext) -> tuple[SampleConfig, Timed | None]:
     """The keys under ``sample:``."""
     where = f"{context.family}.{context.name}.sample"
     config: SampleConfig = build_config(SampleConfig, context.block.get("sample") or {}, where)
-    return config, None if config.timed is None else build_config(Timed, config.timed, f"{where}.timed")
+    return config, config.timed
 
 
 def asked(context: StageContext) -> tuple[dict[str, list[Question]], SampleConfig]:
@@ -85,7 +85,8 @@ def sample(context: StageContext) -> list[SampleSet]:
 
 def _settings(question: Question, config: SampleConfig, variant: Mapping[str, Any]) -> dict[str, Any]:
     """What the task needs, what the block gives it, what the variant sweeps."""
-    return {**OPTIONS[question.task], **(config.tasks.get(question.task) or {}), **variant}
+    given = {str(task): settings for task, settings in config.tasks.items()}
+    return {**OPTIONS[question.task], **(given.get(question.task) or {}), **variant}
 
 
 def _answered(
