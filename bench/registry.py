@@ -16,7 +16,7 @@ from typing import Any
 
 from bench.base.errors import BenchError, did_you_mean
 from bench.base.files import read_json
-from bench.base.settings import NothingToSet, build_config
+from bench.base.settings import NothingToSet, build_config, located
 from bench.catalogue.families import FAMILIES, Task
 from bench.catalogue.systems import BUILT_IN
 from bench.contracts import DataFacts
@@ -96,7 +96,7 @@ def check_data(config: Any, facts: DataFacts, where: str) -> None:
         if hasattr(config, "check_data"):
             config.check_data(facts)
     except ValueError as error:
-        raise BenchError(f"{where}: {error}") from error
+        raise BenchError(located(where, str(error))) from error
 
 
 def sample_options(cls: Any, config: Any, given: Mapping[str, Any], where: str, family: Any = NothingToSet) -> Any:
@@ -128,7 +128,7 @@ def sample_options(cls: Any, config: Any, given: Mapping[str, Any], where: str, 
         if hasattr(options, "check"):
             options.check(config)
     except ValueError as error:
-        raise BenchError(f"{where}: {error}") from error
+        raise BenchError(located(where, str(error))) from error
     return options
 
 

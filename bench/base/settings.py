@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -34,6 +35,7 @@ __all__ = [
     "Share",
     "build_config",
     "field_types",
+    "located",
     "split_type",
 ]
 
@@ -221,6 +223,8 @@ def _mapping(inner: tuple[Any, ...], whole: Any, value: Any) -> dict[str, Any]:
             found[key] = _value(kind, item)
         except _Refused as error:
             raise error.below(key) from None
+        except ValueError as error:
+            raise ValueError(located(key, str(error))) from error
     return found
 
 
@@ -242,11 +246,22 @@ def _made(cls: Any, values: Any, also: Iterable[str] = ()) -> Any:
             given[key] = _value(types[key], value)
         except _Refused as error:
             raise error.below(key) from None
+        except ValueError as error:
+            raise ValueError(located(key, str(error))) from error
     try:
         return cls(**given)
     except TypeError as error:  # a field without a default
         missing = [f.name for f in dataclasses.fields(cls) if f.default is f.default_factory and f.name not in given]
         raise _Refused(f"missing: {_named(missing)}" if missing else str(error)) from error
+
+
+def located(where: str, text: str) -> str:
+    """``where`` and the text of an error, whose own ``key: `` becomes a part of the path.
+
+    >>> located("params.yaml: images.ddpm.model", "attention[0]: there is no level 7")
+    'params.yaml: images.ddpm.model.attention[0]: there is no level 7'
+    """
+    return f"{where}.{text}" if re.match(r"[\w.\[\]-]+: ", text) else f"{where}: {text}"
 
 
 def build_config(cls: Any, values: Any, where: str, also: Iterable[str] = ()) -> Any:
@@ -267,7 +282,7 @@ def build_config(cls: Any, values: Any, where: str, also: Iterable[str] = ()) ->
     except _Refused as error:
         raise BenchError(f"{_joined(where, error.path)}: {error.text}") from error
     except ValueError as error:
-        raise BenchError(f"{where}: {error}") from error
+        raise BenchError(located(where, str(error))) from error
 
 
 class Checked:

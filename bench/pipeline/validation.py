@@ -7,16 +7,19 @@ the family's ``SampleConfig`` and ``EvalConfig``, and the kinds of data and role
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import bench
 from bench.base.errors import BenchError, did_you_mean
 from bench.catalogue.families import Task
 from bench.config.load import BLOCK, PROFILES, Params, load_params
 from bench.contracts import DataNeed, ModelNeed, extends
 from bench.data.card_reader import card_of_block
 from bench.data.cards import Card
+from bench.pipeline.fingerprint import closure
 from bench.pipeline.plan import needs_of, stage_module
 from bench.registry import build_config, check_data, contract_of, resolve, sample_options, task_of
 
@@ -29,9 +32,15 @@ def validate_profiles(path: Path) -> Params:
     Raises:
         BenchError: file, key, what is allowed.
     """
+    params, root = load_params(path), path.resolve().parent
+    validate(params, root)
     for profile in PROFILES:
-        validate(load_params(path, profile), path.resolve().parent)
-    return load_params(path)
+        try:
+            if profile != params.profile:
+                validate(load_params(path, profile), root)
+        except BenchError as error:
+            raise BenchError(f"profile {profile}: {error}") from error
+    return params
 
 
 def validate(params: Params, root: Path) -> None:
@@ -65,8 +74,8 @@ def _check_block(params: Params, name: str, block: Mapping[str, Any], cards: Map
         )
     config = build_config(cls.Config, block["model"], f"{where}.model")
     check_data(config, facts, f"{where}.model")
-    if block["train"] and not hasattr(cls, "fit"):
-        raise BenchError(f"{where}.train: {block['system']} has nothing to train: leave it out")
+    if block["train"] and not _trains(cls):
+        raise BenchError(f"{where}.train: {block['system']} is not trained step by step: leave it out")
     _check_roles(params, name, block, task, cards)
     if task.sampling:
         sampling = build_config(stage_module(block, "sample").SampleConfig, block["sample"], f"{where}.sample")
@@ -76,6 +85,13 @@ def _check_block(params: Params, name: str, block: Mapping[str, Any], cards: Map
     elif block["sample"]:
         raise BenchError(f"{where}.sample: nothing is sampled in {block['family']}: leave it out")
     _check_scoring(block, where)
+
+
+def _trains(cls: Any) -> bool:
+    """Whether a system imports the training loop, directly or not: what stands under ``train:`` is for that alone."""
+    root = Path(bench.__file__).parents[1]
+    files, _ = closure(root, [Path(str(inspect.getfile(cls)))])
+    return root / "bench" / "training.py" in files
 
 
 def _check_scoring(block: Mapping[str, Any], where: str) -> None:
@@ -95,7 +111,7 @@ def _check_roles(params: Params, name: str, block: Mapping[str, Any], task: Task
             what = f"a data set of kind {need.kind}"
             fitting = [other for other, card in cards.items() if card.kind == need.kind]
         else:
-            what = f"a generator that is a {need.contract}" + f", trained on {block['dataset']}" * need.same_data
+            what = f"a generator of contract {need.contract}" + f", trained on {block['dataset']}" * need.same_data
             fitting = [other for other in params.generators() if _fits(params, other, need, block["dataset"])]
         if role not in given:
             raise BenchError(f"{where}.{role}: missing: the name of {what}{_offer(fitting)}")
@@ -119,4 +135,5 @@ def _described(params: Params, name: str, cards: Mapping[str, Card]) -> str:
     if name in cards:
         return f"{name}, a data set of kind {cards[name].kind}"
     block = params.generator(name)
-    return f"{name}, a {contract_of(resolve(block['system']), block['family'])} trained on {block['dataset']}"
+    contract = contract_of(resolve(block["system"]), block["family"])
+    return f"{name}, which is of contract {contract} and trained on {block['dataset']}"
