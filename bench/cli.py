@@ -53,6 +53,7 @@ def validate(params: Annotated[Path, typer.Argument(help="The file to check.")] 
 
 @app.command()
 def sample(
+    context: typer.Context,
     name: Annotated[
         str,
         typer.Argument(
@@ -100,9 +101,12 @@ def sample(
     video texture, an image analogy, a picture in another's style."""
     from bench.commands.sampling import run, run_from_files
 
+    sources = {key: context.get_parameter_source(key) for key in context.params}
+    flags = [key for key, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
     given: dict[str, Any] = {"video": video, "a": a, "a-prime": a_prime, "b": b, "content": content, "style": style}
     played = {"seconds": seconds, "loop": loop}
-    if run_from_files(Path.cwd(), name, given, played, seed=seed, size=size, options=option or [], out=out):
+    common: dict[str, Any] = {"seed": seed, "size": size, "options": option or [], "out": out, "flags": flags}
+    if run_from_files(Path.cwd(), name, given, played, **common):
         return
     settings = {"guidance": guidance, "steps": steps, "window": window}
     run(
@@ -112,14 +116,11 @@ def sample(
         negative_prompt=negative_prompt,
         labels=label or [],
         n=n,
-        seed=seed,
         chars=chars,
         exemplar=exemplar,
-        size=size,
         settings={key: value for key, value in settings.items() if value is not None},
-        options=option or [],
-        out=out,
         scale=scale,
+        **common,
     )
 
 

@@ -92,13 +92,10 @@ class _Refused(ValueError):
         return _Refused(self.text, (*path, *self.path))
 
     def __str__(self) -> str:
-        return f"{_joined('', self.path)}: {self.text}" if self.path else self.text
-
-
-def _joined(where: str, path: Iterable[str]) -> str:
-    for part in path:
-        where += part if part.startswith("[") or not where else f".{part}"
-    return where
+        path = ""
+        for part in self.path:
+            path += part if part.startswith("[") or not path else f".{part}"
+        return f"{path}: {self.text}" if path else self.text
 
 
 @cache
@@ -261,7 +258,8 @@ def located(where: str, text: str) -> str:
     >>> located("params.yaml: images.ddpm.model", "attention[0]: there is no level 7")
     'params.yaml: images.ddpm.model.attention[0]: there is no level 7'
     """
-    return f"{where}.{text}" if re.match(r"[\w.\[\]-]+: ", text) else f"{where}: {text}"
+    own = re.match(r"[\w.\[\]-]+: ", text) is not None
+    return f"{where}.{text}" if own and ": " in where else f"{where}: {text}"
 
 
 def build_config(cls: Any, values: Any, where: str, also: Iterable[str] = ()) -> Any:
@@ -280,7 +278,7 @@ def build_config(cls: Any, values: Any, where: str, also: Iterable[str] = ()) ->
     try:
         return _made(cls, values, also)
     except _Refused as error:
-        raise BenchError(f"{_joined(where, error.path)}: {error.text}") from error
+        raise BenchError(located(where, str(error))) from error
     except ValueError as error:
         raise BenchError(located(where, str(error))) from error
 

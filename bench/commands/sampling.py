@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,10 @@ from numpy.typing import NDArray
 
 from bench.base.errors import BenchError, did_you_mean
 from bench.base.progress import Progress
+from bench.base.settings import Checked, build_config
+from bench.base.yaml_reader import parse_yaml
 from bench.config.load import Params, load_params
+from bench.contracts import extends
 from bench.inference import Request, answer
 
 __all__ = ["SHORT_NAMES", "find", "parse_size", "run", "run_from_files"]
@@ -104,13 +108,43 @@ def parse_size(text: str) -> tuple[int, int]:
 
 
 def _options(texts: Sequence[str]) -> dict[str, Any]:
-    options = {}
+    options: dict[str, Any] = {}
     for text in texts:
         key, sign, value = text.partition("=")
         if not sign or not key:
             raise BenchError(f"--option {text!r}: give KEY=VALUE, as in temperature=0.8")
-        options[key] = yaml.safe_load(value)
+        if key in options:
+            raise BenchError(f"--option {text!r}: {key} is given twice")
+        try:
+            options[key] = parse_yaml(value)
+        except yaml.YAMLError as error:
+            raise BenchError(f"--option {text!r}: the value is not YAML") from error
     return options
+
+
+SETTINGS = ("guidance", "steps", "window")
+"""Flags that are options of the system: checked like ``-o``."""
+_TAKES: Mapping[str, tuple[str, ...]] = {
+    "LanguageModel": ("prompt", "n", "seed", "chars"),
+    "TextToImage": ("prompt", "negative_prompt", "n", "seed", "scale"),
+    "ImageGenerator": ("label", "n", "seed", "scale"),
+    "Synthesizer": ("exemplar", "size", "n", "seed", "scale"),
+    "Codec": ("exemplar", "n", "scale"),
+}
+"""Contract -> the flags that change what is made, besides options of the system."""
+
+
+def _check_flags(given: Iterable[str], taken: Iterable[str], what: str) -> None:
+    """Refuse a flag that would do nothing.
+
+    Raises:
+        BenchError: the flag, and those that there are.
+    """
+    taken = (*taken, "option", "out")
+    for flag in given:
+        if flag not in (*taken, "name"):
+            flags = ", ".join(f"--{name.replace('_', '-')}" for name in taken)
+            raise BenchError(f"--{flag.replace('_', '-')} does nothing for {what}, which takes {flags}")
 
 
 def _exemplar(root: Path, family: str, dataset: str, given: str | None, n: int) -> NDArray[np.uint8] | None:
@@ -144,6 +178,21 @@ def _exemplar(root: Path, family: str, dataset: str, given: str | None, n: int) 
 
 _FROM_FILES = {"video-texture": ("video",), "analogy": ("a", "a-prime", "b"), "style": ("content", "style")}
 """What is made from the user's files alone, and the files that it needs."""
+_FURTHER = {"video-texture": ("seconds", "loop", "seed"), "analogy": (), "style": ("size", "seed")}
+"""Further flags that it takes."""
+
+
+@dataclass(frozen=True)
+class StyleFiles(Checked):
+    """Options of ``bench sample style`` that are no settings of the picture.
+
+    Attributes:
+        weights: file of a network of the user's own.
+        strip: where the picture's progress is written, .png.
+    """
+
+    weights: str = ""
+    strip: str = ""
 
 
 def run_from_files(
@@ -156,6 +205,7 @@ def run_from_files(
     size: str,
     options: Sequence[str],
     out: Path | None,
+    flags: Collection[str] = (),
 ) -> bool:
     """A video texture, an analogy or a picture in another's style; False if the name means something else.
 
@@ -176,18 +226,12 @@ def run_from_files(
         raise BenchError(f"{kind} needs {', '.join(f'--{key} FILE' for key in missing)}")
     if odd := [key for key in given if key not in needs]:
         raise BenchError(f"--{odd[0]} does not belong to {kind}, which takes {', '.join(f'--{key}' for key in needs)}")
-    if kind != "video-texture" and (played["seconds"] or played["loop"]):
-        raise BenchError(f"--seconds and --loop belong to video-texture, not to {kind}")
+    _check_flags(flags, (*(need.replace("-", "_") for need in needs), *_FURTHER[kind]), kind)
     settings = _options(options)
     if kind == "video-texture":
         from bench.commands.video_sampling import run_video
 
-        direct = {
-            key: settings.pop(key)
-            for key in ("fps", "speed", "fade", "split", "within", "on_broken")
-            if key in settings
-        }
-        print(run_video(files["video"], out=out, seed=seed, options=settings, **played, **direct))
+        print(run_video(files["video"], out=out, seed=seed, options=settings, **played))
     elif kind == "analogy":
         from bench.commands.analogy_sampling import run_analogy
 
@@ -195,8 +239,10 @@ def run_from_files(
     else:
         from bench.commands.style_sampling import run_style
 
-        paths: dict[str, Any] = {key: Path(settings.pop(key)) for key in ("weights", "strip") if key in settings}
-        side = max(parse_size(size)) if size != "96x96" else 256
+        own = {key: settings.pop(key) for key in ("weights", "strip") if key in settings}
+        given_files = build_config(StyleFiles, own, "--option")
+        paths: dict[str, Any] = {key: Path(getattr(given_files, key)) for key in own}
+        side = max(parse_size(size)) if "size" in flags else 256
         run_style(
             root,
             files["content"],
@@ -226,6 +272,7 @@ def run(
     options: Sequence[str],
     out: Path | None,
     scale: int,
+    flags: Collection[str] = (),
 ) -> None:
     """Load the model, ask it, print or write the answer.
 
@@ -244,9 +291,19 @@ def run(
         files = " ".join(f"--{key} FILE" for key in _FROM_FILES[kind])
         raise BenchError(f"{found!r} works on files of yours: `bench sample {kind} {files}`")
     from bench.base.processes import resolve_device, set_threads
-    from bench.registry import load_model, resolve
+    from bench.registry import contract_of, load_model, resolve, sample_options
 
-    resolve(block["system"])  # before the device: only what is imported tells whether torch is in use
+    cls = resolve(block["system"])  # before the device: only what is imported tells whether torch is in use
+    taken = next(_TAKES[name] for name in extends(contract_of(cls, family)) if name in _TAKES)
+    _check_flags([flag for flag in flags if flag not in SETTINGS], taken, f"{found} ({block['system']})")
+    if n > 1 and max(len(prompts), len(labels)) > 1:
+        raise BenchError("--n does nothing with several prompts or labels: each gives one sample")
+    chosen = _options(options)
+    if twice := sorted(set(settings) & set(chosen)):
+        raise BenchError(f"--{twice[0]} and --option {twice[0]}=...: give one of them")
+    chosen = {**selected, **settings, **chosen}
+    config = build_config(cls.Config, block["model"], f"{params.path}: {family}.{found}.model")
+    sample_options(cls, config, chosen, f"options: {found}")
     height_width = parse_size(size)
     device = resolve_device(params.runtime["device"])
     set_threads(params.runtime["threads"])
@@ -265,18 +322,10 @@ def run(
         seed=seed,
         exemplar=pictures,
         size=height_width,
-        options={**selected, **settings, **_options(options)},
+        options=chosen,
     )
-    try:
-        with bar:
-            items = answer(system, family, request)
-    except TypeError as error:
-        if "unexpected keyword argument" not in str(error):
-            raise
-        option = str(error).rpartition("argument ")[2]
-        raise BenchError(
-            f"{found} ({block['system']}) has no setting {option}: see `sample` in the docs of the system"
-        ) from error
+    with bar:
+        items = answer(system, family, request)
     if family == "words":
         _write_texts([f"{prompt}{text}" for prompt, text in zip(_all(prompts, n), items, strict=True)], out)
     else:

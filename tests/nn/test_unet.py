@@ -105,5 +105,5 @@ def test_residual_block_starts_as_its_shortcut():
 
 
 def test_unknown_attention_level():
-    with pytest.raises(ValueError, match="levels are 0 to 1"):
+    with pytest.raises(ValueError, match="widths has 0 to 1"):
         UNet(UNetConfig(attention=(2,)))

@@ -459,7 +459,7 @@ def test_bad_input_is_refused_with_what_to_do() -> None:
     refused("B is float64", good, good, good / 255)
     refused(r"A' has shape \(16, 16, 4\).*drop an alpha channel", good, np.zeros((16, 16, 4), np.uint8), good)
     refused("B has no pixels", good, good, good[:0])
-    refused("unknown option 'kapa'. Did you mean 'kappa'", good, good, good, kapa=1)
+    refused("unknown key 'kapa'. Did you mean 'kappa'", good, good, good, kapa=1)
     refused("kappa, epsilon and source_weight must not be negative", good, good, good, kappa=-1.0)
     with pytest.raises(BenchError, match="at least one pair"):
         ImageAnalogies().solve([], [good])

@@ -106,7 +106,7 @@ def test_the_smoothest_surface_through_a_ramp_is_the_ramp() -> None:
 def test_smooth_floor_bends_less_than_it_was_given() -> None:
     smooth = BiharmonicTexture(BiharmonicTextureConfig(knots=20)).synthesize(EXEMPLAR, (20, 24), 1).astype(int)
     assert np.abs(np.diff(smooth, axis=1)).mean() < 0.6 * np.abs(np.diff(EXEMPLAR.astype(int), axis=1)).mean()
-    with pytest.raises(BenchError, match="knots must be at least 2"):
+    with pytest.raises(BenchError, match="knots: must be a whole number of at least 2"):
         build_config(BiharmonicTextureConfig, {"knots": 1}, "here")
 
 

@@ -330,5 +330,5 @@ def test_wholly_known_picture_comes_back_unchanged() -> None:
 
 
 def test_bad_config_names_the_place() -> None:
-    with pytest.raises(BenchError, match=r"params\.yaml: order must be one of"):
+    with pytest.raises(BenchError, match=r"params\.yaml: order: must be one of"):
         build_config(TextureConfig, {"order": "spiral"}, "params.yaml")
