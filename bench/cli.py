@@ -1,4 +1,4 @@
-"""The command line: ``bench ls | validate | sample | compare | track | report | verify | doctor | profile | where``.
+"""The command line: ``bench ls | validate | schema | sample | compare | track | report | verify | doctor | ...``.
 
 Only Typer is imported here; every command imports what it needs when it runs, so that ``bench --help`` stays quick.
 """
@@ -49,6 +49,15 @@ def validate(params: Annotated[Path, typer.Argument(help="The file to check.")] 
     from bench.commands.listing import validate as check
 
     check(params)
+
+
+@app.command()
+def schema() -> None:
+    """Write the JSON Schemas of params.yaml and of cards, docs/schema/, by which editors complete and underline."""
+    from bench.pipeline.schemas import write_schemas
+
+    for path in write_schemas(Path.cwd()):
+        typer.echo(f"wrote {path}")
 
 
 @app.command()

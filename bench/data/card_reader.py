@@ -39,7 +39,7 @@ RULES: Mapping[str, tuple[str, ...]] = {
 """Kind -> ``split.rule`` values."""
 _RENDER = (*SPLITS, "judge", "scale")
 _CLIENTS = ("pypi", "npm", "url", "path", "installed")
-_SOURCE_KEYS: Mapping[str, tuple[str, ...]] = {
+SOURCE_KEYS: Mapping[str, tuple[str, ...]] = {
     "pypi": ("kind", "sha256", "prefix"),
     "npm": ("sha256", "prefix"),
     **dict.fromkeys(("url", "path"), ("sha256", "prefix")),
@@ -117,12 +117,12 @@ class _Parser:
             raise self.error(key, f"must be a mapping such as `path: my-data`, not {raw!r}")
         clients = [name for name in raw if name in _CLIENTS]
         if len(clients) != 1:
-            known = {*_SOURCE_KEYS["pypi"], *_CLIENTS}
+            known = {*SOURCE_KEYS["pypi"], *_CLIENTS}
             if odd := next((str(k) for k in raw if k not in known), ""):
                 raise self.error(key, f"unknown key {odd!r}.{did_you_mean(odd, _CLIENTS)}")
             raise self.error(key, f"names one of {', '.join(_CLIENTS)}, not {clients or 'none'}")
         client, value = clients[0], raw[clients[0]]
-        self.keys(raw, (client, *_SOURCE_KEYS[client]), key)
+        self.keys(raw, (client, *SOURCE_KEYS[client]), key)
         targets = tuple(value) if isinstance(value, list) and client == "url" else (value,)
         if not targets or not all(isinstance(t, str) and t for t in targets):
             raise self.error(f"{key}.{client}", f"must be a text, not {value!r}")
