@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from bench.base.errors import BenchError, did_you_mean
 from bench.base.progress import Progress
-from bench.base.settings import Checked, build_config
-from bench.base.yaml_reader import parse_yaml
+from bench.base.settings import build_config
+from bench.commands.flags import SETTINGS, TAKES, StyleFiles, check_flags, parse_options
 from bench.config.load import Params, load_params
 from bench.contracts import extends
 from bench.inference import Request, answer
@@ -107,46 +105,6 @@ def parse_size(text: str) -> tuple[int, int]:
     return height, width
 
 
-def _options(texts: Sequence[str]) -> dict[str, Any]:
-    options: dict[str, Any] = {}
-    for text in texts:
-        key, sign, value = text.partition("=")
-        if not sign or not key:
-            raise BenchError(f"--option {text!r}: give KEY=VALUE, as in temperature=0.8")
-        if key in options:
-            raise BenchError(f"--option {text!r}: {key} is given twice")
-        try:
-            options[key] = parse_yaml(value)
-        except yaml.YAMLError as error:
-            raise BenchError(f"--option {text!r}: the value is not YAML") from error
-    return options
-
-
-SETTINGS = ("guidance", "steps", "window")
-"""Flags that are options of the system: checked like ``-o``."""
-_TAKES: Mapping[str, tuple[str, ...]] = {
-    "LanguageModel": ("prompt", "n", "seed", "chars"),
-    "TextToImage": ("prompt", "negative_prompt", "n", "seed", "scale"),
-    "ImageGenerator": ("label", "n", "seed", "scale"),
-    "Synthesizer": ("exemplar", "size", "n", "seed", "scale"),
-    "Codec": ("exemplar", "n", "scale"),
-}
-"""Contract -> the flags that change what is made, besides options of the system."""
-
-
-def _check_flags(given: Iterable[str], taken: Iterable[str], what: str) -> None:
-    """Refuse a flag that would do nothing.
-
-    Raises:
-        BenchError: the flag, and those that there are.
-    """
-    taken = (*taken, "option", "out")
-    for flag in given:
-        if flag not in (*taken, "name"):
-            flags = ", ".join(f"--{name.replace('_', '-')}" for name in taken)
-            raise BenchError(f"--{flag.replace('_', '-')} does nothing for {what}, which takes {flags}")
-
-
 def _exemplar(root: Path, family: str, dataset: str, given: str | None, n: int) -> NDArray[np.uint8] | None:
     """The picture that a texture or a codec starts from: a file, a name in the prepared data, or the first of it."""
     if family not in ("by_example", "codecs", "encoders"):
@@ -182,19 +140,6 @@ _FURTHER = {"video-texture": ("seconds", "loop", "seed"), "analogy": (), "style"
 """Further flags that it takes."""
 
 
-@dataclass(frozen=True)
-class StyleFiles(Checked):
-    """Options of ``bench sample style`` that are no settings of the picture.
-
-    Attributes:
-        weights: file of a network of the user's own.
-        strip: where the picture's progress is written, .png.
-    """
-
-    weights: str = ""
-    strip: str = ""
-
-
 def run_from_files(
     root: Path,
     name: str,
@@ -226,8 +171,8 @@ def run_from_files(
         raise BenchError(f"{kind} needs {', '.join(f'--{key} FILE' for key in missing)}")
     if odd := [key for key in given if key not in needs]:
         raise BenchError(f"--{odd[0]} does not belong to {kind}, which takes {', '.join(f'--{key}' for key in needs)}")
-    _check_flags(flags, (*(need.replace("-", "_") for need in needs), *_FURTHER[kind]), kind)
-    settings = _options(options)
+    check_flags(flags, (*(need.replace("-", "_") for need in needs), *_FURTHER[kind]), kind)
+    settings = parse_options(options)
     if kind == "video-texture":
         from bench.commands.video_sampling import run_video
 
@@ -294,11 +239,11 @@ def run(
     from bench.registry import contract_of, load_model, resolve, sample_options
 
     cls = resolve(block["system"])  # before the device: only what is imported tells whether torch is in use
-    taken = next(_TAKES[name] for name in extends(contract_of(cls, family)) if name in _TAKES)
-    _check_flags([flag for flag in flags if flag not in SETTINGS], taken, f"{found} ({block['system']})")
+    taken = next(TAKES[name] for name in extends(contract_of(cls, family)) if name in TAKES)
+    check_flags([flag for flag in flags if flag not in SETTINGS], taken, f"{found} ({block['system']})")
     if n > 1 and max(len(prompts), len(labels)) > 1:
         raise BenchError("--n does nothing with several prompts or labels: each gives one sample")
-    chosen = _options(options)
+    chosen = parse_options(options)
     if twice := sorted(set(settings) & set(chosen)):
         raise BenchError(f"--{twice[0]} and --option {twice[0]}=...: give one of them")
     chosen = {**selected, **settings, **chosen}

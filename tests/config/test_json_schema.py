@@ -114,6 +114,6 @@ def test_keys_are_explained(params: Draft7Validator) -> None:
         "description" in one
         for name, schema in definitions.items()
         for one in schema["properties"].values()
-        if name == "train" or "." in name and not name.endswith(".changes")
+        if name == "train" or ("." in name and not name.endswith(".changes"))
     ]
     assert sum(explained) > 0.9 * len(explained)

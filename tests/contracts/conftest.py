@@ -129,6 +129,8 @@ class Workshop:
             "checkpoint_every": 0,
             **train,
         }
+        if values.get("schedule") != "linear_tail":
+            values.pop("tail", None)
         run = RunContext(
             name=name,
             seed=seed,
