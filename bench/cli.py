@@ -1,5 +1,4 @@
-"""The command line: ``bench ls | validate | run | sample | compare | track | report | verify | doctor | profile |
-where``.
+"""The command line: ``bench ls | validate | run | sample | score | compare | report | ...``.
 
 Only Typer is imported here; every command imports what it needs when it runs, so that ``bench --help`` stays quick.
 """
@@ -82,7 +81,17 @@ def run_(
 
 
 @app.command()
+def schema() -> None:
+    """Write the JSON Schemas of params.yaml and of cards, docs/schema/, by which editors complete and underline."""
+    from bench.pipeline.schemas import write_schemas
+
+    for path in write_schemas(Path.cwd()):
+        typer.echo(f"wrote {path}")
+
+
+@app.command()
 def sample(
+    context: typer.Context,
     name: Annotated[
         str,
         typer.Argument(
@@ -130,9 +139,12 @@ def sample(
     video texture, an image analogy, a picture in another's style."""
     from bench.commands.sampling import run, run_from_files
 
+    sources = {key: context.get_parameter_source(key) for key in context.params}
+    flags = [key for key, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
     given: dict[str, Any] = {"video": video, "a": a, "a-prime": a_prime, "b": b, "content": content, "style": style}
     played = {"seconds": seconds, "loop": loop}
-    if run_from_files(Path.cwd(), name, given, played, seed=seed, size=size, options=option or [], out=out):
+    common: dict[str, Any] = {"seed": seed, "size": size, "options": option or [], "out": out, "flags": flags}
+    if run_from_files(Path.cwd(), name, given, played, **common):
         return
     settings = {"guidance": guidance, "steps": steps, "window": window}
     run(
@@ -142,14 +154,11 @@ def sample(
         negative_prompt=negative_prompt,
         labels=label or [],
         n=n,
-        seed=seed,
         chars=chars,
         exemplar=exemplar,
-        size=size,
         settings={key: value for key, value in settings.items() if value is not None},
-        options=option or [],
-        out=out,
         scale=scale,
+        **common,
     )
 
 

@@ -7,13 +7,16 @@ later stages ``load``. Everything is an array in, an array out; pictures are ``u
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import importlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+
+from bench.base.errors import did_you_mean
 
 Images = NDArray[np.uint8]
 """``(N, H, W, C)`` uint8, C in {1, 3}."""
@@ -47,6 +50,61 @@ class DataNeed:
 
 
 Need = ModelNeed | DataNeed
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """What is known of a data set: from its card before anything runs, from ``meta.json`` once it is prepared.
+
+    A config with a method ``check_data(facts)`` is asked both times; it raises ValueError where they do not fit. None
+    means that a fact is not known yet.
+
+    Attributes:
+        name: of the data set.
+        kind: of its card.
+        items: names of its pictures or clips.
+        size: height and width of every picture.
+        channels: 1 for grey, 3 for colour.
+        classes: number of classes.
+    """
+
+    name: str
+    kind: str
+    items: tuple[str, ...] | None = None
+    size: tuple[int, int] | None = None
+    channels: int | None = None
+    classes: int | None = None
+
+    def check_items(self, names: Iterable[str], key: str) -> None:
+        """Refuse a name that the data set does not hold.
+
+        Raises:
+            ValueError: the key, the name, the nearest one that there is.
+        """
+        items = self.items
+        for name in names if items is not None else ():
+            if items is not None and name not in items:
+                raise ValueError(f"{key}: {self.name} holds no {name!r}.{did_you_mean(name, items)}")
+
+    def check_multiple(self, factor: int, key: str) -> None:
+        """Refuse a network whose halvings do not fit the size of the pictures.
+
+        Raises:
+            ValueError: naming both.
+        """
+        if self.size is not None and any(side % factor for side in self.size):
+            height, width = self.size
+            raise ValueError(f"{key}: pictures of {self.name} are {height}x{width}, and must be multiples of {factor}")
+
+    def check_equal(self, name: str, value: Any) -> None:
+        """Refuse a setting that contradicts the data.
+
+        Raises:
+            ValueError: naming both.
+        """
+        fact = getattr(self, name)
+        if fact is not None and fact != value:
+            raise ValueError(f"{name}: {value} does not fit the data set {self.name}, whose {name} is {fact}")
 
 
 def _ignore(step: int, values: Mapping[str, float]) -> None:
@@ -89,12 +147,15 @@ class System(Protocol):
     Config: ClassVar[type]
     """Frozen dataclass of the hyper-parameters: the keys allowed under ``model:`` in params.yaml.
 
-    Some class attributes are optional. ``NEEDS: Mapping[str, Need]`` names, by role, the trained models and the data
-    sets that training and sampling use; each becomes a key of the block and a dependency of its stages. ``CONTRACT``
-    names the contract, where it is not the first of the family. ``FILES`` names the settings that are paths of files of
-    the user's: the train stage depends on them. ``SAMPLING`` names a module with ``SampleConfig`` and
-    ``sample(context)``, where the family's own way of sampling does not apply. ``MODEL = False`` says that there is
-    nothing but samples: scorers that ask the model itself are left out.
+    Some class attributes are optional. ``SampleOptions`` is a frozen dataclass of the options of sampling: the keys of
+    a variant, of ``sample.defaults`` and of ``-o``. Where ``Config`` is or derives from it, an option replaces the
+    config's own value; its method ``check(config)`` raises ValueError where the two do not go together. Without it
+    there are no options. ``NEEDS: Mapping[str, Need]`` names, by role, the trained models and the data sets that
+    training and sampling use; each becomes a key of the block and a dependency of its stages. ``CONTRACT`` names the
+    contract, where it is not the first of the family. ``FILES`` names the settings that are paths of files of the
+    user's: the train stage depends on them. ``SAMPLING`` names a module with ``SampleConfig`` and ``sample(context)``,
+    where the family's own way of sampling does not apply. ``MODEL = False`` says that there is nothing but samples:
+    scorers that ask the model itself are left out.
     """
 
     def save(self, folder: Path) -> None:
@@ -387,8 +448,22 @@ class TextToImage(System, Protocol):
         self,
         prompts: Sequence[str],
         seed: int,
-        guidance: float | None = None,
+        *,
         negative_prompts: Sequence[str] | None = None,
         **options: Any,
     ) -> Images:
         """One picture for each prompt; item ``i`` depends on (seed, i, prompt i) alone."""
+
+
+def extends(contract: str, module: str = __name__) -> tuple[str, ...]:
+    """A contract's name and those of the contracts that it extends, the nearest first.
+
+    Args:
+        contract: its name.
+        module: where it stands (:attr:`bench.catalogue.families.Family.contracts`).
+
+    >>> extends("LatentCodec")
+    ('LatentCodec', 'Codec', 'System')
+    """
+    found = getattr(importlib.import_module(module), contract, None)
+    return tuple(cls.__name__ for cls in getattr(found, "__mro__", ()) if System in cls.__mro__)

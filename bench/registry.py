@@ -13,17 +13,18 @@ from typing import Any
 
 from bench.base.errors import BenchError, did_you_mean
 from bench.base.files import read_json
-from bench.base.settings import changed, merge
+from bench.base.settings import NothingToSet, build_config, changed, located, merge
 from bench.catalogue.families import FAMILIES, Task
 from bench.catalogue.plugins import with_plugins
 from bench.catalogue.systems import BUILT_IN
-from bench.contracts import Adjustable, Attachable
+from bench.contracts import Adjustable, Attachable, DataFacts
 from bench.series import Arm, Series, series_of
 
 __all__ = [
     "adjust",
     "build_config",
     "build_system",
+    "check_data",
     "configs_of",
     "contract_of",
     "description",
@@ -31,6 +32,7 @@ __all__ = [
     "load_model",
     "protocol_of",
     "resolve",
+    "sample_options",
     "systems",
     "target_of",
     "task_of",
@@ -99,20 +101,48 @@ def task_of(system: str, family: str) -> Task:
         raise BenchError(f"system {system!r}: {error}") from error
 
 
-def build_config(cls: Any, values: Mapping[str, Any], where: str) -> Any:
-    """``cls(**values)`` for a frozen config dataclass, lists turned into tuples.
+def check_data(config: Any, facts: DataFacts, where: str) -> None:
+    """Ask a config whether it fits a data set, if it has ``check_data``.
 
     Raises:
-        BenchError: unknown key (with the nearest), or a value that the dataclass refuses, naming ``where``.
+        BenchError: it does not; ``where`` names the config.
     """
-    known = {f.name for f in dataclasses.fields(cls)}
-    for key in values:
-        if key not in known:
-            raise BenchError(f"{where}: unknown key {key!r}.{did_you_mean(key, known)}")
     try:
-        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
-    except (TypeError, ValueError) as error:
-        raise BenchError(f"{where}: {error}") from error
+        if hasattr(config, "check_data"):
+            config.check_data(facts)
+    except ValueError as error:
+        raise BenchError(located(where, str(error))) from error
+
+
+def sample_options(cls: Any, config: Any, given: Mapping[str, Any], where: str, family: Any = NothingToSet) -> Any:
+    """The options of one sampling: what is given, else the config's own values or the defaults.
+
+    Args:
+        cls: class of the system.
+        config: its config.
+        given: as in a variant of params.yaml or behind ``-o``.
+        where: names them in errors.
+        family: dataclass of the keys that are for the family's sampling instead.
+
+    Returns:
+        An instance of ``cls.SampleOptions``.
+
+    Raises:
+        BenchError: an unknown option, a value that is not allowed, or one that does not go with the config.
+    """
+    own = {field.name for field in dataclasses.fields(family)}
+    build_config(family, {key: value for key, value in given.items() if key in own}, where)
+    given = {key: value for key, value in given.items() if key not in own}
+    try:
+        kind = getattr(cls, "SampleOptions", NothingToSet)
+        swept = [field.name for field in dataclasses.fields(kind)] if isinstance(config, kind) else []
+        values = {**{name: getattr(config, name) for name in swept}, **given}
+        options = build_config(kind, values, where, also=own)
+        if hasattr(options, "check"):
+            options.check(config)
+    except ValueError as error:
+        raise BenchError(located(where, str(error))) from error
+    return options
 
 
 def configs_of(block: Mapping[str, Any], where: str) -> dict[str, Any]:

@@ -224,7 +224,7 @@ class Subject:
 
 def options_of(found: Scorer, values: Mapping[str, Any], where: str) -> Any:
     """A scorer's options from the keys under ``evaluate:`` that are its own."""
-    from bench.registry import build_config
+    from bench.base.settings import build_config
 
     known = {key.name for key in dataclasses.fields(found.options)}
     return build_config(found.options, {key: value for key, value in values.items() if key in known}, where)

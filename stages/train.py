@@ -23,9 +23,9 @@ from bench.base.hardware import describe, peak_memory_bytes
 from bench.base.processes import distributed, rank, seeded, set_threads, world_size
 from bench.config.load import Params, load_params
 from bench.contracts import RunContext, Trainable
-from bench.data.datasets import load
+from bench.data.datasets import facts_of, load
 from bench.pipeline.stage import checkpoint_key, context, leave_empty, run_seed
-from bench.registry import build_system, description
+from bench.registry import build_system, check_data, configs_of, description
 from bench.series import Series
 
 
@@ -48,6 +48,9 @@ def train(root: Path, params: Params, name: str) -> None:
     """Fit the generator and write ``models/NAME`` and ``runs/NAME``; only the first process writes."""
     ctx = context(root, params, name, "train")
     set_threads(params.runtime["threads"])
+    where = f"{params.path}: {ctx.family}.{name}"
+    for config in configs_of(ctx.block, where).values():
+        check_data(config, facts_of(ctx.data), where)
     points: list[tuple[int, dict[str, float]]] = []
     checkpoints = root / "checkpoints" / name / checkpoint_key(root, params, name, world_size())
     run = RunContext(
@@ -66,7 +69,7 @@ def train(root: Path, params: Params, name: str) -> None:
             shutil.rmtree(stale, ignore_errors=True)
     start, cpu = time.monotonic(), time.process_time()
     with seeded(run.seed):
-        system = build_system(ctx.block, f"{params.path}: {ctx.family}.{name}")
+        system = build_system(ctx.block, where)
         if isinstance(system, Trainable):
             system.fit(read_data(ctx.data), run)
     if rank() > 0:

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from bench.base.errors import BenchError
@@ -25,7 +24,6 @@ __all__ = [
     "atomic",
     "hash_file",
     "hash_json",
-    "parse_yaml",
     "read_image_samples",
     "read_json",
     "read_text_samples",
@@ -62,15 +60,6 @@ def write_text(path: Path, text: str) -> None:
     """UTF-8, newlines as given, atomically."""
     with atomic(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="")
-
-
-def parse_yaml(text: str | bytes) -> Any:
-    """YAML 1.1 without tags, by libyaml where PyYAML has it: ten times as fast, and every stage reads ``params.yaml``.
-
-    Raises:
-        yaml.YAMLError: not YAML.
-    """
-    return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
 
 def write_json(path: Path, value: Any) -> None:

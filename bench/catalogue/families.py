@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from bench.base.errors import BenchError, did_you_mean
+from bench.contracts import extends
 
 __all__ = ["FAMILIES", "Family", "Task"]
 
@@ -24,12 +25,14 @@ class Task:
         contract: name of the Protocol, in the module of the family's contracts.
         sampling: module with ``SampleConfig`` and ``sample(context)``; ``""`` where nothing is sampled.
         scorers: what is measured, in order; a block may name others.
+        kinds: of the data sets that it is trained and scored on; none for every kind.
         arms_as_variants: samples come in variants of which each names its arm; else stages work arm by arm.
     """
 
     contract: str
     sampling: str = ""
     scorers: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
     arms_as_variants: bool = False
 
 
@@ -53,26 +56,31 @@ class Family:
     contracts: str = "bench.contracts"
 
     def task(self, contract: str) -> Task:
-        """The task of a contract.
+        """The task of a contract: its own, or that of a contract which it extends.
 
         Raises:
             BenchError: no system of this contract belongs to the family.
         """
         known = {task.contract: task for task in self.tasks}
-        if contract not in known:
-            raise BenchError(f"contract {contract!r} has no task in family {self.name}.{did_you_mean(contract, known)}")
-        return known[contract]
+        for name in extends(contract):
+            if name in known:
+                return known[name]
+        raise BenchError(f"contract {contract!r} has no task in family {self.name}.{did_you_mean(contract, known)}")
 
 
 _HERE = "bench.families"
-_TEXTS = ("likelihood", "letter_entropy", "verbatim_copying", "language_figures", "splices")
+_TEXTS = ("text", "series")
+_PICTURES = ("images", "captioned_images", "scenes")
+_WRITING = ("likelihood", "letter_entropy", "verbatim_copying", "language_figures", "splices")
 _ENTRIES = (
     Family(
         "words",
         "Words",
         (
-            Task("LanguageModel", f"{_HERE}.words.sampling", (*_TEXTS, "scaling"), arms_as_variants=True),
-            Task("StateModel", f"{_HERE}.words.sampling", ("state_tables", *_TEXTS, "next_state", "long_run")),
+            Task("LanguageModel", f"{_HERE}.words.sampling", (*_WRITING, "scaling"), _TEXTS, arms_as_variants=True),
+            Task(
+                "StateModel", f"{_HERE}.words.sampling", ("state_tables", *_WRITING, "next_state", "long_run"), _TEXTS
+            ),
         ),
         samples=".jsonl",
     ),
@@ -80,12 +88,17 @@ _ENTRIES = (
         "text_encoders",
         "Text encoders",
         (
-            Task("TextEncoder", scorers=("text_classification",)),
+            Task("TextEncoder", scorers=("text_classification",), kinds=("text",)),
             Task(
                 "WordEmbedding",
                 scorers=("word_similarity", "word_analogies", "word_vector_figures", "pmi_agreement"),
+                kinds=("text",),
             ),
-            Task("MaskedLanguageModel", scorers=("masked_tokens", "pseudo_perplexity", "cloze", "label_efficiency")),
+            Task(
+                "MaskedLanguageModel",
+                scorers=("masked_tokens", "pseudo_perplexity", "cloze", "label_efficiency"),
+                kinds=("text",),
+            ),
         ),
     ),
     Family(
@@ -96,8 +109,14 @@ _ENTRIES = (
                 "Synthesizer",
                 f"{_HERE}.by_example.textures.sampling",
                 ("texture_structure", "hole_filling", "texture_figures"),
+                ("textures",),
             ),
-            Task("AnalogySolver", f"{_HERE}.by_example.analogies.sampling", ("analogy_answers", "analogy_figures")),
+            Task(
+                "AnalogySolver",
+                f"{_HERE}.by_example.analogies.sampling",
+                ("analogy_answers", "analogy_figures"),
+                ("textures", "pairs"),
+            ),
             Task(
                 "VideoSynthesizer",
                 f"{_HERE}.by_example.video.sampling",
@@ -111,6 +130,7 @@ _ENTRIES = (
                     "video_seams",
                     "video_figures",
                 ),
+                ("video",),
             ),
         ),
         samples=".npz",
@@ -118,18 +138,24 @@ _ENTRIES = (
     Family(
         "style_transfer",
         "Style transfer",
-        (Task("Styler", f"{_HERE}.style_transfer.sampling", ("style_losses", "style_figures")),),
+        (Task("Styler", f"{_HERE}.style_transfer.sampling", ("style_losses", "style_figures"), ("textures",)),),
         samples=".npz",
     ),
     Family(
         "encoders",
         "Encoders",
-        (Task("Encoder", scorers=("classification", "detection", "zero_shot", "retrieval", "feature_ladder")),),
+        (
+            Task(
+                "Encoder",
+                scorers=("classification", "detection", "zero_shot", "retrieval", "feature_ladder"),
+                kinds=_PICTURES,
+            ),
+        ),
     ),
     Family(
         "codecs",
         "Codecs",
-        (Task("Codec", f"{_HERE}.codecs.sampling", ("reconstruction", "content_kept", "codec_figures")),),
+        (Task("Codec", f"{_HERE}.codecs.sampling", ("reconstruction", "content_kept", "codec_figures"), _PICTURES),),
         samples=".npz",
     ),
     Family(
@@ -140,6 +166,7 @@ _ENTRIES = (
                 "ImageGenerator",
                 f"{_HERE}.images.sampling",
                 ("distribution", "class_agreement", "memorisation", "degradation_ladder", "image_figures"),
+                _PICTURES,
                 arms_as_variants=True,
             ),
         ),
@@ -161,6 +188,7 @@ _ENTRIES = (
                     "step_compute",
                     "scene_figures",
                 ),
+                ("scenes", "captioned_images"),
                 arms_as_variants=True,
             ),
         ),

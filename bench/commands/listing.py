@@ -95,11 +95,9 @@ def validate(path: Path) -> None:
         BenchError: file, key, what is allowed.
     """
     from bench.config.load import PROFILES
-    from bench.pipeline.validation import validate as check
+    from bench.pipeline.validation import validate_profiles
 
-    for profile in PROFILES:
-        params = load_params(path, profile)
-        check(params, path.resolve().parent)
+    params = validate_profiles(path)
     count = len(params.generators())
     print(
         f"{path}: {count} generators and {len(params.datasets())} data sets are sound in the profiles "

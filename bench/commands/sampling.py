@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from bench.base.errors import BenchError, did_you_mean
 from bench.base.progress import Progress
+from bench.base.settings import build_config
+from bench.commands.flags import SETTINGS, TAKES, StyleFiles, check_flags, parse_options
 from bench.config.load import Params, load_params
+from bench.contracts import extends
 from bench.inference import Request, predict
 
 __all__ = ["SHORT_NAMES", "find", "parse_size", "run", "run_from_files"]
@@ -103,16 +105,6 @@ def parse_size(text: str) -> tuple[int, int]:
     return height, width
 
 
-def _options(texts: Sequence[str]) -> dict[str, Any]:
-    options = {}
-    for text in texts:
-        key, sign, value = text.partition("=")
-        if not sign or not key:
-            raise BenchError(f"--option {text!r}: give KEY=VALUE, as in temperature=0.8")
-        options[key] = yaml.safe_load(value)
-    return options
-
-
 def _exemplar(root: Path, family: str, dataset: str, given: str | None, n: int) -> NDArray[np.uint8] | None:
     """The picture that a texture or a codec starts from: a file, a name in the prepared data, or the first of it."""
     if family not in ("by_example", "codecs", "encoders"):
@@ -144,6 +136,8 @@ def _exemplar(root: Path, family: str, dataset: str, given: str | None, n: int) 
 
 _FROM_FILES = {"video-texture": ("video",), "analogy": ("a", "a-prime", "b"), "style": ("content", "style")}
 """What is made from the user's files alone, and the files that it needs."""
+_FURTHER = {"video-texture": ("seconds", "loop", "seed"), "analogy": (), "style": ("size", "seed")}
+"""Further flags that it takes."""
 
 
 def run_from_files(
@@ -156,6 +150,7 @@ def run_from_files(
     size: str,
     options: Sequence[str],
     out: Path | None,
+    flags: Collection[str] = (),
 ) -> bool:
     """A video texture, an analogy or a picture in another's style; False if the name means something else.
 
@@ -176,18 +171,12 @@ def run_from_files(
         raise BenchError(f"{kind} needs {', '.join(f'--{key} FILE' for key in missing)}")
     if odd := [key for key in given if key not in needs]:
         raise BenchError(f"--{odd[0]} does not belong to {kind}, which takes {', '.join(f'--{key}' for key in needs)}")
-    if kind != "video-texture" and (played["seconds"] or played["loop"]):
-        raise BenchError(f"--seconds and --loop belong to video-texture, not to {kind}")
-    settings = _options(options)
+    check_flags(flags, (*(need.replace("-", "_") for need in needs), *_FURTHER[kind]), kind)
+    settings = parse_options(options)
     if kind == "video-texture":
         from bench.commands.video_sampling import run_video
 
-        direct = {
-            key: settings.pop(key)
-            for key in ("fps", "speed", "fade", "split", "within", "on_broken")
-            if key in settings
-        }
-        print(run_video(files["video"], out=out, seed=seed, options=settings, **played, **direct))
+        print(run_video(files["video"], out=out, seed=seed, options=settings, **played))
     elif kind == "analogy":
         from bench.commands.analogy_sampling import run_analogy
 
@@ -195,8 +184,10 @@ def run_from_files(
     else:
         from bench.commands.style_sampling import run_style
 
-        paths: dict[str, Any] = {key: Path(settings.pop(key)) for key in ("weights", "strip") if key in settings}
-        side = max(parse_size(size)) if size != "96x96" else 256
+        own = {key: settings.pop(key) for key in ("weights", "strip") if key in settings}
+        given_files = build_config(StyleFiles, own, "--option")
+        paths: dict[str, Any] = {key: Path(getattr(given_files, key)) for key in own}
+        side = max(parse_size(size)) if "size" in flags else 256
         run_style(
             root,
             files["content"],
@@ -226,6 +217,7 @@ def run(
     options: Sequence[str],
     out: Path | None,
     scale: int,
+    flags: Collection[str] = (),
 ) -> None:
     """Load the model, ask it, print or write the answer.
 
@@ -245,9 +237,19 @@ def run(
         raise BenchError(f"{found!r} works on files of yours: `bench sample {kind} {files}`")
     from bench.base.processes import resolve_device, set_threads
     from bench.capabilities import GrowingSynthesizer
-    from bench.registry import load_model, resolve
+    from bench.registry import contract_of, load_model, resolve, sample_options
 
-    resolve(block["system"])  # before the device: only what is imported tells whether torch is in use
+    cls = resolve(block["system"])  # before the device: only what is imported tells whether torch is in use
+    taken = next(TAKES[name] for name in extends(contract_of(cls, family)) if name in TAKES)
+    check_flags([flag for flag in flags if flag not in SETTINGS], taken, f"{found} ({block['system']})")
+    if n > 1 and max(len(prompts), len(labels)) > 1:
+        raise BenchError("--n does nothing with several prompts or labels: each gives one sample")
+    chosen = parse_options(options)
+    if twice := sorted(set(settings) & set(chosen)):
+        raise BenchError(f"--{twice[0]} and --option {twice[0]}=...: give one of them")
+    chosen = {**selected, **settings, **chosen}
+    config = build_config(cls.Config, block["model"], f"{params.path}: {family}.{found}.model")
+    sample_options(cls, config, chosen, f"options: {found}")
     height_width = parse_size(size)
     device = resolve_device(params.runtime["device"])
     set_threads(params.runtime["threads"])
@@ -269,18 +271,10 @@ def run(
         seed=seed,
         exemplar=pictures,
         size=height_width,
-        options={**selected, **settings, **_options(options)},
+        options=chosen,
     )
-    try:
-        with bar:
-            items = predict(system, family, request)
-    except TypeError as error:
-        if "unexpected keyword argument" not in str(error):
-            raise
-        option = str(error).rpartition("argument ")[2]
-        raise BenchError(
-            f"{found} ({block['system']}) has no setting {option}: see `sample` in the docs of the system"
-        ) from error
+    with bar:
+        items = predict(system, family, request)
     if family == "words":
         _write_texts([f"{prompt}{text}" for prompt, text in zip(_all(prompts, n), items, strict=True)], out)
     else:

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.base.errors import BenchError, did_you_mean
-from bench.base.files import SampleSet, parse_yaml, read_json
+from bench.base.files import SampleSet, read_json
 from bench.base.processes import resolve_device, set_threads
+from bench.base.yaml_reader import parse_yaml
 from bench.catalogue.families import FAMILIES
 from bench.catalogue.metrics import metric_info
 from bench.commands.printing import print_json, print_table
@@ -150,7 +151,7 @@ def _against(
     root: Path, context: StageContext, sets: list[SampleSet], other: Path, given: dict[str, str]
 ) -> Evaluation:
     """Distances of one set of images to another."""
-    from bench.registry import build_config
+    from bench.base.settings import build_config
     from bench.scorers.distribution import DistributionOptions, distances
     from bench.scorers.folder_reference import FolderReference
 

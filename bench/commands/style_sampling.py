@@ -90,10 +90,11 @@ def run_style(
 def _system(root: Path, weights: Path | None) -> Any:
     """The generator of ``params.yaml`` as it is trained, or with the packaged network or the user's own."""
     from bench.base.processes import resolve_device
+    from bench.base.settings import build_config
     from bench.config.load import load_params
     from bench.contracts import RunContext
     from bench.families.style_transfer.style_transfer import StyleConfig, StyleTransfer
-    from bench.registry import build_config, load_model
+    from bench.registry import load_model
 
     params = load_params(root / "params.yaml")
     device = resolve_device(params.runtime["device"])

@@ -24,11 +24,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from bench.base.errors import BenchError
-from bench.base.files import hash_file, parse_yaml
+from bench.base.files import hash_file
 from bench.base.progress import Progress
+from bench.base.yaml_reader import read_yaml
 
 __all__ = ["Finding", "cache_folder", "md5_of", "run", "verify"]
 
@@ -143,10 +142,7 @@ class _Checker:
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        loaded = parse_yaml(path.read_bytes())
-    except yaml.YAMLError as error:
-        raise BenchError(f"{path} is not YAML: {error}") from error
+    loaded = read_yaml(path)
     return loaded if isinstance(loaded, dict) else {}
 
 

@@ -3,10 +3,12 @@ picture."""
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +16,7 @@ from numpy.typing import NDArray
 from bench.base.errors import BenchError
 from bench.base.files import atomic
 from bench.base.progress import Progress, track
+from bench.base.settings import Checked, Natural, NotNegative, Positive, build_config, field_types
 from bench.data.video import Clip, read_video
 from bench.data.video_files import contact_sheet, write_gif, write_mp4
 from bench.families.by_example.video.video_distances import distances
@@ -27,8 +30,9 @@ from bench.families.by_example.video.video_playback import (
     split_column,
 )
 from bench.families.by_example.video.video_textures import Texture, VideoTextures
+from bench.registry import sample_options
 
-__all__ = ["preview_path", "run_video"]
+__all__ = ["FilmOptions", "preview_path", "run_video"]
 
 Mixes = Sequence[Sequence[tuple[int, float]]]
 LONGEST_TABLE = 6000
@@ -105,6 +109,27 @@ def _write(out: Path, pictures: Iterable[NDArray[np.uint8]], n: int, fps: float,
         temporary.write_bytes(png_bytes(contact_sheet(kept, columns=4)))
 
 
+@dataclass(frozen=True)
+class FilmOptions(Checked):
+    """Options of ``bench sample video-texture`` that are no settings of the texture.
+
+    Attributes:
+        fps: resample the video to this rate first (needed where its rate varies).
+        within: (first, last) second of the video that the play should keep to.
+        speed: of the film: 0.5 is slow motion.
+        fade: frames of the cross-fade at a jump.
+        split: play the left and the right part independently.
+        on_broken: ``refuse`` or ``skip`` broken frames.
+    """
+
+    fps: Positive | None = None
+    within: tuple[NotNegative, Positive] | None = None
+    speed: Positive = 1.0
+    fade: Natural = 6
+    split: bool = False
+    on_broken: Literal["refuse", "skip"] = "refuse"
+
+
 def run_video(
     video: Path,
     *,
@@ -112,13 +137,7 @@ def run_video(
     seconds: float | None = None,
     loop: bool = False,
     seed: int = 0,
-    fps: float | None = None,
     size: tuple[int, int] | None = None,
-    within: tuple[float, float] | None = None,
-    speed: float = 1.0,
-    fade: int = 6,
-    split: bool = False,
-    on_broken: str = "refuse",
     options: Mapping[str, Any] | None = None,
     quiet: bool = False,
 ) -> str:
@@ -130,15 +149,9 @@ def run_video(
         seconds: of the film; for a loop exactly one round. None: ten seconds, or the loop that costs least a frame.
         loop: the best loop instead of a random play.
         seed: of the play.
-        fps: resample the video to this rate first (needed where its rate varies).
         size: largest (height, width) to work at.
-        within: (first, last) second of the video that the play should keep to.
-        speed: of the film: 0.5 is slow motion.
-        fade: frames of the cross-fade at a jump.
-        split: play the left and the right part independently.
-        on_broken: ``refuse`` or ``skip`` broken frames.
-        options: settings of :class:`bench.families.by_example.video.video_textures.VideoTexturesOptions`, such as
-            ``{"sigma": 0.2}``.
+        options: of :class:`FilmOptions`, and settings of
+            :class:`bench.families.by_example.video.video_textures.VideoTexturesOptions`, such as ``{"sigma": 0.2}``.
         quiet: no progress.
 
     Returns:
@@ -152,33 +165,37 @@ def run_video(
         raise BenchError(f"--out {out}: films are written as .mp4 or .gif")
     if out.resolve() == video.resolve():
         raise BenchError(f"--out {out}: that is the video itself")
-    if (seconds is not None and not seconds > 0) or speed <= 0 or fade < 0:
-        raise BenchError("--seconds and --speed must be positive, --fade not negative")
-    config = VideoTextures().configured(options or {})
+    if seconds is not None and not 0 < seconds < math.inf:
+        raise BenchError(f"--seconds: must be a number above 0, not {seconds}")
+    given, system = dict(options or {}), VideoTextures()
+    config = sample_options(VideoTextures, system.config, given, "option", FilmOptions)
+    film = build_config(FilmOptions, {key: given[key] for key in field_types(FilmOptions) if key in given}, "option")
     if config.order != "markov":
         raise BenchError("option order: only markov makes a video texture")
     with tempfile.TemporaryDirectory() as folder:
-        clip = read_video(video, Path(folder), size=size, fps=fps, on_broken=on_broken, quiet=quiet)
+        clip = read_video(video, Path(folder), size=size, fps=film.fps, on_broken=film.on_broken, quiet=quiet)
         height, width = clip.frames.shape[1:3]
-        n = None if seconds is None else max(2, round(seconds * clip.fps * speed))
-        column, feather = split_column(clip.frames) if split else (width, 0)
+        n = None if seconds is None else max(2, round(seconds * clip.fps * film.speed))
+        column, feather = split_column(clip.frames) if film.split else (width, 0)
         left = np.broadcast_to(np.arange(width) < column, (height, width))
         described: list[str] = []
         parts: list[list[list[tuple[int, float]]]] = []
-        for mask in track([left, ~left] if split else [None], "planning", "parts", quiet=quiet):
+        for mask in track([left, ~left] if film.split else [None], "planning", "parts", quiet=quiet):
             with Progress("comparing all frames", clip.frames[0].size, "values", quiet=quiet) as progress:
                 table = distances(clip.frames, mask, progress.update)
             frames = (
-                None if within is None else (int(within[0] * clip.fps), min(int(within[1] * clip.fps), len(clip) - 1))
+                None
+                if film.within is None
+                else (int(film.within[0] * clip.fps), min(int(film.within[1] * clip.fps), len(clip) - 1))
             )
             texture = Texture.of(table, config, frames)
             shown = _shown(texture, clip, n, loop, seed + len(parts))
-            if loop and split and n is None:  # both parts must come round at the same time
+            if loop and film.split and n is None:  # both parts must come round at the same time
                 n = len(shown)
             described.append(_described(texture, shown, clip, loop))
-            mixes = blend_weights(shown, len(clip), fade, loop)
-            if speed != 1.0:
-                mixes = at_speed(mixes, speed, max(1, int((len(mixes) - (not loop)) / speed)), loop)
+            mixes = blend_weights(shown, len(clip), film.fade, loop)
+            if film.speed != 1.0:
+                mixes = at_speed(mixes, film.speed, max(1, int((len(mixes) - (not loop)) / film.speed)), loop)
             parts.append(mixes)
         _write(out, _pictures(clip, parts, column, feather), len(parts[0]), clip.fps, loop, quiet)
     length = f"{len(parts[0])} frames, {len(parts[0]) / clip.fps:.1f} s"

@@ -14,37 +14,36 @@ leave empty outputs and no rows.
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
-
-import yaml
+from typing import Annotated, Any, Literal
 
 from bench.base.errors import BenchError, did_you_mean
-from bench.base.files import parse_yaml
-from bench.base.settings import merge
+from bench.base.files import write_text
+from bench.base.settings import Checked, Count, Natural, NotNegative, Range, Share, build_config, field_types, merge
+from bench.base.yaml_reader import read_yaml
 from bench.catalogue.families import FAMILIES
-from bench.registry import build_config, configs_of, family_of, systems
+from bench.config.variants import expand_variants
+from bench.registry import family_of, systems
 from bench.series import Arm
 
-__all__ = ["PROFILES", "ROLES", "Params", "TrainConfig", "load_params", "set_profile"]
+__all__ = ["BLOCK", "PROFILES", "ROLES", "Params", "RuntimeConfig", "TrainConfig", "load_params", "set_profile"]
 
 PROFILES = ("smoke", "cpu", "gpu")
 ROLES = ("generator", "floor", "ceiling", "memoriser")
 _TOP = ("profile", "seed", "runtime", "datasets", "derived_datasets", *FAMILIES)
-_BLOCK = ("system", "dataset", "role", "model", "arms", "train", "sample", "evaluate", "scorers", "profiles", "only")
+BLOCK = ("system", "dataset", "role", "model", "arms", "train", "sample", "evaluate", "scorers", "profiles", "only")
 # What a profile may change in a generator's block, and may not change in a data set's: dvc.yaml is the same in all.
 _BY_PROFILE = ("role", "model", "arms", "train", "sample", "evaluate", "scorers")
 _FIXED = ("source", "card", "only")
-_ARM = tuple(field.name for field in dataclasses.fields(Arm))
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
+_Decay = Annotated[float, Range(low=0, below=1)]
 
 
 @dataclass(frozen=True)
-class TrainConfig:
+class TrainConfig(Checked):
     """The keys under ``train:`` of a block: budget and optimiser of the one training loop.
 
     Attributes:
@@ -55,7 +54,7 @@ class TrainConfig:
         weight_decay: on matrices and kernels only, not on gains and biases.
         warmup: steps of linear warm-up.
         schedule: after warm-up ``constant``, ``cosine`` to zero, or ``linear_tail`` (constant, then linear to zero).
-        tail: share of the steps that ``linear_tail`` decays over.
+        tail: share of the steps that ``linear_tail`` decays over, a quarter if null; of no other schedule.
         grad_clip: largest global gradient norm, 0 for none.
         ema: decay of the exponential moving average of the weights, 0 for none; the window grows from the start
             (weight ``max(1 - ema, 1 / (1 + 0.1 step))``), so that no start-up bias remains.
@@ -65,40 +64,45 @@ class TrainConfig:
         checkpoint_every: steps between checkpoints, 0 for none.
     """
 
-    steps: int = 1000
-    batch_size: int = 64
-    lr: float = 1e-3
-    betas: tuple[float, float] = (0.9, 0.99)
-    weight_decay: float = 0.01
-    warmup: int = 50
-    schedule: str = "cosine"
-    tail: float = 0.25
-    grad_clip: float = 1.0
-    ema: float = 0.0
-    precision: str = "fp32"
+    steps: Count = 1000
+    batch_size: Count = 64
+    lr: Annotated[float, Range(low=0, high=10)] = 1e-3
+    betas: tuple[_Decay, _Decay] = (0.9, 0.99)
+    weight_decay: Annotated[float, Range(low=0, high=10)] = 0.01
+    warmup: Natural = 50
+    schedule: Literal["constant", "cosine", "linear_tail"] = "cosine"
+    tail: Share | None = None
+    grad_clip: NotNegative = 1.0
+    ema: Annotated[float, Range(low=0, high=0.999999)] = 0.0
+    precision: Literal["fp32", "bf16"] = "fp32"
     channels_last: bool = False
-    log_every: int = 50
-    checkpoint_every: int = 500
+    log_every: Count = 50
+    checkpoint_every: Natural = 500
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "log_every"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}")
-        for name, low, high in (
-            ("lr", 0.0, 10.0),
-            ("ema", 0.0, 0.999999),
-            ("tail", 0.0, 1.0),
-            ("grad_clip", 0.0, 1e9),
-            ("weight_decay", 0.0, 10.0),
-        ):
-            value = getattr(self, name)
-            if not isinstance(value, int | float) or not low <= value <= high:
-                raise ValueError(f"{name} must be a number from {low:g} to {high:g}, not {value!r}")
-        if self.schedule not in ("constant", "cosine", "linear_tail"):
-            raise ValueError(f"schedule must be constant, cosine or linear_tail, not {self.schedule!r}")
-        if self.precision not in ("fp32", "bf16"):
-            raise ValueError(f"precision must be fp32 or bf16, not {self.precision!r}")
+        super().__post_init__()
+        if self.schedule == "linear_tail":
+            object.__setattr__(self, "tail", 0.25 if self.tail is None else self.tail)
+        elif self.tail is not None:
+            raise ValueError(f"tail belongs to schedule: linear_tail and does nothing with {self.schedule}")
+
+
+@dataclass(frozen=True)
+class RuntimeConfig(Checked):
+    """The keys under ``runtime:``.
+
+    Attributes:
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        threads: of one stage.
+    """
+
+    device: str = "auto"
+    threads: Count = 2
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device):
+            raise ValueError(f"device: must be auto, cpu, cuda or cuda:N, not {self.device!r}")
 
 
 class Params:
@@ -115,25 +119,22 @@ class Params:
         self.seed = raw.get("seed", 0)
         if not isinstance(self.seed, int) or isinstance(self.seed, bool):
             raise self._error("seed", f"must be a whole number, not {self.seed!r}")
-        self.runtime = merge({"device": "auto", "threads": 2}, raw.get("runtime") or {})
-        self._keys(self.runtime, ("device", "threads"), "runtime")
-        if not isinstance(self.runtime["threads"], int) or self.runtime["threads"] < 1:
-            raise self._error(
-                "runtime.threads", f"must be a whole number of at least 1, not {self.runtime['threads']!r}"
-            )
-        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", str(self.runtime["device"])):
-            raise self._error("runtime.device", f"must be auto, cpu, cuda or cuda:N, not {self.runtime['device']!r}")
-        self._datasets = self._section("datasets") | self._section("derived_datasets")
+        runtime = self._mapping(raw.get("runtime"), "runtime", "key to value")
+        self.runtime = asdict(build_config(RuntimeConfig, runtime, f"{path}: runtime"))
+        self._datasets = self._section("datasets")
+        for name, block in self._section("derived_datasets").items():
+            if name in self._datasets:
+                raise self._error(f"derived_datasets.{name}", f"the name is taken by datasets.{name}")
+            self._datasets[name] = block
         self._generators: dict[str, dict[str, Any]] = {}
         for family in FAMILIES:
             for name, block in self._section(family).items():
-                if name in self._generators:
-                    raise self._error(
-                        f"{family}.{name}", f"the name is taken by {self._generators[name]['family']}.{name}"
-                    )
+                if name in self._generators or name in self._datasets:
+                    other = self._generators[name]["family"] if name in self._generators else "datasets"
+                    raise self._error(f"{family}.{name}", f"the name is taken by {other}.{name}")
                 self._generators[name] = {**self._check_block(family, name, block), "family": family, "name": name}
         for name, block in self._generators.items():
-            for role, other in self._roles(block).items():
+            for role, other in self.roles(name).items():
                 where = f"{block['family']}.{name}.{role}"
                 if other in self._generators and self.active(name) and not self.active(other):
                     raise self._error(where, f"{other!r} is not a part of profile {self.profile}")
@@ -141,10 +142,9 @@ class Params:
                     hint = did_you_mean(other, [*self._generators, *self._datasets])
                     raise self._error(where, f"no generator or data set {other!r}.{hint}")
 
-    @staticmethod
-    def _roles(block: Mapping[str, Any]) -> dict[str, str]:
-        """Role -> name, for every key of a block that is not one of all blocks."""
-        return {key: value for key, value in block.items() if key not in (*_BLOCK, "family", "name")}
+    def roles(self, name: str) -> dict[str, str]:
+        """Role -> name of a generator or a data set, for every key of a block that is not one of all blocks."""
+        return {key: other for key, other in self.generator(name).items() if key not in (*BLOCK, "family", "name")}
 
     def _error(self, key: str, text: str) -> BenchError:
         return BenchError(f"{self.path}: {key}: {text}" if key else f"{self.path}: {text}")
@@ -154,10 +154,13 @@ class Params:
             if key not in set(allowed):
                 raise self._error(where, f"unknown key {key!r}.{did_you_mean(str(key), allowed)}")
 
+    def _mapping(self, value: Any, where: str, of: str) -> Mapping[str, Any]:
+        if value is not None and not isinstance(value, Mapping):
+            raise self._error(where, f"must be a mapping of {of}, not {value!r}")
+        return value or {}
+
     def _section(self, name: str) -> dict[str, dict[str, Any]]:
-        section = self.raw.get(name) or {}
-        if not isinstance(section, Mapping):
-            raise self._error(name, "must be a mapping of name to block")
+        section = self._mapping(self.raw.get(name), name, "name to block")
         blocks = {}
         for key, block in section.items():
             where = f"{name}.{key}"
@@ -165,9 +168,7 @@ class Params:
                 raise self._error(where, "a name is lower-case letters, digits and hyphens")
             if not isinstance(block, Mapping):
                 raise self._error(where, "must be a mapping")
-            profiles = block.get("profiles") or {}
-            if not isinstance(profiles, Mapping):
-                raise self._error(f"{where}.profiles", "must be a mapping of profile to changed values")
+            profiles = self._mapping(block.get("profiles"), f"{where}.profiles", "profile to changed values")
             self._keys(profiles, PROFILES, f"{where}.profiles")
             for profile, overlay in profiles.items():
                 if not isinstance(overlay, Mapping):
@@ -177,7 +178,7 @@ class Params:
                         hint = "write a block of its own with `only: [profile]`"
                         raise self._error(f"{where}.profiles.{profile}.{fixed}", f"cannot differ by profile: {hint}")
             only = block.get("only", list(PROFILES))
-            if not isinstance(only, list) or not set(only) <= set(PROFILES):
+            if not isinstance(only, list) or any(profile not in PROFILES for profile in only):
                 raise self._error(f"{where}.only", f"must be a list of profiles ({', '.join(PROFILES)})")
             merged = merge(block, profiles.get(self.profile) or {})
             merged.pop("profiles", None)
@@ -187,8 +188,8 @@ class Params:
     def _check_block(self, family: str, name: str, block: dict[str, Any]) -> dict[str, Any]:
         where = f"{family}.{name}"
         for key, value in block.items():
-            if key not in _BLOCK and not isinstance(value, str):
-                raise self._error(where, f"unknown key {key!r}.{did_you_mean(str(key), _BLOCK)}")
+            if key not in BLOCK and not isinstance(value, str):
+                raise self._error(where, f"unknown key {key!r}.{did_you_mean(str(key), BLOCK)}")
         for key in ("system", "dataset"):
             if not isinstance(block.get(key), str):
                 raise self._error(f"{where}.{key}", "missing, or not a name")
@@ -205,10 +206,11 @@ class Params:
         if block["role"] not in ROLES:
             raise self._error(f"{where}.role", f"{block['role']!r} is not one of {', '.join(ROLES)}")
         for key in ("model", "train", "sample", "evaluate"):
-            block[key] = block.get(key) or {}
-            if not isinstance(block[key], Mapping):
-                raise self._error(f"{where}.{key}", "must be a mapping")
+            block[key] = dict(self._mapping(block.get(key), f"{where}.{key}", "key to value"))
         build_config(TrainConfig, block["train"], f"{self.path}: {where}.train")
+        if "variants" in block["sample"]:
+            variants = expand_variants(block["sample"]["variants"], f"{self.path}: {where}.sample.variants")
+            block["sample"]["variants"] = variants
         self._check_arms(block, where)
         return block
 
@@ -220,7 +222,7 @@ class Params:
             if not isinstance(arm, str) or not _NAME.fullmatch(arm):
                 raise self._error(f"{where}.arms.{arm}", "a name is lower-case letters, digits and hyphens")
             if not isinstance(changes, Mapping):
-                raise self._error(f"{where}.arms.{arm}", f"must be a mapping with {', '.join(_ARM)}")
+                raise self._error(f"{where}.arms.{arm}", f"must be a mapping with {', '.join(field_types(Arm))}")
             built: Arm = build_config(Arm, changes, f"{self.path}: {where}.arms.{arm}")
             train = merge(block["train"], built.train)
             build_config(TrainConfig, train, f"{self.path}: {where}.arms.{arm}.train")
@@ -276,22 +278,11 @@ class Params:
 
     def uses(self, name: str) -> dict[str, str]:
         """Role -> name of the other generators that this one's block names."""
-        return {role: other for role, other in self._roles(self.generator(name)).items() if other in self._generators}
+        return {role: other for role, other in self.roles(name).items() if other in self._generators}
 
     def further_data(self, name: str) -> dict[str, str]:
         """Role -> name of the further data sets that a generator's block names."""
-        roles = self._roles(self.generator(name))
-        return {role: other for role, other in roles.items() if other not in self._generators}
-
-    def validate(self) -> None:
-        """The checks that need the systems' own modules (imports torch): the keys and values under ``model:``
-        and those that ``arms:`` change.
-
-        Raises:
-            BenchError: file, key, what is allowed.
-        """
-        for name, block in self._generators.items():
-            configs_of(block, f"{self.path}: {block['family']}.{name}")
+        return {role: other for role, other in self.roles(name).items() if other not in self._generators}
 
 
 def load_params(path: Path | str = "params.yaml", profile: str | None = None) -> Params:
@@ -301,12 +292,7 @@ def load_params(path: Path | str = "params.yaml", profile: str | None = None) ->
         BenchError: no such file, not YAML, or a wrong key or value (file, key and what is allowed are named).
     """
     path = Path(path)
-    try:
-        raw = parse_yaml(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise BenchError(f"no {path} here: run the command in the project's root folder") from None
-    except yaml.YAMLError as error:
-        raise BenchError(f"{path} is not YAML: {error}") from error
+    raw = read_yaml(path)
     if not isinstance(raw, Mapping):
         raise BenchError(f"{path}: must be a mapping with the keys {', '.join(_TOP)}")
     return Params(raw, path, profile)
@@ -320,19 +306,18 @@ def set_profile(path: Path, profile: str) -> bool:
     """
     if profile not in PROFILES:
         raise BenchError(f"{profile!r} is not a profile.{did_you_mean(profile, PROFILES)}")
-    old = path.read_text(encoding="utf-8")
-    new, count = re.subn(r"(?m)^profile:[ \t]*\w+", f"profile: {profile}", old, count=1)
+    if not path.is_file():
+        raise BenchError(f"{path}: no such file here: run the command in the project's root folder")
+    old = path.read_bytes().decode("utf-8")
+    new, count = re.subn(r"(?m)^(profile:[ \t]*[\"']?)\w+", rf"\g<1>{profile}", old, count=1)
     if not count:
         raise BenchError(f"{path}: no line `profile: ...` to change")
     if new != old:
-        from bench.base.files import write_text
-
         write_text(path, new)
     return new != old
 
 
 def train_config(values: Mapping[str, Any], where: str = "train") -> TrainConfig:
     """A :class:`TrainConfig` from a block's ``train`` mapping."""
-    config = build_config(TrainConfig, values, where)
-    assert dataclasses.is_dataclass(config) and isinstance(config, TrainConfig)
+    config: TrainConfig = build_config(TrainConfig, values, where)
     return config

@@ -9,10 +9,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from bench.base.errors import BenchError, did_you_mean
-from bench.base.files import parse_yaml
+from bench.base.yaml_reader import read_yaml
 from bench.data.cards import SPLITS, Card, Member, Render, Source, Split
 from bench.data.names import plain_path
 
@@ -41,7 +39,7 @@ RULES: Mapping[str, tuple[str, ...]] = {
 """Kind -> ``split.rule`` values."""
 _RENDER = (*SPLITS, "judge", "scale")
 _CLIENTS = ("pypi", "npm", "url", "path", "installed")
-_SOURCE_KEYS: Mapping[str, tuple[str, ...]] = {
+SOURCE_KEYS: Mapping[str, tuple[str, ...]] = {
     "pypi": ("kind", "sha256", "prefix"),
     "npm": ("sha256", "prefix"),
     **dict.fromkeys(("url", "path"), ("sha256", "prefix")),
@@ -119,12 +117,12 @@ class _Parser:
             raise self.error(key, f"must be a mapping such as `path: my-data`, not {raw!r}")
         clients = [name for name in raw if name in _CLIENTS]
         if len(clients) != 1:
-            known = {*_SOURCE_KEYS["pypi"], *_CLIENTS}
+            known = {*SOURCE_KEYS["pypi"], *_CLIENTS}
             if odd := next((str(k) for k in raw if k not in known), ""):
                 raise self.error(key, f"unknown key {odd!r}.{did_you_mean(odd, _CLIENTS)}")
             raise self.error(key, f"names one of {', '.join(_CLIENTS)}, not {clients or 'none'}")
         client, value = clients[0], raw[clients[0]]
-        self.keys(raw, (client, *_SOURCE_KEYS[client]), key)
+        self.keys(raw, (client, *SOURCE_KEYS[client]), key)
         targets = tuple(value) if isinstance(value, list) and client == "url" else (value,)
         if not targets or not all(isinstance(t, str) and t for t in targets):
             raise self.error(f"{key}.{client}", f"must be a text, not {value!r}")
@@ -293,14 +291,10 @@ def load_card(path: Path | str) -> Card:
         BenchError: no such file, not YAML, or a wrong key or value (file, key and what is allowed are named).
     """
     path = Path(path)
-    try:
-        raw = parse_yaml(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not path.is_file():
         near = [p.as_posix() for p in path.parent.glob("*.yaml")]
-        raise BenchError(f"no card {path}.{did_you_mean(path.as_posix(), near)}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise BenchError(f"{path} is not YAML: {error}") from error
-    return _Parser(path).card(raw)
+        raise BenchError(f"no card {path}.{did_you_mean(path.as_posix(), near)}")
+    return _Parser(path).card(read_yaml(path))
 
 
 def card_of_block(

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.base.errors import BenchError
+from bench.contracts import DataFacts
 
 __all__ = ["SPLITS", "Card", "Member", "Render", "Source", "Split"]
 
@@ -107,6 +108,21 @@ class Card:
     states: tuple[Mapping[str, Any], ...] = ()
     rendered: tuple[str, ...] = ()
     limit: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def facts(self) -> DataFacts:
+        """What is known of the data before it is fetched."""
+        items = None
+        if self.kind in ("textures", "video") and not any("*" in member.name for member in self.members):
+            stems = (member.name.rsplit(".", 1)[0] for member in self.members)
+            items = (*(stem.replace("/", "-") for stem in stems), *self.rendered)
+        if self.kind == "scenes":
+            side = 32 * self.render.scale
+            return DataFacts(self.name, self.kind, size=(side, side), channels=3, classes=0)
+        if self.kind not in ("images", "captioned_images"):
+            return DataFacts(self.name, self.kind, items)
+        channels = 1 if self.format == "idx" else self.channels
+        return DataFacts(self.name, self.kind, None, self.size, channels, len(self.classes) or None)
 
     def error(self, key: str, text: str) -> BenchError:
         """An error about this card that names the file and the key."""

@@ -17,9 +17,11 @@ from numpy.typing import NDArray
 
 from bench.base.errors import BenchError
 from bench.base.files import hash_file, read_json, write_json, write_npz, write_text
+from bench.contracts import DataFacts
 
 __all__ = [
     "ImageSplit",
+    "facts_of",
     "load",
     "load_exemplars",
     "load_images",
@@ -74,6 +76,20 @@ def _need(path: Path) -> Path:
             "`dvc repro`"
         )
     return path
+
+
+def facts_of(folder: Path) -> DataFacts:
+    """What ``meta.json`` of a prepared data set says of its pictures."""
+    meta = load_meta(folder)
+    shape, classes = meta.get("shape"), meta.get("classes")
+    return DataFacts(
+        str(meta["name"]),
+        str(meta["kind"]),
+        tuple(meta["shapes"]) if "shapes" in meta else None,
+        (shape[0], shape[1]) if shape else None,
+        shape[2] if shape else None,
+        len(classes) or None if classes else None,
+    )
 
 
 def load_meta(folder: Path) -> dict[str, Any]:

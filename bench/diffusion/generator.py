@@ -9,16 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from bench.base.errors import BenchError
 from bench.base.seeds import derive
+from bench.base.settings import Count, Positive
 from bench.contracts import Images
 from bench.diffusion.loss import Network, diffusion_loss
-from bench.diffusion.samplers import ItemNoise, OnStep, build_sampler
+from bench.diffusion.samplers import ItemNoise, OnStep, SamplerOptions, build_sampler
 from bench.diffusion.schedule import Schedule, Target, spaced_steps
 
 __all__ = ["Condition", "DenoisingOptions", "DiffusionGenerator"]
@@ -28,33 +29,18 @@ Condition = Callable[[slice, int], Network]
 
 
 @dataclass(frozen=True)
-class DenoisingOptions:
-    """How samples are drawn from a trained network.
+class DenoisingOptions(SamplerOptions):
+    """How samples are drawn from a trained network; see :class:`bench.diffusion.samplers.SamplerOptions` for the rest.
 
     Attributes:
-        sampler: ``ddim`` or ``ancestral``.
-        steps: network evaluations, at most the length of the noising chain.
-        eta: noise of DDIM, 0 is deterministic; ``ancestral`` has none to set.
         chunk: items drawn at a time; short chunks are padded.
         clip: bound on the estimate of the clean item.
         precision: ``fp32`` or ``bf16``.
     """
 
-    sampler: str = "ddim"
-    steps: int = 50
-    eta: float = 0.0
-    chunk: int = 100
-    clip: float = 1.0
-    precision: str = "fp32"
-
-    def __post_init__(self) -> None:
-        build_sampler(self.sampler)
-        if self.chunk < 1 or self.clip <= 0 or self.eta < 0:
-            raise BenchError("chunk must be at least 1, clip positive and eta not negative")
-        if self.eta and self.sampler == "ancestral":
-            raise BenchError("eta is the noise of ddim: the ancestral sampler has none to set")
-        if self.precision not in ("fp32", "bf16"):
-            raise BenchError(f"precision must be fp32 or bf16, not {self.precision!r}")
+    chunk: Count = 100
+    clip: Positive = 1.0
+    precision: Literal["fp32", "bf16"] = "fp32"
 
 
 @dataclass(frozen=True)
@@ -132,7 +118,16 @@ class DiffusionGenerator:
                     out = network(x, t)
                 return self.schedule.x0_from(self.output or self.target, out.float(), x, t)
 
-            x = run(denoise, self.schedule, noise(), times, noise, clip=options.clip, eta=options.eta, on_step=on_step)
+            x = run(
+                denoise,
+                self.schedule,
+                noise(),
+                times,
+                noise,
+                clip=options.clip,
+                eta=options.eta or 0.0,
+                on_step=on_step,
+            )
             finished.append(x[:count].float().cpu())
         return self.decode(torch.cat(finished))
 

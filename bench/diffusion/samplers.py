@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bench.base.errors import BenchError, did_you_mean
+from bench.base.settings import Checked, Count, Share
 from bench.diffusion.schedule import Schedule
 
 __all__ = ["SAMPLERS", "Denoise", "ItemNoise", "OnStep", "Sampler", "ancestral", "build_sampler", "ddim"]
@@ -132,6 +134,33 @@ def build_sampler(name: str) -> Sampler:
         return SAMPLERS[name]
     except KeyError:
         raise BenchError(f"unknown sampler {name!r}.{did_you_mean(name, SAMPLERS)}") from None
+
+
+@dataclass(frozen=True)
+class SamplerOptions(Checked):
+    """What may be chosen of the sampling of any diffusion model.
+
+    Attributes:
+        sampler: ``ddim`` or ``ancestral``.
+        steps: network evaluations, at most the steps of the noising chain.
+        eta: noise of DDIM, null for none: 0 is deterministic. The ancestral sampler has none to set.
+    """
+
+    sampler: Literal["ddim", "ancestral"] = "ddim"
+    steps: Count = 50
+    eta: Share | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.eta is not None and self.sampler != "ddim":
+            raise ValueError(f"eta: belongs to sampler ddim and does nothing with {self.sampler}")
+
+    def check(self, config: Any) -> None:
+        """Refuse more steps than the noising chain of a model has."""
+        if self.steps > config.steps:
+            raise ValueError(
+                f"steps: at most the {config.steps} of the noising chain (`model.steps`), not {self.steps}"
+            )
 
 
 class ItemNoise:

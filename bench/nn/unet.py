@@ -11,6 +11,7 @@ the same picture).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -18,14 +19,30 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bench.base.settings import Checked, Count, Natural
 from bench.nn.attention import Attention, Form, sinusoidal_positions
 from bench.nn.blocks import ResBlock, Upsample, zero_init
 
-__all__ = ["UNet", "UNetConfig"]
+__all__ = ["UNet", "UNetConfig", "check_levels"]
+
+
+def check_levels(widths: Sequence[int], attention: Sequence[int], heads: int) -> None:
+    """Refuse levels of attention that do not exist, and heads that do not divide the width of one that does.
+
+    Raises:
+        ValueError: naming the level.
+    """
+    if not widths:
+        raise ValueError("widths: at least one is needed")
+    for number, level in enumerate(attention):
+        if not 0 <= level < len(widths):
+            raise ValueError(f"attention[{number}]: there is no level {level}: widths has 0 to {len(widths) - 1}")
+        if widths[level] % heads:
+            raise ValueError(f"heads: {heads} do not divide widths[{level}], {widths[level]}")
 
 
 @dataclass(frozen=True)
-class UNetConfig:
+class UNetConfig(Checked):
     """Shape of a U-Net.
 
     Attributes:
@@ -47,21 +64,25 @@ class UNetConfig:
         form: form of attention, see :class:`bench.nn.attention.Attention`.
     """
 
-    channels: int = 1
-    widths: tuple[int, ...] = (32, 64)
-    blocks: int = 1
-    embedding: int = 128
-    classes: int = 0
-    vector_dim: int = 0
-    context_dim: int = 0
-    attention: tuple[int, ...] = (1,)
-    heads: int = 2
-    patch: int = 1
-    groups: int = 1
+    channels: Count = 1
+    widths: tuple[Count, ...] = (32, 64)
+    blocks: Count = 1
+    embedding: Count = 128
+    classes: Natural = 0
+    vector_dim: Natural = 0
+    context_dim: Natural = 0
+    attention: tuple[Natural, ...] = (1,)
+    heads: Count = 2
+    patch: Count = 1
+    groups: Count = 1
     skips: bool = True
     coordinates: bool = False
-    steps: int = 1000
+    steps: Count = 1000
     form: Form = "explicit"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_levels(self.widths, self.attention, self.heads)
 
 
 def _coordinates(x: Tensor) -> Tensor:
@@ -111,20 +132,12 @@ class _Stage(nn.Module):
 
 
 class UNet(nn.Module):
-    """Down, middle, up, with skips; see :class:`UNetConfig`.
-
-    Raises:
-        ValueError: a level in ``attention`` that does not exist.
-    """
+    """Down, middle, up, with skips; see :class:`UNetConfig`."""
 
     times: Tensor
 
     def __init__(self, config: UNetConfig) -> None:
         super().__init__()
-        if any(not 0 <= level < len(config.widths) for level in config.attention):
-            raise ValueError(
-                f"attention levels {config.attention} do not exist: the levels are 0 to {len(config.widths) - 1}"
-            )
         self.config = config
         c, widths = config, config.widths
         inner = config.channels * config.patch**2

@@ -22,10 +22,10 @@ from bench.base.files import (
     write_image_samples,
     write_text_samples,
 )
+from bench.config.variants import variant_id
 from bench.context import StageContext
 from bench.registry import task_of
 from bench.results.extras import Extra
-from bench.results.records import variant_id
 from bench.scoring import Evaluation
 
 __all__ = ["evaluate", "read_samples", "sample", "write_samples"]

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.base.errors import BenchError
-from bench.base.files import parse_yaml, write_json
+from bench.base.files import write_json
+from bench.base.yaml_reader import parse_yaml
 from bench.catalogue.families import FAMILIES
 from bench.catalogue.metrics import CATALOGUE
 from bench.config.load import Params

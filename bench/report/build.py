@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.base.yaml_reader import read_yaml
 from bench.report.claim_tests import judge
 from bench.report.claims import Verdict, claims_json, load_claims
 from bench.report.overview import readme_block
@@ -18,7 +19,7 @@ from bench.report.tables import build_tables, tables_markdown
 from bench.results.extras import Items as ItemsExtra
 from bench.results.extras import of_kind
 from bench.results.leaderboard import Row, build_rows, to_csv, to_json
-from bench.results.sources import Sources, read_yaml
+from bench.results.sources import Sources
 from bench.stats.paired import Items
 
 __all__ = ["Products", "build"]

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bench.base.errors import BenchError, did_you_mean
+from bench.base.settings import build_config
+from bench.base.yaml_reader import read_yaml
 from bench.catalogue.families import FAMILIES
 from bench.catalogue.metrics import metric_info
-from bench.registry import build_config
 from bench.results.leaderboard import COST_METRICS
 from bench.results.records import Record
-from bench.results.sources import read_yaml
 
 __all__ = ["FamilyView", "HeadlineView", "MetricView", "Schema", "Selector", "TableView", "load_schema", "read_schema"]
 

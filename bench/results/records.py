@@ -9,7 +9,7 @@ from typing import Any
 
 from bench.catalogue.metrics import CATALOGUE
 
-__all__ = ["SCHEMA_VERSION", "Record", "Setting", "parse_settings", "parse_variant", "variant_id"]
+__all__ = ["SCHEMA_VERSION", "Record", "Setting", "parse_settings", "parse_variant"]
 
 SCHEMA_VERSION = 1
 Setting = bool | int | float | str | None
@@ -92,15 +92,6 @@ class Record:
         values.setdefault("unit", known.unit if known else "")
         values["ci95"] = tuple(values["ci95"]) if values.get("ci95") is not None else None
         return cls(**values)
-
-
-def variant_id(options: Mapping[str, Any]) -> str:
-    """Canonical text of swept settings.
-
-    >>> variant_id({"sampler": "ddim", "steps": 50})
-    'sampler=ddim,steps=50'
-    """
-    return ",".join(f"{key}={value}" for key, value in options.items())
 
 
 def parse_variant(text: str) -> dict[str, str]:

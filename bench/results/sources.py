@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from bench.base.errors import BenchError
-from bench.base.files import hash_json, parse_yaml, read_json
+from bench.base.files import hash_json, read_json
+from bench.base.yaml_reader import read_yaml
 from bench.results.costs import cost_rows
 from bench.results.extras import Extra, read_extras
 from bench.results.records import Record, Setting, parse_variant
 
-__all__ = ["Entry", "Sources", "arm_settings", "gather", "git_commit", "read_history", "read_yaml"]
+__all__ = ["Entry", "Sources", "arm_settings", "gather", "git_commit", "read_history"]
 
 
 @dataclass(frozen=True)
@@ -86,22 +87,6 @@ class Sources:
     def records(self) -> list[Record]:
         """Every record of every generator."""
         return [record for entry in self.entries.values() for record in entry.records]
-
-
-def read_yaml(path: Path) -> Any:
-    """The parsed YAML file.
-
-    Raises:
-        BenchError: missing, or not YAML.
-    """
-    import yaml
-
-    try:
-        return parse_yaml(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise BenchError(f"{path} is missing: restore it with `git checkout -- {path}`") from None
-    except yaml.YAMLError as error:
-        raise BenchError(f"{path} is not YAML: {error}") from error
 
 
 def read_history(path: Path) -> dict[str, tuple[float, ...]]:

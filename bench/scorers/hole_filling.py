@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.base.files import SampleSet
+from bench.config.variants import variant_id
 from bench.families.by_example.textures.sampling import Holes, sample_config, tiles
 from bench.metrics.protocols import protocol_id
 from bench.metrics.psnr import psnr
 from bench.metrics.seam_error import seam_error
 from bench.metrics.ssim import ssim
-from bench.results.records import variant_id
 from bench.scorers.strata import stratified_scores
 from bench.scorers.texture_structure import pieces, texture_sets
 from bench.scoring import Output, Subject, scorer

@@ -12,13 +12,13 @@ import numpy as np
 from bench.base.errors import BenchError
 from bench.base.progress import Progress
 from bench.base.seeds import derive, generator
+from bench.config.variants import variant_id
 from bench.contracts import Ints, MaskedLanguageModel
 from bench.families.text_encoders.masking import hide
 from bench.families.text_encoders.wordpiece import MASK
 from bench.metrics.perplexity import perplexity, perplexity_bounds
 from bench.metrics.protocols import protocol_id
 from bench.results.extras import Note, Table
-from bench.results.records import variant_id
 from bench.scorers.texts import corpus
 from bench.scoring import Output, Score, Subject, scorer
 from bench.stats.intervals import bootstrap_ratio_ci

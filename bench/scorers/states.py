@@ -13,12 +13,12 @@ from itertools import pairwise
 import numpy as np
 
 from bench.capabilities import HasNote
+from bench.config.variants import variant_id
 from bench.contracts import Floats, Ints, StateModel
 from bench.metrics.next_state import next_state_hits
 from bench.metrics.protocols import protocol_id
 from bench.metrics.total_variation import total_variation, total_variation_interval
 from bench.results.extras import Items, Note, Table
-from bench.results.records import variant_id
 from bench.scorers.texts import corpus, held_out, is_series
 from bench.scoring import Output, Score, Subject, scorer
 from bench.stats.intervals import bootstrap_ratio_ci, wilson_interval

@@ -14,12 +14,12 @@ import numpy as np
 
 from bench.base.errors import BenchError
 from bench.base.seeds import derive, generator
+from bench.config.variants import variant_id
 from bench.contracts import DataNeed, Ints
 from bench.data.datasets import load, load_meta
 from bench.data.labelled_texts import TextSplit
 from bench.metrics.macro_f1 import macro_f1, resampled_scores
 from bench.metrics.protocols import protocol_id
-from bench.results.records import variant_id
 from bench.scoring import Output, Score, Subject, scorer
 from bench.stats.intervals import mean_of_runs_ci
 

@@ -8,9 +8,10 @@ from typing import Any
 
 from bench.base.errors import BenchError
 from bench.capabilities import Arms
+from bench.config.variants import variant_id
 from bench.data.datasets import load, load_meta
 from bench.metrics.memorisation import TrainingText
-from bench.results.records import parse_variant, variant_id
+from bench.results.records import parse_variant
 from bench.scoring import Subject
 
 __all__ = ["Setting", "corpus", "held_out", "held_out_pieces", "is_series", "settings", "training_text"]

@@ -17,30 +17,40 @@ from numpy.typing import NDArray
 
 from bench.base.files import read_json, write_json
 from bench.base.seeds import generator
+from bench.base.settings import Checked, Positive, Share
 from bench.contracts import Floats, RunContext
+from bench.registry import sample_options
 
-__all__ = ["Generator", "GeneratorConfig"]
+__all__ = ["Generator", "GeneratorConfig", "GeneratorOptions"]
 
 
 @dataclass(frozen=True)
-class GeneratorConfig:
-    """The keys that ``model:`` may have in params.yaml.
+class GeneratorConfig(Checked):
+    """The keys that ``model:`` may have in params.yaml; their types and ranges are checked before anything runs.
 
     Attributes:
         add: added to each count, so that nothing has probability zero.
     """
 
-    add: float = 1.0
+    add: Positive = 1.0
 
-    def __post_init__(self) -> None:
-        if self.add <= 0:
-            raise ValueError(f"add must be positive, not {self.add}")
+
+@dataclass(frozen=True)
+class GeneratorOptions(Checked):
+    """The keys that a variant under ``sample:``, or ``bench sample -o``, may have.
+
+    Attributes:
+        flatten: share of the uniform distribution that is mixed in when characters are drawn.
+    """
+
+    flatten: Share = 0.0
 
 
 class Generator:
     """A :class:`bench.contracts.LanguageModel`."""
 
     Config = GeneratorConfig
+    SampleOptions = GeneratorOptions
     SCORING: tuple[str, ...] = ()
     """The options of ``sample`` that change ``log_prob`` too."""
 
@@ -76,8 +86,10 @@ class Generator:
 
     def sample(self, n_chars: int, seed: int, prompt: str = "", **options: Any) -> str:
         """``n_chars`` characters; all randomness comes from ``seed``."""
+        chosen = sample_options(type(self), self.config, options, "letters")
         weights = np.array(list(self.counts.values()), dtype=np.float64)
-        drawn = generator(seed, "sample").choice(len(weights), n_chars, p=weights / weights.sum())
+        mixed = (1 - chosen.flatten) * weights / weights.sum() + chosen.flatten / len(weights)
+        drawn = generator(seed, "sample").choice(len(weights), n_chars, p=mixed)
         characters = list(self.counts)
         return "".join(characters[i] for i in drawn)
 

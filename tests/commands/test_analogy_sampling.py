@@ -70,7 +70,7 @@ def test_what_is_wrong_is_said(tmp_path: Path, pictures: tuple[NDArray[np.uint8]
         run_analogy([a], [a, a], a, tmp_path / "out.png", quiet=True)
     with pytest.raises(BenchError, match=r"out.jpg: pictures are written as .png"):
         run_analogy([a], [a], a, tmp_path / "out.jpg", quiet=True)
-    with pytest.raises(BenchError, match="unknown option 'kapa'"):
+    with pytest.raises(BenchError, match="unknown key 'kapa'"):
         run_analogy([a], [a], a, tmp_path / "out.png", quiet=True, options={"kapa": 1})
     with pytest.raises(BenchError, match=r"none.png"):
         run_analogy([a], [a], tmp_path / "none.png", tmp_path / "out.png", quiet=True)

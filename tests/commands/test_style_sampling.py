@@ -82,7 +82,7 @@ def test_a_strip_of_the_progress(root: Path) -> None:
         ({"size": 8}, r"--size 8: .* from 16 to 2048"),
         ({"out": Path("out.jpg")}, r"out\.jpg: pictures are written as \.png"),
         ({"content": Path("none.png")}, r"none\.png"),
-        ({"options": {"rato": 1}}, r"no setting 'rato'\. Did you mean 'ratio'\?"),
+        ({"options": {"rato": 1}}, r"unknown key 'rato'\. Did you mean 'ratio'\?"),
         ({"weights": Path("none.pth")}, r"no weights at none\.pth"),
     ],
 )

@@ -73,12 +73,12 @@ def test_gif_speed_range_and_two_parts(video: Path, tmp_path: Path) -> None:
     run_video(video, out=tmp_path / "a.gif", loop=True, quiet=True)
     with Image.open(tmp_path / "a.gif") as picture:
         assert picture.n_frames >= PERIOD
-    run_video(video, out=tmp_path / "slow.mp4", seconds=2, speed=0.5, quiet=True)
+    run_video(video, out=tmp_path / "slow.mp4", seconds=2, options={"speed": 0.5}, quiet=True)
     assert np.abs(np.diff(position(frames_of(tmp_path / "slow.mp4")))).max() < 4.5
     assert len(frames_of(tmp_path / "slow.mp4")) in (48, 50)
-    run_video(video, out=tmp_path / "split.mp4", seconds=2, split=True, loop=True, quiet=True)
+    run_video(video, out=tmp_path / "split.mp4", seconds=2, options={"split": True}, loop=True, quiet=True)
     assert len(frames_of(tmp_path / "split.mp4")) == 50
-    run_video(video, out=tmp_path / "early.mp4", seconds=2, within=(0.2, 1.2), size=(18, 32), quiet=True)
+    run_video(video, out=tmp_path / "early.mp4", seconds=2, options={"within": (0.2, 1.2)}, size=(18, 32), quiet=True)
     assert frames_of(tmp_path / "early.mp4").shape == (50, 18, 32, 3)
 
 
@@ -94,12 +94,12 @@ def test_mistakes_are_said(video: Path, tmp_path: Path) -> None:
     for wrong, message in (
         ({"out": tmp_path / "a.avi"}, ".mp4 or .gif"),
         ({"out": video}, "the video itself"),
-        ({"seconds": -1}, "must be positive"),
-        ({"speed": 0}, "must be positive"),
+        ({"seconds": -1}, "--seconds: must be a number above 0"),
+        ({"options": {"speed": 0}}, "option: speed: must be a number above 0"),
         ({"options": {"sigmma": 1}}, "Did you mean 'sigma'"),
         ({"options": {"order": "real"}}, "only markov"),
         ({"loop": True, "seconds": 400}, "too long to search"),
-        ({"within": (5.0, 9.0)}, "outside of the clip"),
+        ({"options": {"within": (5.0, 9.0)}}, "outside of the clip"),
     ):
         with pytest.raises(BenchError, match=message):
             run_video(video, **{"out": tmp_path / "a.mp4", "quiet": True, **wrong})  # type: ignore[arg-type]

@@ -8,6 +8,7 @@ import pytest
 
 from bench.base.errors import BenchError
 from bench.config.load import load_params, set_profile
+from bench.pipeline.validation import validate
 
 GOOD = """
 profile: cpu  # a word
@@ -80,8 +81,8 @@ def test_the_profile_is_one_word_and_comments_stay(tmp_path: Path) -> None:
             r"words.small.dataset: no dataset 'leters'. Did you mean 'letters'",
         ),
         ("{steps: 10}", "{step: 10}", r"words.small.train: unknown key 'step'. Did you mean 'steps'"),
-        ("{steps: 10}", "{steps: 0}", r"words.small.train: steps must be a whole number of at least 1"),
-        ("{steps: 10}", "{precision: fp16}", r"precision must be fp32 or bf16, not 'fp16'"),
+        ("{steps: 10}", "{steps: 0}", r"words.small.train.steps: must be a whole number of at least 1"),
+        ("{steps: 10}", "{precision: fp16}", r"words.small.train.precision: must be one of fp32, bf16, not 'fp16'"),
         ("{steps: 10}", "[10]", r"words.small.train: must be a mapping"),
         (
             "feature_net: net",
@@ -100,12 +101,23 @@ def test_wrong_input(tmp_path: Path, old: str, new: str, message: str) -> None:
         load(tmp_path, GOOD.replace(old, new))
 
 
+def test_the_profile_changes_one_word_whatever_the_line_ends(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_bytes(b"profile: 'smoke' # keep\r\nseed: 0\r\n")
+    assert set_profile(path, "cpu")
+    assert path.read_bytes() == b"profile: 'cpu' # keep\r\nseed: 0\r\n"
+
+
 def test_wrong_model_key_is_found_by_validate(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
-    path.write_text(GOOD.replace("dataset: letters, train", "dataset: letters, model: {orders: 3}, train"))
-    params = load_params(path)
+    path.write_text(GOOD.replace("train: {steps: 10}, profiles: {smoke: {train: {steps: 2}}}", "model: {orders: 3}"))
+    (tmp_path / "datasets").mkdir()
+    (tmp_path / "datasets/letters.yaml").write_text(
+        "{name: letters, kind: text, licence: mine, attribution: me, sources: [{path: my.txt}],"
+        " split: {rule: position, validation: 0.1, test: 0.1}}"
+    )
     with pytest.raises(BenchError, match=r"words.small.model: unknown key 'orders'"):
-        params.validate()
+        validate(load_params(path), tmp_path)
 
 
 def test_no_file() -> None:

@@ -98,5 +98,5 @@ def test_bf16_stays_near_fp32():
 
 
 def test_unknown_attention_level():
-    with pytest.raises(ValueError, match="levels are 0 to 1"):
+    with pytest.raises(ValueError, match="widths has 0 to 1"):
         UNet(UNetConfig(attention=(2,)))

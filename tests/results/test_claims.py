@@ -12,9 +12,10 @@ import yaml
 
 from bench.base.errors import BenchError
 from bench.config.load import load_params
+from bench.config.variants import variant_id
 from bench.report.claim_tests import judge
 from bench.report.claims import FAILS, HOLDS, UNCLEAR, Claim, claims_json, load_claims
-from bench.results.records import Record, parse_settings, variant_id
+from bench.results.records import Record, parse_settings
 from bench.results.sources import arm_settings
 
 

@@ -13,13 +13,14 @@ import pytest
 
 from bench.base.errors import BenchError
 from bench.base.files import write_json, write_text_samples
+from bench.base.settings import build_config
 from bench.catalogue.families import FAMILIES
 from bench.context import StageContext
 from bench.contracts import RunContext
 from bench.families.words.ngram import NGram, NGramConfig
 from bench.families.words.sampling import sample
 from bench.metrics.memorisation import copies_beyond_doubt
-from bench.registry import build_config, resolve
+from bench.registry import resolve
 from bench.results.extras import Curve, Items, Table, Text, of_kind, read_extras, write_extras
 from bench.scorers.likelihood import text_likelihood
 from bench.scoring import Evaluation, evaluate

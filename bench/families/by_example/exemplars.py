@@ -3,7 +3,6 @@ keep."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar, cast
 
@@ -11,15 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.base.errors import BenchError
+from bench.base.settings import NothingToSet
 
 __all__ = ["ExemplarSystem", "NothingToSet", "keep_known", "placed"]
 
 C = TypeVar("C")
-
-
-@dataclass(frozen=True)
-class NothingToSet:
-    """The config of a system without settings."""
 
 
 class ExemplarSystem(Generic[C]):

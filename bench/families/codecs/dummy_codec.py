@@ -6,12 +6,13 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.base.files import write_npz
+from bench.base.settings import Checked, Count, Range
 from bench.contracts import Images, RunContext
 
 __all__ = ["DummyCodec", "DummyCodecConfig"]
@@ -20,7 +21,7 @@ _FILE = "mean.npz"
 
 
 @dataclass(frozen=True)
-class DummyCodecConfig:
+class DummyCodecConfig(Checked):
     """Sizes.
 
     Attributes:
@@ -28,12 +29,8 @@ class DummyCodecConfig:
         grid: height and width of the grid of codes.
     """
 
-    codes: int = 256
-    grid: int = 7
-
-    def __post_init__(self) -> None:
-        if self.codes < 2 or self.grid < 1:
-            raise ValueError(f"codes must be at least 2 and grid at least 1, not {self.codes!r} and {self.grid!r}")
+    codes: Annotated[int, Range(low=2)] = 256
+    grid: Count = 7
 
 
 class DummyCodec:

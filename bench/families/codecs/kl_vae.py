@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -25,7 +25,8 @@ from torch import Tensor, nn
 
 from bench.base.processes import seeded
 from bench.base.seeds import derive, generator
-from bench.contracts import Images, RunContext
+from bench.base.settings import Checked, Count, Natural, NotNegative
+from bench.contracts import DataFacts, Images, RunContext
 from bench.nn.blocks import (
     Downsample,
     NormKind,
@@ -43,7 +44,7 @@ __all__ = ["KLVAE", "KLVAEConfig", "KLVAEModule", "kl_divergence"]
 
 
 @dataclass(frozen=True)
-class KLVAEConfig:
+class KLVAEConfig(Checked):
     """Shape of the networks and weights of the loss.
 
     Attributes:
@@ -57,18 +58,24 @@ class KLVAEConfig:
         statistics_n: training pictures behind the latents' mean and standard deviation.
     """
 
-    channels: int = 3
-    latent_channels: int = 4
-    widths: tuple[int, ...] = (32, 64)
-    blocks: int = 2
+    channels: Literal[1, 3] = 3
+    latent_channels: Count = 4
+    widths: tuple[Count, ...] = (32, 64)
+    blocks: Natural = 2
     norm: NormKind = "group"
-    kl_weight: float = 1e-4
-    l1_weight: float = 0.1
-    statistics_n: int = 4096
+    kl_weight: NotNegative = 1e-4
+    l1_weight: NotNegative = 0.1
+    statistics_n: Count = 4096
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.widths:
-            raise ValueError("widths needs at least one number")
+            raise ValueError("widths: at least one is needed")
+
+    def check_data(self, facts: DataFacts) -> None:
+        """Refuse pictures that do not come back as large as they were, or with other channels."""
+        facts.check_equal("channels", self.channels)
+        facts.check_multiple(2 ** len(self.widths), "widths")
 
 
 def kl_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
@@ -126,6 +133,7 @@ class KLVAE:
     """The autoencoder as a system of the ``codecs`` family; its codes are continuous, so ``codebook_size`` is 0."""
 
     Config: ClassVar[type[KLVAEConfig]] = KLVAEConfig
+    CONTRACT: ClassVar[str] = "LatentCodec"
     codebook_size = 0
 
     def __init__(self, config: KLVAEConfig) -> None:

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.base.files import SampleSet
+from bench.base.settings import Checked, Count, build_config
 from bench.context import StageContext
 from bench.data.datasets import load_images
-from bench.registry import build_config
 
 __all__ = ["SampleConfig", "roundtrip", "sample"]
 
@@ -21,14 +21,14 @@ Bytes = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class SampleConfig:
+class SampleConfig(Checked):
     """Keys under ``sample:``.
 
     Attributes:
         n: validation pictures to reconstruct for the gallery; the time for one picture is measured on them.
     """
 
-    n: int = 256
+    n: Count = 256
 
 
 def roundtrip(system: Any, images: Bytes, batch: int = 1024) -> tuple[NDArray[Any], Bytes]:

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -28,7 +28,8 @@ from torch import Tensor, nn
 
 from bench.base.processes import seeded
 from bench.base.seeds import derive
-from bench.contracts import Images, RunContext
+from bench.base.settings import Checked, Count, Natural, NotNegative, Range, Share
+from bench.contracts import DataFacts, Images, RunContext
 from bench.nn.blocks import NormKind, ResBlock, images_to_tensor, in_chunks, ready, tensor_to_images
 from bench.nn.quantize import CodebookKind, VectorQuantizer
 from bench.training import TrainConfig, fit, load_module, save_module
@@ -37,7 +38,7 @@ __all__ = ["VQVAE", "VQVAEConfig", "VQVAEModule"]
 
 
 @dataclass(frozen=True)
-class VQVAEConfig:
+class VQVAEConfig(Checked):
     """Shape of the networks and of the codebook.
 
     Attributes:
@@ -57,23 +58,27 @@ class VQVAEConfig:
     """
 
     codebook: CodebookKind = "ema_restart"
-    codes: int = 256
-    dim: int = 16
-    widths: tuple[int, ...] = (32, 64)
-    blocks: int = 2
+    codes: Annotated[int, Range(low=2)] = 256
+    dim: Count = 16
+    widths: tuple[Count, ...] = (32, 64)
+    blocks: Natural = 2
     norm: NormKind = "batch"
-    channels: int = 1
-    commitment: float = 0.25
-    decay: float = 0.99
+    channels: Literal[1, 3] = 1
+    commitment: NotNegative = 0.25
+    decay: Annotated[float, Range(low=0, below=1)] = 0.99
     codebook_init: Literal["uniform", "normal"] = "uniform"
-    restart_until: float = 0.8
+    restart_until: Share = 0.8
     init_seed: int | None = None
 
     def __post_init__(self) -> None:
-        if not 0 <= self.restart_until <= 1:
-            raise ValueError(f"restart_until is a share of the steps from 0 to 1, not {self.restart_until!r}")
-        if self.codes < 2:
-            raise ValueError(f"codes must be at least 2, not {self.codes!r}")
+        super().__post_init__()
+        if not self.widths:
+            raise ValueError("widths: at least one is needed")
+
+    def check_data(self, facts: DataFacts) -> None:
+        """Refuse pictures that do not come back as large as they were, or with other channels."""
+        facts.check_equal("channels", self.channels)
+        facts.check_multiple(2 ** len(self.widths), "widths")
 
 
 class VQVAEModule(nn.Module):

@@ -18,7 +18,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -29,7 +29,8 @@ from torch import Tensor, nn
 from bench.base.errors import BenchError
 from bench.base.processes import seeded, world_size
 from bench.base.seeds import derive, generator
-from bench.contracts import Images, RunContext
+from bench.base.settings import Checked, Count, Natural, Range
+from bench.contracts import DataFacts, Images, RunContext
 from bench.nn.attention import Form, TransformerBlock
 from bench.nn.blocks import ConvNormAct, images_to_tensor, in_chunks, ready
 from bench.scene_language import MAX_WORDS, VOCABULARY, encode_captions
@@ -39,7 +40,7 @@ __all__ = ["CLIP", "CLIPConfig", "CLIPModule", "contrastive_loss", "half_of"]
 
 
 @dataclass(frozen=True)
-class CLIPConfig:
+class CLIPConfig(Checked):
     """Shape of the two towers.
 
     Attributes:
@@ -57,25 +58,29 @@ class CLIPConfig:
         start_scale: the temperature's inverse at the start.
     """
 
-    dim: int = 128
-    widths: tuple[int, ...] = (32, 64, 128, 128, 128, 128)
-    size: int = 32
-    text_width: int = 96
-    text_layers: int = 2
-    text_heads: int = 4
+    dim: Count = 128
+    widths: tuple[Count, ...] = (32, 64, 128, 128, 128, 128)
+    size: Count = 32
+    text_width: Count = 96
+    text_layers: Natural = 2
+    text_heads: Count = 4
     causal: bool = True
     attention: Form = "explicit"
     half: Literal["a", "b", "all"] = "all"
     loss: Literal["contrastive", "positive_only"] = "contrastive"
-    start_scale: float = 10.0
+    start_scale: Annotated[float, Range(above=0, high=100)] = 10.0
 
     def __post_init__(self) -> None:
-        if self.half not in ("a", "b", "all"):
-            raise ValueError(f"half must be 'a', 'b' or 'all', not {self.half!r}")
-        if self.loss not in ("contrastive", "positive_only"):
-            raise ValueError(f"loss must be 'contrastive' or 'positive_only', not {self.loss!r}")
-        if not 0 < self.start_scale <= 100:
-            raise ValueError(f"start_scale must be above 0 and at most 100, not {self.start_scale!r}")
+        super().__post_init__()
+        if not self.widths:
+            raise ValueError("widths: at least one is needed")
+        if self.text_width % self.text_heads:
+            raise ValueError(f"text_heads: {self.text_heads} do not divide text_width {self.text_width}")
+
+    def check_data(self, facts: DataFacts) -> None:
+        """Refuse pictures of another size or in grey."""
+        facts.check_equal("size", (self.size, self.size))
+        facts.check_equal("channels", 3)
 
 
 def half_of(count: int, half: str) -> NDArray[np.int64]:
@@ -155,6 +160,7 @@ class CLIP:
     """CLIP as a system of the ``encoders`` family."""
 
     Config: ClassVar[type[CLIPConfig]] = CLIPConfig
+    CONTRACT: ClassVar[str] = "CaptionEncoder"
 
     def __init__(self, config: CLIPConfig) -> None:
         self.config = config

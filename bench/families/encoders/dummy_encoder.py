@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from bench.base.errors import BenchError
 from bench.base.files import write_npz
 from bench.base.seeds import generator
+from bench.base.settings import Checked, Count
 from bench.contracts import Images, RunContext
 
 __all__ = ["DummyEncoder", "DummyEncoderConfig"]
@@ -22,7 +23,7 @@ _FILE = "projection.npz"
 
 
 @dataclass(frozen=True)
-class DummyEncoderConfig:
+class DummyEncoderConfig(Checked):
     """Sizes.
 
     Attributes:
@@ -30,12 +31,13 @@ class DummyEncoderConfig:
         classes: columns of ``logits``.
     """
 
-    features: int = 64
-    classes: int = 10
+    features: Count = 64
+    classes: Count = 10
 
     def __post_init__(self) -> None:
-        if not 1 <= self.classes <= self.features:
-            raise ValueError(f"classes must be from 1 to features ({self.features}), not {self.classes!r}")
+        super().__post_init__()
+        if self.classes > self.features:
+            raise ValueError(f"classes: at most as many as features ({self.features}), not {self.classes}")
 
 
 class DummyEncoder:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -23,7 +23,8 @@ from torch import Tensor, nn
 
 from bench.base.processes import seeded
 from bench.base.seeds import derive
-from bench.contracts import Images, RunContext
+from bench.base.settings import Checked, Count, Natural, Range
+from bench.contracts import DataFacts, Images, RunContext
 from bench.nn.blocks import ResBlock, images_to_tensor, in_chunks, ready
 from bench.training import fit, load_module, save_module
 
@@ -31,7 +32,7 @@ __all__ = ["ResNet", "ResNetConfig", "ResNetModule", "shifted_crops"]
 
 
 @dataclass(frozen=True)
-class ResNetConfig:
+class ResNetConfig(Checked):
     """Shape of the network and of its augmentation.
 
     Attributes:
@@ -48,23 +49,28 @@ class ResNetConfig:
         flip: half of the training pictures are mirrored (photographs yes, digits no).
     """
 
-    widths: tuple[int, ...] = (32, 64)
-    blocks: int = 1
-    stem_stride: int = 2
-    features: int = 64
+    widths: tuple[Count, ...] = (32, 64)
+    blocks: Count = 1
+    stem_stride: Literal[1, 2] = 2
+    features: Count = 64
     pool: Literal["flatten", "mean"] = "flatten"
-    classes: int = 10
-    channels: int = 1
-    size: int = 28
-    dropout: float = 0.2
-    shift: int = 2
+    classes: Annotated[int, Range(low=2)] = 10
+    channels: Literal[1, 3] = 1
+    size: Count = 28
+    dropout: Annotated[float, Range(low=0, below=1)] = 0.2
+    shift: Natural = 2
     flip: bool = False
 
     def __post_init__(self) -> None:
-        if self.pool not in ("flatten", "mean"):
-            raise ValueError(f"pool must be 'flatten' or 'mean', not {self.pool!r}")
-        if self.stem_stride not in (1, 2):
-            raise ValueError(f"stem_stride must be 1 or 2, not {self.stem_stride!r}")
+        super().__post_init__()
+        if not self.widths:
+            raise ValueError("widths: at least one is needed")
+
+    def check_data(self, facts: DataFacts) -> None:
+        """Refuse pictures of another size or with other channels or classes."""
+        facts.check_equal("size", (self.size, self.size))
+        facts.check_equal("channels", self.channels)
+        facts.check_equal("classes", self.classes)
 
 
 class ResNetModule(nn.Module):

@@ -26,7 +26,8 @@ from torch import Tensor, nn
 from bench.base.errors import BenchError
 from bench.base.processes import seeded
 from bench.base.seeds import derive
-from bench.contracts import Images, RunContext
+from bench.base.settings import Checked, Count, NotNegative, Share
+from bench.contracts import DataFacts, Images, RunContext
 from bench.metrics.compositional import Detections
 from bench.nn.blocks import ConvNormAct, images_to_tensor, in_chunks, ready
 from bench.scene_language import COLOURS, DIGIT_WORDS, MAX_OBJECTS
@@ -39,7 +40,7 @@ _CELL = 4  # pixels a cell
 
 
 @dataclass(frozen=True)
-class SceneDetectorConfig:
+class SceneDetectorConfig(Checked):
     """Shape of the network and weight of its losses.
 
     Attributes:
@@ -48,13 +49,18 @@ class SceneDetectorConfig:
         min_confidence: a picture without a cell this sure holds no object at all.
     """
 
-    widths: tuple[int, ...] = (32, 64, 128, 128, 128)
-    centre_weight: float = 10.0
-    min_confidence: float = 0.1
+    widths: tuple[Count, ...] = (32, 64, 128, 128, 128)
+    centre_weight: NotNegative = 10.0
+    min_confidence: Share = 0.1
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if len(self.widths) < 3:
-            raise ValueError(f"widths needs at least three convolutions, not {len(self.widths)}")
+            raise ValueError(f"widths: at least three convolutions are needed, not {len(self.widths)}")
+
+    def check_data(self, facts: DataFacts) -> None:
+        """Refuse pictures whose objects nobody knows."""
+        facts.check_equal("kind", "scenes")
 
 
 class SceneDetectorModule(nn.Module):
@@ -90,6 +96,7 @@ class SceneDetector:
     """The detector as a system of the ``encoders`` family."""
 
     Config: ClassVar[type[SceneDetectorConfig]] = SceneDetectorConfig
+    CONTRACT: ClassVar[str] = "Detector"
 
     def __init__(self, config: SceneDetectorConfig) -> None:
         self.config = config

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -23,21 +23,21 @@ from bench.base.errors import BenchError
 from bench.base.files import read_json, write_json
 from bench.base.processes import seeded
 from bench.base.seeds import derive
-from bench.base.settings import changed, taken_over
-from bench.contracts import Images, Ints, RunContext
+from bench.base.settings import Checked, Count, Natural, changed, taken_over
+from bench.contracts import DataFacts, Images, Ints, RunContext
 from bench.diffusion.generator import Condition, DenoisingOptions, DiffusionGenerator
 from bench.diffusion.loss import Network, draw_steps
 from bench.diffusion.samplers import ItemNoise, OnStep
-from bench.diffusion.schedule import TARGETS, Target, build_schedule
+from bench.diffusion.schedule import Target, build_schedule
 from bench.nn.blocks import ready, tensor_to_images
-from bench.nn.unet import UNet, UNetConfig
+from bench.nn.unet import UNet, UNetConfig, check_levels
 from bench.training import fit, load_module, randn, save_module
 
 __all__ = ["DDPM", "DDPMConfig"]
 
 
 @dataclass(frozen=True)
-class DDPMConfig:
+class DDPMConfig(Checked):
     """Hyper-parameters; see :class:`bench.nn.unet.UNetConfig` for those of the network.
 
     Attributes:
@@ -57,25 +57,29 @@ class DDPMConfig:
         skips: U-Net skips.
     """
 
-    schedule: str = "cosine"
-    steps: int = 1000
+    schedule: Literal["cosine", "linear"] = "cosine"
+    steps: Count = 1000
     target: Target = "eps"
     input_skip: bool = True
-    times: str = "uniform"
-    widths: tuple[int, ...] = (32, 64)
-    blocks: int = 1
-    embedding: int = 128
-    attention: tuple[int, ...] = (1,)
-    heads: int = 2
-    patch: int = 2
-    classes: int = 10
+    times: Literal["uniform", "logit_normal"] = "uniform"
+    widths: tuple[Count, ...] = (32, 64)
+    blocks: Count = 1
+    embedding: Count = 128
+    attention: tuple[Natural, ...] = (1,)
+    heads: Count = 2
+    patch: Count = 2
+    classes: Natural = 10
     skips: bool = True
 
     def __post_init__(self) -> None:
-        if self.target not in TARGETS:
-            raise ValueError(f"target {self.target!r} is not one of {', '.join(TARGETS)}")
-        if self.schedule not in ("cosine", "linear"):
-            raise ValueError(f"schedule must be cosine or linear, not {self.schedule!r}")
+        super().__post_init__()
+        check_levels(self.widths, self.attention, self.heads)
+
+    def check_data(self, facts: DataFacts) -> None:
+        """Refuse pictures that the U-Net cannot halve, and classes that it does not know."""
+        facts.check_multiple(self.patch * 2 ** (len(self.widths) - 1), "widths")
+        if self.classes and facts.classes is not None and facts.classes > self.classes:
+            raise ValueError(f"classes: {facts.name} has {facts.classes}, more than {self.classes}")
 
 
 class DDPM:

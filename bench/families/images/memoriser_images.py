@@ -14,6 +14,7 @@ import numpy as np
 
 from bench.base.errors import BenchError
 from bench.base.seeds import derive, generator
+from bench.base.settings import Checked, Natural
 from bench.contracts import Images, Ints, RunContext
 from bench.families.pools import PoolSystem
 
@@ -21,7 +22,7 @@ __all__ = ["MemoriserImages", "MemoriserImagesConfig"]
 
 
 @dataclass(frozen=True)
-class MemoriserImagesConfig:
+class MemoriserImagesConfig(Checked):
     """Settings.
 
     Attributes:
@@ -30,8 +31,8 @@ class MemoriserImagesConfig:
             equality test.
     """
 
-    kept: int = 500
-    jitter: int = 6
+    kept: Natural = 500
+    jitter: Natural = 6
 
 
 class MemoriserImages(PoolSystem[MemoriserImagesConfig]):

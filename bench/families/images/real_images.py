@@ -11,6 +11,7 @@ import numpy as np
 
 from bench.base.errors import BenchError
 from bench.base.seeds import generator
+from bench.base.settings import Checked, Count
 from bench.contracts import Images, Ints, RunContext
 from bench.families.pools import PoolSystem
 
@@ -18,14 +19,14 @@ __all__ = ["RealImages", "RealImagesConfig"]
 
 
 @dataclass(frozen=True)
-class RealImagesConfig:
+class RealImagesConfig(Checked):
     """Settings.
 
     Attributes:
         kept: training pictures at hand, drawn at random (data sets are often sorted by writer: never the first ones).
     """
 
-    kept: int = 10_000
+    kept: Count = 10_000
 
 
 class RealImages(PoolSystem[RealImagesConfig]):

@@ -8,8 +8,8 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,12 +18,12 @@ from bench.base.files import SampleSet
 from bench.base.processes import gather, shard, world_size
 from bench.base.progress import Progress
 from bench.base.seeds import derive, generator
+from bench.base.settings import Checked, Count, Natural, build_config
 from bench.capabilities import StripSampler
+from bench.config.variants import Swept, variant_id
 from bench.context import StageContext
 from bench.contracts import Images, Ints
 from bench.data.datasets import load_images
-from bench.registry import build_config
-from bench.results.records import variant_id
 
 __all__ = ["ROWS", "SampleConfig", "proportional_labels", "sample"]
 
@@ -32,20 +32,29 @@ ROWS = 4
 
 
 @dataclass(frozen=True)
-class SampleConfig:
-    """Keys under ``sample:`` of a block of this family.
+class VariantConfig(Checked):
+    """Keys of a variant that are no options of the system and no part of its name.
 
     Attributes:
-        n: pictures of each variant.
-        variants: options of the system's ``sample``; a variant may carry its own ``n``, which is no part of its name.
-        defaults: settings of the system's ``SampleOptions`` that all variants share; no part of their names.
+        n: pictures of this variant; null for the block's.
+    """
+
+    n: Count | None = None
+
+
+@dataclass(frozen=True)
+class SampleConfig(Swept):
+    """Keys under ``sample:`` of a block of this family, besides ``variants``.
+
+    Attributes:
+        n: pictures of each variant that does not say its own.
         strip: frames of the denoising strip of the first variant, 0 for none.
     """
 
-    n: int = 2000
-    variants: tuple[Mapping[str, Any], ...] = ({},)
-    defaults: Mapping[str, Any] = field(default_factory=dict)
-    strip: int = 8
+    n: Count = 2000
+    strip: Natural = 8
+
+    Own: ClassVar[type] = VariantConfig
 
 
 def proportional_labels(labels: Ints | None, n: int, seed: int) -> Ints | None:

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.base.errors import BenchError
+from bench.base.settings import Checked
 from bench.contracts import RunContext
+from bench.registry import sample_options
 
-__all__ = ["SHOWS", "DummyStyle", "DummyStyleConfig"]
-
-SHOWS = ("content", "style", "noise")
+__all__ = ["DummyStyle", "DummyStyleConfig", "DummyStyleOptions"]
 
 
 @dataclass(frozen=True)
@@ -23,10 +22,22 @@ class DummyStyleConfig:
     """Nothing to set."""
 
 
+@dataclass(frozen=True)
+class DummyStyleOptions(Checked):
+    """What is chosen for a picture.
+
+    Attributes:
+        shows: which of the two pictures is the answer, or noise.
+    """
+
+    shows: Literal["content", "style", "noise"] = "noise"
+
+
 class DummyStyle:
     """Answers with one of the two pictures, or with noise."""
 
     Config: ClassVar[type] = DummyStyleConfig
+    SampleOptions: ClassVar[type] = DummyStyleOptions
 
     def __init__(self, config: DummyStyleConfig | None = None) -> None:
         self.config = config or DummyStyleConfig()
@@ -43,11 +54,10 @@ class DummyStyle:
         return cls(config)
 
     def stylise(
-        self, content: NDArray[np.uint8], style: NDArray[np.uint8], seed: int = 0, shows: str = "noise"
+        self, content: NDArray[np.uint8], style: NDArray[np.uint8], seed: int = 0, **options: Any
     ) -> NDArray[np.uint8]:
         """``(H, W, 3)`` uint8 of the size of ``content``; the style picture is cut or repeated to it."""
-        if shows not in SHOWS:
-            raise BenchError(f"shows must be one of {', '.join(SHOWS)}, not {shows!r}")
+        shows = sample_options(type(self), self.config, options, "dummy_style").shows
         height, width = content.shape[:2]
         if shows == "noise":
             return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)

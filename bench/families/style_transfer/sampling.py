@@ -6,9 +6,10 @@ noise) and with style; the two ways of keeping colours. Every picture of a sweep
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,12 @@ from numpy.typing import NDArray
 from bench.base.errors import BenchError, did_you_mean
 from bench.base.files import SampleSet
 from bench.base.progress import Progress
+from bench.base.settings import Checked, Count, Natural, NothingToSet, build_config
 from bench.capabilities import IterativeStyler
+from bench.config.variants import variant_id
 from bench.context import StageContext
-from bench.contracts import Styler
+from bench.contracts import DataFacts, Styler
 from bench.data.datasets import load_exemplars
-from bench.registry import build_config
-from bench.results.records import variant_id
 
 Pair = tuple[str, NDArray[np.uint8], NDArray[np.uint8]]
 """Name, content and style, ``(side, side, 3)``."""
@@ -33,7 +34,7 @@ __all__ = ["Pair", "SampleConfig", "View", "Work", "pairs_of", "plan", "sample",
 
 
 @dataclass(frozen=True)
-class View:
+class View(Checked):
     """A square part of a photograph.
 
     Attributes:
@@ -43,17 +44,17 @@ class View:
     """
 
     picture: str = ""
-    corner: tuple[int, int] = (0, 0)
-    side: int | None = None
+    corner: tuple[Natural, Natural] = (0, 0)
+    side: Count | None = None
 
 
 @dataclass(frozen=True)
-class SampleConfig:
+class SampleConfig(Checked):
     """Keys under ``sample:`` of a block of this family.
 
     Attributes:
         pairs: [content, style] names of views or photographs.
-        views: name -> :class:`View`.
+        views: by name.
         side: height and width in pixels that every view is scaled to.
         ratios: style/content ratios.
         depths: content layers of the depth sweep.
@@ -65,17 +66,48 @@ class SampleConfig:
         large: side of a large picture of the first two pairs, 0 for none.
     """
 
-    pairs: tuple[Sequence[str], ...] = ()
-    views: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    side: int = 112
+    pairs: tuple[tuple[str, str], ...] = ()
+    views: Mapping[str, View] = field(default_factory=dict)
+    side: Count = 112
     ratios: tuple[float, ...] = ()
     depths: tuple[str, ...] = ()
     depth_ratios: tuple[float, ...] = (0.0,)
     depth_steps: int = 40
     colours: tuple[str, ...] = ()
     shows: tuple[str, ...] = ()
-    frames: tuple[int, ...] = ()
-    large: int = 0
+    frames: tuple[Natural, ...] = ()
+    large: Natural = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.pairs:
+            raise ValueError("pairs: at least one [content, style] is needed")
+        if not (self.ratios or self.depths or self.colours or self.shows):
+            raise ValueError("name ratios, depths, colours or, for a floor, shows")
+        if self.shows and (self.ratios or self.depths or self.colours or self.frames):
+            raise ValueError("shows: belongs to a floor, which has no ratios, depths, colours and frames")
+
+    def check_data(self, facts: DataFacts) -> None:
+        """Refuse photographs that the data set does not hold."""
+        for name, view in self.views.items():
+            facts.check_items([view.picture or name], f"views.{name}")
+        known = dataclasses.replace(facts, items=None if facts.items is None else (*facts.items, *self.views))
+        for number, pair in enumerate(self.pairs):
+            known.check_items(pair, f"pairs[{number}]")
+
+    def option_sets(self) -> Iterator[tuple[str, dict[str, Any], type]]:
+        """Where options of the system stand, and which."""
+        for key, option in (("ratios", "ratio"), ("colours", "colour"), ("shows", "shows")):
+            for value in getattr(self, key):
+                yield key, {option: value}, NothingToSet
+        for layer in self.depths:
+            for ratio in self.depth_ratios:
+                yield "depths", self.depth_options(layer, ratio), NothingToSet
+
+    def depth_options(self, layer: str, ratio: float) -> dict[str, Any]:
+        """Options of one picture of the depth sweep."""
+        start = {"start": "noise"} if ratio == 0 else {}
+        return {"content_layers": (layer,), "ratio": ratio, "steps": self.depth_steps, **start}
 
 
 @dataclass(frozen=True)
@@ -102,7 +134,7 @@ def view_of(
     """
     from PIL import Image
 
-    view: View = build_config(View, config.views.get(name) or {}, f"{where}.views.{name}")
+    view = config.views.get(name, View())
     source = view.picture or name
     if source not in pictures:
         raise BenchError(f"{where}: no picture {source!r}.{did_you_mean(source, [*pictures, *config.views])}")
@@ -124,8 +156,6 @@ def view_of(
 def pairs_of(data: Path, config: SampleConfig, where: str, side: int | None = None) -> list[Pair]:
     """Every pair of the block, scaled to ``side`` (the block's, if None)."""
     pictures = load_exemplars(data)
-    if not config.pairs or any(isinstance(pair, str) or len(pair) != 2 for pair in config.pairs):
-        raise BenchError(f"{where}.pairs: must be a list of at least one [content, style]")
     side = side or config.side
     return [
         (
@@ -155,8 +185,7 @@ def plan(config: SampleConfig, system: Styler, where: str) -> list[Work]:
 
         check_layers(iterative.network, config.depths)
         for ratio, layer in itertools.product(config.depth_ratios, config.depths):
-            start = {"start": "noise"} if ratio == 0 else {}
-            options = {"content_layers": (layer,), "ratio": ratio, "steps": config.depth_steps, **start}
+            options = config.depth_options(layer, ratio)
             named = {"depth": iterative.network.depth(layer), "style_ratio": f"{ratio:g}"}
             works.append(Work(variant_id(named), options, config.depth_steps))
     works += [Work(variant_id({"colour": colour}), {"colour": colour}, steps) for colour in config.colours]

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["COLOURS", "from_yiq", "match_colours", "match_luminance", "to_yiq"]
+__all__ = ["Colour", "from_yiq", "match_colours", "match_luminance", "to_yiq"]
 
-COLOURS = ("style", "match", "luminance")
+Colour = Literal["style", "match", "luminance"]
 """``style``: the style's colours come along; ``match``: the style picture gets the content's colours before the
 transfer (section 4.1); ``luminance``: only luminance is transferred, chrominance stays the content's (section 4.2)."""
 

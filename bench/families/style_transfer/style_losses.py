@@ -18,28 +18,27 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal, Self
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from bench.base.errors import BenchError
-from bench.families.style_transfer.style_colour import COLOURS
+from bench.base.settings import Checked, Count, Natural, NotNegative
+from bench.families.style_transfer.style_colour import Colour
 from bench.nn.features.networks import FeatureNetwork, check_layers
 
-__all__ = ["Losses", "StyleConfig", "content_loss", "gram", "style_loss"]
+__all__ = ["Losses", "StyleConfig", "StyleOptions", "content_loss", "gram", "style_loss"]
 
-STARTS = ("content", "style", "noise")
 _EPSILON = 1e-12
 
 
 @dataclass(frozen=True)
-class StyleConfig:
-    """What is compared, how strongly, and for how long.
+class StyleOptions(Checked):
+    """What is compared, how strongly, and for how long; may differ from picture to picture.
 
     Attributes:
-        weights: path of a user's weights (VGG-16, VGG-19 or EfficientNet-lite0; .safetensors or .pth), ``random`` for a
-            network that has learned nothing, empty for the data set under ``network:``.
         content_layers: layers whose activations must stay; empty for the network's usual one.
         style_layers: layers whose Gram matrices must become those of the style picture; empty for the network's usual
             ones.
@@ -47,44 +46,34 @@ class StyleConfig:
         ratio: beta / alpha; 0 leaves content alone, which reconstructs the picture from its layer.
         steps: iterations of L-BFGS.
         start: the first x: ``content``, ``style`` (both as given) or ``noise``.
-        colour: ``style``, ``match`` or ``luminance`` (see :data:`bench.families.style_transfer.style_colour.COLOURS`).
+        colour: ``style``, ``match`` or ``luminance`` (see :data:`bench.families.style_transfer.style_colour.Colour`).
         enlarge: pictures are enlarged by this factor before the network sees them: a stem of stride 2 is blind to
             patterns of one pixel; 0 for the network's usual one.
         smoothness: weight of the mean squared difference between neighbouring pixels (not in the paper).
-        pool, preprocessing: of VGG weights (see :class:`bench.nn.features.vgg.VGG`); empty: guessed from the layout.
     """
 
-    weights: str = ""
     content_layers: tuple[str, ...] = ()
     style_layers: tuple[str, ...] = ()
-    layer_weights: tuple[float, ...] = ()
-    ratio: float = 100.0
-    steps: int = 60
-    start: str = "content"
-    colour: str = "style"
-    enlarge: int = 0
-    smoothness: float = 0.2
-    pool: str = "average"
-    preprocessing: str = ""
+    layer_weights: tuple[NotNegative, ...] = ()
+    ratio: NotNegative = 100.0
+    steps: Count = 60
+    start: Literal["content", "style", "noise"] = "content"
+    colour: Colour = "style"
+    enlarge: Natural = 0
+    smoothness: NotNegative = 0.2
 
     def __post_init__(self) -> None:
-        for name, allowed in (("start", STARTS), ("colour", COLOURS)):
-            if getattr(self, name) not in allowed:
-                raise ValueError(f"{name} must be one of {', '.join(allowed)}, not {getattr(self, name)!r}")
+        super().__post_init__()
         for name in ("content_layers", "style_layers"):
             layers = getattr(self, name)
-            if isinstance(layers, str) or len(set(layers)) != len(layers):
-                raise ValueError(f"{name} must be a list of different layers, not {layers!r}")
+            if len(set(layers)) != len(layers):
+                raise ValueError(f"{name}: must be a list of different layers, not {layers!r}")
         if self.layer_weights and self.style_layers and len(self.layer_weights) != len(self.style_layers):
             raise ValueError(
                 f"layer_weights: {len(self.layer_weights)} weights for {len(self.style_layers)} style layers"
             )
         if self.layer_weights and sum(self.layer_weights) <= 0:
             raise ValueError("layer_weights must not all be zero")
-        if any(weight < 0 for weight in self.layer_weights) or self.ratio < 0 or self.smoothness < 0:
-            raise ValueError("layer_weights, ratio and smoothness must not be negative")
-        if self.steps < 1 or self.enlarge < 0:
-            raise ValueError("steps must be at least 1, enlarge at least 0")
 
     @property
     def shares(self) -> tuple[float, ...]:
@@ -92,7 +81,7 @@ class StyleConfig:
         weights = self.layer_weights or (1.0,) * len(self.style_layers)
         return tuple(weight / sum(weights) for weight in weights)
 
-    def filled(self, network: FeatureNetwork) -> StyleConfig:
+    def filled(self, network: FeatureNetwork) -> Self:
         """With the network's usual layers and enlargement where none are named.
 
         Raises:
@@ -105,6 +94,21 @@ class StyleConfig:
         return dataclasses.replace(
             self, content_layers=content, style_layers=style, enlarge=self.enlarge or network.enlarge
         )
+
+
+@dataclass(frozen=True)
+class StyleConfig(StyleOptions):
+    """The settings of :class:`StyleOptions`, and the network.
+
+    Attributes:
+        weights: path of a user's weights (VGG-16, VGG-19 or EfficientNet-lite0; .safetensors or .pth), ``random`` for a
+            network that has learned nothing, empty for the data set under ``network:``.
+        pool, preprocessing: of VGG weights (see :class:`bench.nn.features.vgg.VGG`); empty: guessed from the layout.
+    """
+
+    weights: str = ""
+    pool: Literal["average", "max"] = "average"
+    preprocessing: Literal["", "torchvision", "caffe"] = ""
 
 
 def gram(features: Tensor) -> Tensor:
@@ -144,7 +148,7 @@ class Losses:
         config: layers, their weights, and the enlargement.
     """
 
-    def __init__(self, network: FeatureNetwork, content: Tensor, style: Tensor, config: StyleConfig) -> None:
+    def __init__(self, network: FeatureNetwork, content: Tensor, style: Tensor, config: StyleOptions) -> None:
         config = config.filled(network)
         self.network, self.config = network, config
         styles = (

@@ -27,10 +27,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from bench.base.errors import BenchError, did_you_mean
+from bench.base.errors import BenchError
 from bench.contracts import DataNeed, Need, RunContext
 from bench.families.style_transfer.style_colour import from_yiq, match_colours, match_luminance, to_yiq
-from bench.families.style_transfer.style_losses import Losses, StyleConfig
+from bench.families.style_transfer.style_losses import Losses, StyleConfig, StyleOptions
 from bench.nn.features.networks import (
     FeatureNetwork,
     load_network,
@@ -39,6 +39,7 @@ from bench.nn.features.networks import (
     read_weights,
     save_network,
 )
+from bench.registry import sample_options
 
 __all__ = ["Job", "StyleConfig", "StyleTransfer", "Styled"]
 
@@ -102,6 +103,7 @@ class StyleTransfer:
     """
 
     Config: ClassVar[type] = StyleConfig
+    SampleOptions: ClassVar[type] = StyleOptions
     NEEDS: ClassVar[Mapping[str, Need]] = {"network": DataNeed("weights")}
 
     def __init__(
@@ -145,27 +147,14 @@ class StyleTransfer:
         """The inverse of :meth:`save`."""
         return cls(config, load_network(folder, device), device)
 
-    def settings(self, options: Mapping[str, Any]) -> StyleConfig:
+    def settings(self, options: Mapping[str, Any]) -> StyleOptions:
         """The config with changed values.
 
         Raises:
             BenchError: unknown name, or a value that is refused.
         """
-        known = [
-            field.name
-            for field in dataclasses.fields(StyleConfig)
-            if field.name not in ("weights", "pool", "preprocessing")
-        ]
-        for name in options:
-            if name not in known:
-                raise BenchError(f"style transfer has no setting {name!r}.{did_you_mean(name, known)}")
-        changed: dict[str, Any] = {
-            key: tuple(value) if isinstance(value, list) else value for key, value in options.items()
-        }
-        try:
-            return dataclasses.replace(self.config, **changed)
-        except (TypeError, ValueError) as error:
-            raise BenchError(f"style transfer: {error}") from error
+        chosen: StyleOptions = sample_options(type(self), self.config, options, "style transfer")
+        return chosen
 
     def stylise(
         self, content: NDArray[np.uint8], style: NDArray[np.uint8], seed: int = 0, **options: Any
@@ -175,7 +164,7 @@ class StyleTransfer:
         Args:
             content, style: ``(H, W)`` or ``(H, W, 3)`` uint8; sizes may differ.
             seed: of a start from noise.
-            options: fields of :class:`StyleConfig` to change.
+            options: fields of :class:`StyleOptions` to change.
         """
         return self.run(Job(content, style, seed, options)).picture
 
@@ -239,7 +228,7 @@ class StyleTransfer:
         style: NDArray[np.float64],
         channels: int,
         seed: int,
-        config: StyleConfig,
+        config: StyleOptions,
         stops: Sequence[int],
         update: Callable[[int], None] | None,
     ) -> tuple[dict[int, NDArray[np.float64]], list[tuple[float, float]]]:

@@ -17,7 +17,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -29,6 +29,7 @@ from bench.base.errors import BenchError
 from bench.base.files import read_json, write_json, write_text
 from bench.base.processes import seeded
 from bench.base.seeds import derive
+from bench.base.settings import Checked, Count, Positive, Range
 from bench.contracts import RunContext
 from bench.families.text_encoders.masking import mask_tokens
 from bench.families.text_encoders.wordpiece import MASK, WordPiece
@@ -49,7 +50,7 @@ _CHUNK = 32
 
 
 @dataclass(frozen=True)
-class MaskedLMConfig:
+class MaskedLMConfig(Checked):
     """Hyper-parameters of :class:`MaskedLM`.
 
     Attributes:
@@ -74,17 +75,17 @@ class MaskedLMConfig:
             encoders changed (Warner et al. 2024, "ModernBERT", section 2.1).
     """
 
-    width: int = 128
-    layers: int = 4
-    heads: int = 2
-    mlp_ratio: float = 4
-    context: int = 128
-    vocabulary: int = 4096
+    width: Count = 128
+    layers: Count = 4
+    heads: Count = 2
+    mlp_ratio: Positive = 4
+    context: Annotated[int, Range(low=4)] = 128  # [CLS], two tokens and [SEP]
+    vocabulary: Count = 4096
     lowercase: bool = True
-    mask_share: float = 0.15
-    dropout: float = 0.0
+    mask_share: Annotated[float, Range(above=0, below=1)] = 0.15
+    dropout: Annotated[float, Range(low=0, below=1)] = 0.0
     causal: bool = False
-    pooling: str = "mean"
+    pooling: Literal["mean", "cls"] = "mean"
     pretrain: bool = True
     pretrained: str = ""
     attention: Form = "explicit"
@@ -92,23 +93,10 @@ class MaskedLMConfig:
     pre_norm: bool = False
 
     def __post_init__(self) -> None:
-        if min(self.width, self.layers, self.heads) < 1 or self.width % self.heads:
-            raise ValueError(
-                f"width, layers and heads must be at least 1, and width a multiple of heads, not {self.width} and "
-                f"{self.heads}"
-            )
-        if self.context < 4:
-            raise ValueError(f"context must hold [CLS], two tokens and [SEP] at least, not {self.context}")
-        if not 0 < self.mask_share < 1 or not 0 <= self.dropout < 1:
-            raise ValueError(
-                f"mask_share must lie between 0 and 1 and dropout in [0, 1), not {self.mask_share} and {self.dropout}"
-            )
-        if self.pooling not in ("mean", "cls"):
-            raise ValueError(f"pooling must be 'mean' or 'cls', not {self.pooling!r}")
-        if self.positions not in ("learned", "rotary"):
-            raise ValueError(f"positions must be 'learned' or 'rotary', not {self.positions!r}")
-        if self.attention not in ("explicit", "sdpa"):
-            raise ValueError(f"attention must be 'explicit' or 'sdpa', not {self.attention!r}")
+        super().__post_init__()
+        even = 2 if self.positions == "rotary" else 1  # rotary positions turn pairs of features
+        if self.width % (even * self.heads):
+            raise ValueError(f"width: {self.width} is not a multiple of {'2 x ' * (even - 1)}{self.heads} heads")
 
 
 class MaskedLM:

@@ -17,7 +17,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,7 @@ from bench.base.errors import BenchError
 from bench.base.files import write_npz
 from bench.base.progress import Progress
 from bench.base.seeds import derive
+from bench.base.settings import Checked, Count, Positive, Range
 from bench.capabilities import PairCounts
 from bench.contracts import RunContext
 from bench.families.text_encoders.word_pairs import (
@@ -49,7 +50,7 @@ _MOST = 2.0
 
 
 @dataclass(frozen=True)
-class Word2VecConfig:
+class Word2VecConfig(Checked):
     """Hyper-parameters of :class:`Word2Vec`.
 
     Attributes:
@@ -67,31 +68,23 @@ class Word2VecConfig:
         shared: negatives that the places of a block share.
     """
 
-    architecture: str = "skip_gram"
-    dimensions: int = 100
-    window: int = 5
-    negatives: int = 5
-    min_count: int = 5
-    subsample: float = 1e-3
-    epochs: int = 20
-    lr: float = 0.025
-    min_lr: float = 1e-4
-    share: float = 1.0
-    batch: int = 16
-    shared: int = 22
+    architecture: Literal["skip_gram", "cbow"] = "skip_gram"
+    dimensions: Count = 100
+    window: Count = 5
+    negatives: Count = 5
+    min_count: Count = 5
+    subsample: Annotated[float, Range(low=0, below=1)] = 1e-3
+    epochs: Count = 20
+    lr: Positive = 0.025
+    min_lr: Positive = 1e-4
+    share: Annotated[float, Range(above=0, high=1)] = 1.0
+    batch: Count = 16
+    shared: Count = 22
 
     def __post_init__(self) -> None:
-        if self.architecture not in ("skip_gram", "cbow"):
-            raise ValueError(f"architecture must be 'skip_gram' or 'cbow', not {self.architecture!r}")
-        for name in ("dimensions", "window", "negatives", "min_count", "epochs", "batch", "shared"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)!r}")
-        if not 0 <= self.subsample < 1:
-            raise ValueError(f"subsample must be from 0 to below 1, not {self.subsample!r}")
-        if not 0 < self.share <= 1:
-            raise ValueError(f"share must be above 0 and at most 1, not {self.share!r}")
-        if not 0 < self.min_lr <= self.lr:
-            raise ValueError(f"lr must be at least min_lr, and both above 0, not {self.lr!r} and {self.min_lr!r}")
+        super().__post_init__()
+        if self.min_lr > self.lr:
+            raise ValueError(f"lr: must be at least min_lr ({self.min_lr}), not {self.lr}")
 
 
 def negative_sampling_loss(inputs: Tensor, outputs: Tensor, noise: Tensor) -> Tensor:

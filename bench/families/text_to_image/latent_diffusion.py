@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, Literal, cast
 
 import numpy as np
 import torch
@@ -31,16 +31,16 @@ from bench.base.errors import BenchError
 from bench.base.files import read_json, write_json
 from bench.base.processes import seeded
 from bench.base.seeds import derive
-from bench.base.settings import changed, taken_over
+from bench.base.settings import Checked, Count, Natural, NotNegative, Positive, Share, changed, taken_over
 from bench.contracts import Images, ModelNeed, Need, RunContext
 from bench.diffusion.generator import Condition, DenoisingOptions, DiffusionGenerator
 from bench.diffusion.guidance import guided, negatives_for
 from bench.diffusion.loss import Network, draw_steps
 from bench.diffusion.samplers import OnStep
-from bench.diffusion.schedule import TARGETS, Target, build_schedule
+from bench.diffusion.schedule import Target, build_schedule
 from bench.nn.attention import TransformerBlock
 from bench.nn.blocks import ready
-from bench.nn.unet import UNet, UNetConfig
+from bench.nn.unet import UNet, UNetConfig, check_levels
 from bench.registry import load_model
 from bench.training import fit, load_module, randn, save_module
 
@@ -48,7 +48,7 @@ __all__ = ["LatentDiffusion", "LatentDiffusionConfig", "LatentDiffusionOptions",
 
 
 @dataclass(frozen=True)
-class LatentDiffusionConfig:
+class LatentDiffusionConfig(Checked):
     """Hyper-parameters; see :class:`bench.nn.unet.UNetConfig` for those of the network.
 
     Attributes:
@@ -69,28 +69,27 @@ class LatentDiffusionConfig:
         relation_share: share of relation scenes in a training batch; 0 takes scenes as they come.
     """
 
-    schedule: str = "cosine"
-    steps: int = 1000
+    schedule: Literal["cosine", "linear"] = "cosine"
+    steps: Count = 1000
     target: Target = "v"
-    times: str = "uniform"
-    widths: tuple[int, ...] = (64, 128)
-    blocks: int = 1
-    embedding: int = 256
-    attention: tuple[int, ...] = (0, 1)
-    heads: int = 4
+    times: Literal["uniform", "logit_normal"] = "uniform"
+    widths: tuple[Count, ...] = (64, 128)
+    blocks: Count = 1
+    embedding: Count = 256
+    attention: tuple[Natural, ...] = (0, 1)
+    heads: Count = 4
     coordinates: bool = True
-    text_width: int = 128
-    adapter_layers: int = 2
+    text_width: Count = 128
+    adapter_layers: Natural = 2
     pooled: bool = True
-    dropout: float = 0.1
-    relation_share: float = 0.0
+    dropout: Share = 0.1
+    relation_share: Share = 0.0
 
     def __post_init__(self) -> None:
-        if self.target not in TARGETS:
-            raise ValueError(f"target {self.target!r} is not one of {', '.join(TARGETS)}")
-        for name in ("dropout", "relation_share"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} must be from 0 to 1, not {getattr(self, name)!r}")
+        super().__post_init__()
+        check_levels(self.widths, self.attention, self.heads)
+        if self.text_width % self.heads:
+            raise ValueError(f"heads: {self.heads} do not divide text_width {self.text_width}")
 
 
 @dataclass(frozen=True)
@@ -103,9 +102,9 @@ class LatentDiffusionOptions(DenoisingOptions):
         guidance: scale g of classifier-free guidance; 1 is none.
     """
 
-    chunk: int = 40
-    clip: float = 4.5
-    guidance: float = 3.0
+    chunk: Count = 40
+    clip: Positive = 4.5
+    guidance: NotNegative = 3.0
 
 
 class TextToLatent(nn.Module):

@@ -11,6 +11,7 @@ import numpy as np
 
 from bench.base.errors import BenchError
 from bench.base.seeds import derive, generator
+from bench.base.settings import Checked, Count, Natural
 from bench.contracts import Images, RunContext
 from bench.families.pools import PoolSystem
 from bench.families.text_to_image.matching import TRUTH, ScenePool
@@ -19,7 +20,7 @@ __all__ = ["MemoriserScenes", "MemoriserScenesConfig"]
 
 
 @dataclass(frozen=True)
-class MemoriserScenesConfig:
+class MemoriserScenesConfig(Checked):
     """Settings.
 
     Attributes:
@@ -27,8 +28,8 @@ class MemoriserScenesConfig:
         jitter: largest change of all bytes of a picture by one common amount.
     """
 
-    kept: int = 1000
-    jitter: int = 4
+    kept: Count = 1000
+    jitter: Natural = 4
 
 
 class MemoriserScenes(PoolSystem[MemoriserScenesConfig]):

@@ -16,6 +16,7 @@ import numpy as np
 
 from bench.base.errors import BenchError
 from bench.base.seeds import generator
+from bench.base.settings import Checked, Natural
 from bench.contracts import Images, RunContext
 from bench.families.pools import PoolSystem
 from bench.families.text_to_image.matching import TRUTH, ScenePool
@@ -24,14 +25,14 @@ __all__ = ["RealScenes", "RealScenesConfig"]
 
 
 @dataclass(frozen=True)
-class RealScenesConfig:
+class RealScenesConfig(Checked):
     """Settings.
 
     Attributes:
         judge_kept: scenes with held-out pairs kept from the ``judge`` split, at most.
     """
 
-    judge_kept: int = 2000
+    judge_kept: Natural = 2000
 
 
 class RealScenes(PoolSystem[RealScenesConfig]):

@@ -11,8 +11,8 @@ import dataclasses
 import inspect
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,47 +21,55 @@ from bench.base.files import SampleSet
 from bench.base.processes import gather, shard, world_size
 from bench.base.progress import Progress
 from bench.base.seeds import derive
+from bench.base.settings import Checked, Natural, build_config
 from bench.capabilities import PixelTwin, StripSampler
+from bench.config.variants import Swept, variant_id
 from bench.context import StageContext
 from bench.contracts import Images
 from bench.data.datasets import ImageSplit, load_images
 from bench.families.text_to_image.prompts import Suite, build_suite
 from bench.families.text_to_image.step_cost import step_costs
-from bench.registry import build_config
-from bench.results.records import variant_id
 from bench.scene_language import COLOURS
 
 __all__ = ["SampleConfig", "recognised", "sample", "sample_config", "suite_of"]
 
 
 @dataclass(frozen=True)
-class SampleConfig:
-    """Keys under ``sample:`` of a block of this family.
+class VariantConfig(Checked):
+    """Keys of a variant that are no options of the system and no part of its name.
 
     Attributes:
-        variants: options of the system's ``sample``; a variant may carry its own ``captions``, which is no part of its
-            name.
-        defaults: settings of the system's ``SampleOptions`` that all variants share; no part of their names.
+        captions: test captions of this variant; null for the block's.
+    """
+
+    captions: Natural | None = None
+
+
+@dataclass(frozen=True)
+class SampleConfig(Swept):
+    """Keys under ``sample:`` of a block of this family, besides ``variants``.
+
+    Attributes:
         singles: pictures of each colour-digit pair.
         colourless: captions without a colour.
         counts: captions of each number from two to four.
         relations: captions of two digits in a relation.
-        captions: test captions, for FID and KID; 0 for none.
+        captions: test captions, for FID and KID, of each variant that does not say its own; 0 for none.
         negatives: pictures for each colour named as negative prompt, with the first variant; 0 for none.
         strip: frames of the denoising strip of the first variant, 0 for none.
         step_repeats: timings of one denoising step in latents and in pixels, 0 for none.
     """
 
-    variants: tuple[Mapping[str, Any], ...] = ({},)
-    defaults: Mapping[str, Any] = field(default_factory=dict)
-    singles: int = 3
-    colourless: int = 40
-    counts: int = 20
-    relations: int = 120
-    captions: int = 1000
-    negatives: int = 0
-    strip: int = 8
-    step_repeats: int = 0
+    singles: Natural = 3
+    colourless: Natural = 40
+    counts: Natural = 20
+    relations: Natural = 120
+    captions: Natural = 1000
+    negatives: Natural = 0
+    strip: Natural = 8
+    step_repeats: Natural = 0
+
+    Own: ClassVar[type] = VariantConfig
 
 
 def sample_config(context: StageContext) -> SampleConfig:

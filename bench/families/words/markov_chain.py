@@ -19,7 +19,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,10 +27,11 @@ from numpy.typing import NDArray
 from bench.autoregressive.vocabulary import UNKNOWN, Vocabulary, byte_nats, characters, check_text, utf8_lengths
 from bench.base.errors import BenchError, did_you_mean
 from bench.base.files import write_npz
+from bench.base.settings import Checked, Natural, NotNegative
 from bench.contracts import RunContext
 from bench.stats.intervals import wilson_interval
 
-__all__ = ["MarkovChain", "MarkovChainConfig"]
+__all__ = ["MarkovChain", "MarkovChainConfig", "MarkovChainOptions"]
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -40,7 +41,7 @@ _LINE = re.compile(r"[^\n]*\n|[^\n]+")
 
 
 @dataclass(frozen=True)
-class MarkovChainConfig:
+class MarkovChainConfig(Checked):
     """Hyper-parameters of :class:`MarkovChain`.
 
     Attributes:
@@ -49,17 +50,27 @@ class MarkovChainConfig:
         prior: pseudo-counts of each context, in all; 0 for relative frequencies.
     """
 
-    unit: str = "lines"
-    order: int = 2
-    prior: float = 10.0
+    unit: Literal["lines", "characters"] = "lines"
+    order: Natural = 2
+    prior: NotNegative = 10.0
 
-    def __post_init__(self) -> None:
-        if self.unit not in ("lines", "characters"):
-            raise ValueError(f"unit must be 'lines' or 'characters', not {self.unit!r}")
-        if self.order < 0:
-            raise ValueError(f"order must not be negative, not {self.order}")
-        if not 0 <= self.prior < math.inf:
-            raise ValueError(f"prior must be a number of at least 0, not {self.prior}")
+
+@dataclass(frozen=True)
+class MarkovChainOptions(Checked):
+    """What is chosen when scoring or sampling.
+
+    Attributes:
+        order: earlier states that count, at most the config's; null for the highest.
+    """
+
+    order: Natural | None = None
+
+    def check(self, config: MarkovChainConfig) -> None:
+        """Refuse an order that is not counted."""
+        if self.order is not None and self.order > config.order:
+            raise ValueError(
+                f"order: {self.order} is not counted: from 0 to {config.order}, or raise `model: {{order: ...}}`"
+            )
 
 
 class MarkovChain:
@@ -70,6 +81,7 @@ class MarkovChain:
     """
 
     Config: ClassVar[type] = MarkovChainConfig
+    SampleOptions: ClassVar[type] = MarkovChainOptions
     CONTRACT: ClassVar[str] = "StateModel"
     SCORING: ClassVar[tuple[str, ...]] = ("order",)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from bench.autoregressive.vocabulary import UNKNOWN, Vocabulary, byte_nats, characters, utf8_lengths
 from bench.base.errors import BenchError
 from bench.base.files import write_text
+from bench.base.settings import Checked, Count, Range
 from bench.contracts import RunContext
 
 __all__ = ["MemoriserWords", "MemoriserWordsConfig"]
@@ -28,7 +29,7 @@ _PRIME = np.uint64(0x9E3779B97F4A7C15)
 
 
 @dataclass(frozen=True)
-class MemoriserWordsConfig:
+class MemoriserWordsConfig(Checked):
     """Hyper-parameters of :class:`MemoriserWords`.
 
     Attributes:
@@ -36,14 +37,13 @@ class MemoriserWordsConfig:
         doubt: share of the probability that goes to letters by frequency where a match is found.
     """
 
-    lengths: tuple[int, ...] = (20, 6)
-    doubt: float = 0.5
+    lengths: tuple[Count, ...] = (20, 6)
+    doubt: Annotated[float, Range(above=0, high=1)] = 0.5
 
     def __post_init__(self) -> None:
-        if not self.lengths or min(self.lengths) < 1:
-            raise ValueError(f"lengths must be positive, not {self.lengths}")
-        if not 0 < self.doubt <= 1:
-            raise ValueError(f"doubt must lie in (0, 1], not {self.doubt}")
+        super().__post_init__()
+        if not self.lengths:
+            raise ValueError("lengths: at least one is needed")
 
 
 def _hashes(tokens: Ints, length: int) -> NDArray[np.uint64]:

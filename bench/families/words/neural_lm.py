@@ -16,7 +16,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -24,12 +24,13 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bench.autoregressive.decoding import draw_tokens, filter_logits
-from bench.autoregressive.tokens import UNITS, Tokens, build_tokens, restore_tokens
+from bench.autoregressive.decoding import DrawOptions, draw_tokens, filter_logits
+from bench.autoregressive.tokens import Tokens, build_tokens, restore_tokens
 from bench.autoregressive.vocabulary import UNKNOWN
 from bench.base.errors import BenchError, did_you_mean
 from bench.base.files import write_npz
 from bench.base.processes import seeded
+from bench.base.settings import Checked, Count, Natural, Range
 from bench.contracts import RunContext
 from bench.families.words.counts import GramCounts
 from bench.families.words.smoothing import SmoothedModel
@@ -46,7 +47,7 @@ MIXTURES = ("none", "ngram", "both")
 
 
 @dataclass(frozen=True)
-class NeuralLMConfig:
+class NeuralLMConfig(Checked):
     """Hyper-parameters of :class:`NeuralLM`, under the paper's names where it has them.
 
     Attributes:
@@ -59,23 +60,34 @@ class NeuralLMConfig:
         mixture_order: order of the modified Kneser-Ney n-gram to mix with; 0 for none.
     """
 
-    window: int = 5
-    embedding: int = 64
-    hidden: int = 256
+    window: Count = 5
+    embedding: Natural = 64
+    hidden: Count = 256
     direct: bool = False
-    unit: str = "bpe"
-    vocabulary: int = 1024
-    mixture_order: int = 4
+    unit: Literal["characters", "bpe"] = "bpe"
+    vocabulary: Annotated[int, Range(low=300)] = 1024  # 256 bytes and some merges
+    mixture_order: Natural = 4
 
     def __post_init__(self) -> None:
-        if min(self.window, self.hidden) < 1 or min(self.embedding, self.mixture_order) < 0:
-            raise ValueError("window and hidden must be at least 1, embedding and mixture_order not negative")
-        if self.unit not in UNITS:
-            raise ValueError(f"unit must be one of {', '.join(UNITS)}, not {self.unit!r}")
-        if self.unit == "bpe" and self.vocabulary < 300:
-            raise ValueError(f"a BPE vocabulary holds 256 bytes and some merges: at least 300, not {self.vocabulary}")
+        super().__post_init__()
         if self.direct and not self.embedding:
-            raise ValueError("direct connections go from the features: they need an embedding")
+            raise ValueError("direct: connections go from the features, and need an embedding")
+
+
+@dataclass(frozen=True)
+class NeuralLMOptions(DrawOptions):
+    """How tokens are drawn (:class:`bench.autoregressive.decoding.DrawOptions`), and by which model.
+
+    Attributes:
+        mixture: the network alone (``none``), the n-gram alone, or their mixture.
+    """
+
+    mixture: Literal["none", "ngram", "both"] = "none"
+
+    def check(self, config: NeuralLMConfig) -> None:
+        """Refuse the n-gram of a model that has none."""
+        if self.mixture != "none" and not config.mixture_order:
+            raise ValueError(f"mixture: {self.mixture} needs the n-gram of `model: {{mixture_order: ...}}`")
 
 
 class WindowNetwork(nn.Module):
@@ -139,6 +151,7 @@ class NeuralLM:
     """
 
     Config: ClassVar[type] = NeuralLMConfig
+    SampleOptions: ClassVar[type] = NeuralLMOptions
     SCORING: ClassVar[tuple[str, ...]] = ("mixture",)
     """Options that change probabilities; :meth:`log_prob` takes them."""
 

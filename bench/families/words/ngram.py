@@ -14,7 +14,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,12 +31,13 @@ from bench.autoregressive.vocabulary import (
 )
 from bench.base.errors import BenchError
 from bench.base.files import write_npz
+from bench.base.settings import Checked, Count, Natural
 from bench.contracts import RunContext
 from bench.families.words.arpa import arpa_lines, read_arpa
 from bench.families.words.counts import GramCounts
-from bench.families.words.smoothing import ARPA, Level, SmoothedModel, choose_k
+from bench.families.words.smoothing import ARPA, Level, SmoothedModel, Smoothing, choose_k
 
-__all__ = ["NGram", "NGramConfig"]
+__all__ = ["NGram", "NGramConfig", "NGramOptions"]
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -51,7 +52,7 @@ _CHOOSING = 1_000_000
 
 
 @dataclass(frozen=True)
-class NGramConfig:
+class NGramConfig(Checked):
     """Hyper-parameters of :class:`NGram`.
 
     Attributes:
@@ -61,18 +62,28 @@ class NGramConfig:
         spelling_order: order of the character model that spells escaped words.
     """
 
-    unit: str = "characters"
-    order: int = 6
-    min_count: int = 0
-    spelling_order: int = 5
+    unit: Literal["characters", "words"] = "characters"
+    order: Count = 6
+    min_count: Natural = 0
+    spelling_order: Count = 5
 
-    def __post_init__(self) -> None:
-        if self.unit not in ("characters", "words"):
-            raise ValueError(f"unit must be 'characters' or 'words', not {self.unit!r}")
-        if self.order < 1 or self.spelling_order < 1:
-            raise ValueError(f"order and spelling_order must be at least 1, not {self.order} and {self.spelling_order}")
-        if self.min_count < 0:
-            raise ValueError(f"min_count must not be negative, not {self.min_count}")
+
+@dataclass(frozen=True)
+class NGramOptions(Checked):
+    """What is chosen when scoring or sampling.
+
+    Attributes:
+        n: order, at most the config's; null for the highest.
+        smoothing: null for ``modified_kneser_ney``, or, in a model that was read from an ARPA file, for the file's own.
+    """
+
+    n: Count | None = None
+    smoothing: Smoothing | None = None
+
+    def check(self, config: NGramConfig) -> None:
+        """Refuse an order that is not counted."""
+        if self.n is not None and self.n > config.order:
+            raise ValueError(f"n: {self.n} is not counted: from 1 to {config.order}, or raise `model: {{order: ...}}`")
 
 
 class _Speller:
@@ -123,6 +134,7 @@ class NGram:
     """
 
     Config: ClassVar[type] = NGramConfig
+    SampleOptions: ClassVar[type] = NGramOptions
     SCORING: ClassVar[tuple[str, ...]] = ("n", "smoothing")
     """Options that change probabilities; :meth:`log_prob` takes them."""
 
@@ -359,7 +371,9 @@ class NGram:
         return arpa_lines(self.model, self.vocabulary, *self._settings(n, smoothing))
 
     @classmethod
-    def from_arpa(cls, lines: Iterable[str], unit: str = "words", where: str = "ARPA file") -> NGram:
+    def from_arpa(
+        cls, lines: Iterable[str], unit: Literal["characters", "words"] = "words", where: str = "ARPA file"
+    ) -> NGram:
         """A model that scores and samples as an ARPA file says (smoothing ``arpa``); unknown tokens cost their bytes.
 
         Raises:

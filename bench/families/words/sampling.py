@@ -3,44 +3,37 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from bench.base.files import SampleSet
 from bench.base.progress import Progress
 from bench.base.seeds import derive
+from bench.base.settings import Count, build_config
 from bench.capabilities import BatchSampler
+from bench.config.variants import Swept, variant_id
 from bench.context import StageContext
-from bench.registry import build_config
-from bench.results.records import variant_id
 
 __all__ = ["SampleConfig", "sample", "sample_config"]
 
 
 @dataclass(frozen=True)
-class SampleConfig:
-    """Keys under ``sample:`` of a block of this family.
+class SampleConfig(Swept):
+    """Keys under ``sample:`` of a block of this family, besides ``variants``.
 
     Attributes:
-        variants: options of the system's ``sample``, each a row of the table.
-        defaults: settings of the system's ``SampleOptions`` that all variants share; no part of their names.
         prompts: beginnings to continue, in turn; ``""`` asks for a text without one.
         texts: texts of each variant.
         characters: length of each text.
     """
 
-    variants: tuple[Mapping[str, Any], ...] = ({},)
-    defaults: Mapping[str, Any] = field(default_factory=dict)
     prompts: tuple[str, ...] = ("", "To be, or not to be", "KING.\n", "Enter ")
-    texts: int = 20
-    characters: int = 1000
+    texts: Count = 20
+    characters: Count = 1000
 
     def __post_init__(self) -> None:
-        if self.texts < 1 or self.characters < 1 or not self.prompts or not self.variants:
-            raise ValueError(
-                "texts and characters must be at least 1, and at least one prompt and one variant are needed"
-            )
+        super().__post_init__()
+        if not self.prompts:
+            raise ValueError('prompts: at least one is needed, "" for none')
 
 
 def sample_config(context: StageContext) -> SampleConfig:

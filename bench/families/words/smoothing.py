@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +24,20 @@ from numpy.typing import NDArray
 from bench.base.errors import BenchError, did_you_mean
 from bench.families.words.counts import GramCounts
 
-__all__ = ["ARPA", "BACKING_OFF", "SMOOTHINGS", "Level", "SmoothedModel", "choose_k", "discounts", "katz_discounts"]
+__all__ = [
+    "ARPA",
+    "BACKING_OFF",
+    "SMOOTHINGS",
+    "Level",
+    "SmoothedModel",
+    "Smoothing",
+    "choose_k",
+    "discounts",
+    "katz_discounts",
+]
 
-SMOOTHINGS = ("mle", "add_k", "katz", "stupid_backoff", "kneser_ney", "modified_kneser_ney")
+Smoothing = Literal["mle", "add_k", "katz", "stupid_backoff", "kneser_ney", "modified_kneser_ney"]
+SMOOTHINGS: tuple[str, ...] = get_args(Smoothing)
 BACKING_OFF = ("katz", "stupid_backoff", "arpa")
 ARPA = "arpa"
 """The one smoothing of a model that was read from an ARPA file."""

@@ -14,7 +14,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -23,13 +23,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bench.autoregressive.cached_decoding import continuations
+from bench.autoregressive.decoding import DrawOptions
 from bench.autoregressive.scoring import stream_log_prob
-from bench.autoregressive.tokens import UNITS, Tokens, build_tokens, restore_tokens
+from bench.autoregressive.tokens import Tokens, build_tokens, restore_tokens
 from bench.autoregressive.vocabulary import UNKNOWN
 from bench.base.errors import BenchError
 from bench.base.files import write_npz
 from bench.base.processes import seeded
-from bench.base.settings import changed, taken_over
+from bench.base.settings import Checked, Count, Natural, NotNegative, Range, changed, taken_over
 from bench.contracts import RunContext
 from bench.nn.attention import Form, PositionKind
 from bench.nn.decoder import Decoder, DecoderShape
@@ -45,7 +46,7 @@ _START = "\n\n"
 
 
 @dataclass(frozen=True)
-class TransformerLMConfig:
+class TransformerLMConfig(Checked):
     """Hyper-parameters of :class:`TransformerLM`.
 
     Attributes:
@@ -61,49 +62,45 @@ class TransformerLMConfig:
         attention: ``explicit`` or ``sdpa`` (the same numbers, another speed).
     """
 
-    width: int = 128
-    layers: int = 4
-    heads: int = 4
-    context: int = 128
-    unit: str = "characters"
-    vocabulary: int = 1024
+    width: Count = 128
+    layers: Count = 4
+    heads: Count = 4
+    context: Annotated[int, Range(low=2)] = 128
+    unit: Literal["characters", "bpe"] = "characters"
+    vocabulary: Annotated[int, Range(low=300)] = 1024  # 256 bytes and some merges
     positions: PositionKind = "rotary"
-    mlp_ratio: float = 4
+    mlp_ratio: NotNegative = 4
     tied: bool = True
     attention: Form = "explicit"
 
     def __post_init__(self) -> None:
-        taken_over(DecoderShape, self)  # refuses an impossible network
-        if self.unit not in UNITS:
-            raise ValueError(f"unit must be one of {', '.join(UNITS)}, not {self.unit!r}")
-        if self.unit == "bpe" and self.vocabulary < 300:
-            raise ValueError(f"a BPE vocabulary holds 256 bytes and some merges: at least 300, not {self.vocabulary}")
+        super().__post_init__()
+        even = 2 if self.positions == "rotary" else 1  # rotary positions turn pairs of features
+        if self.width % (even * self.heads):
+            raise ValueError(f"width: {self.width} is not a multiple of {'2 x ' * (even - 1)}{self.heads} heads")
 
 
 @dataclass(frozen=True)
-class TransformerLMOptions:
-    """How a trained model is used; none of it touches training.
+class TransformerLMOptions(DrawOptions):
+    """How a trained model is used; none of it touches training. See
+    :class:`bench.autoregressive.decoding.DrawOptions` for the drawing of tokens.
 
     Attributes:
-        temperature: of drawing, see :func:`bench.autoregressive.decoding.filter_logits`.
-        top_k: only so many likeliest tokens are drawn, 0 for all.
-        top_p: only the likeliest tokens of this probability together are drawn.
         stride: tokens that a scoring window moves on by: each token but the first ``context`` ones is predicted from at
             least ``context - stride`` before it; 0 means half the context.
         context: length of a scoring window, 0 for that of training; a longer one asks how far the positions carry.
     """
 
-    temperature: float = 1.0
-    top_k: int = 0
-    top_p: float = 1.0
-    stride: int = 0
-    context: int = 0
+    stride: Natural = 0
+    context: Natural = 0
 
-    def __post_init__(self) -> None:
-        if self.context == 1 or min(self.context, self.stride) < 0:
-            raise ValueError(
-                f"context must be at least 2 tokens and stride not negative, not {self.context} and {self.stride}"
-            )
+    def check(self, config: TransformerLMConfig) -> None:
+        """Refuse a window of one token, and one that moves on by more than its length."""
+        context = self.context or config.context
+        if context < 2:
+            raise ValueError("context: a window holds at least 2 tokens")
+        if self.stride > context:
+            raise ValueError(f"stride: at most the context of {context}, not {self.stride}")
 
 
 class TransformerLM:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import correlate1d
 
 from bench.base.errors import BenchError
+from bench.base.settings import build_config
 from bench.contracts import AnalogySolver
 from bench.families.by_example.analogies.analogy_colour import luminance, remapping, rgb_to_yiq, to_bytes, yiq_to_rgb
 from bench.families.by_example.analogies.analogy_features import (
@@ -29,7 +30,6 @@ from bench.families.by_example.analogies.analogy_features import (
 )
 from bench.families.by_example.analogies.analogy_search import ExactSearch, TreeSearch, nearest
 from bench.families.by_example.analogies.image_analogies import AnalogyConfig, ImageAnalogies
-from bench.registry import build_config
 
 Picture = NDArray[np.uint8]
 
@@ -459,7 +459,7 @@ def test_bad_input_is_refused_with_what_to_do() -> None:
     refused("B is float64", good, good, good / 255)
     refused(r"A' has shape \(16, 16, 4\).*drop an alpha channel", good, np.zeros((16, 16, 4), np.uint8), good)
     refused("B has no pixels", good, good, good[:0])
-    refused("unknown option 'kapa'. Did you mean 'kappa'", good, good, good, kapa=1)
+    refused("unknown key 'kapa'. Did you mean 'kappa'", good, good, good, kapa=1)
     refused("kappa, epsilon and source_weight must not be negative", good, good, good, kappa=-1.0)
     with pytest.raises(BenchError, match="at least one pair"):
         ImageAnalogies().solve([], [good])

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from bench.base.errors import BenchError
+from bench.base.settings import build_config
 from bench.contracts import Synthesizer
 from bench.families.by_example.exemplars import placed
 from bench.families.by_example.textures.biharmonic_texture import BiharmonicTexture, BiharmonicTextureConfig
 from bench.families.by_example.textures.dummy_texture import DummyTexture
 from bench.families.by_example.textures.memoriser_texture import MemoriserTexture
 from bench.families.by_example.textures.real_texture import RealTexture
-from bench.registry import build_config
 
 EXEMPLAR = np.random.default_rng(0).integers(0, 256, (20, 24, 3)).astype(np.uint8)
 
@@ -106,7 +106,7 @@ def test_the_smoothest_surface_through_a_ramp_is_the_ramp() -> None:
 def test_smooth_floor_bends_less_than_it_was_given() -> None:
     smooth = BiharmonicTexture(BiharmonicTextureConfig(knots=20)).synthesize(EXEMPLAR, (20, 24), 1).astype(int)
     assert np.abs(np.diff(smooth, axis=1)).mean() < 0.6 * np.abs(np.diff(EXEMPLAR.astype(int), axis=1)).mean()
-    with pytest.raises(BenchError, match="knots must be at least 2"):
+    with pytest.raises(BenchError, match="knots: must be a whole number of at least 2"):
         build_config(BiharmonicTextureConfig, {"knots": 1}, "here")
 
 

@@ -13,11 +13,11 @@ import pytest
 from numpy.typing import NDArray
 
 from bench.base.errors import BenchError
+from bench.base.settings import build_config
 from bench.families.by_example.textures import texture_search as subject
 from bench.families.by_example.textures.texture_growth import TextureConfig, grow, uniform
 from bench.families.by_example.textures.texture_search import Search, gaussian_weights
 from bench.families.by_example.textures.texture_synthesis import TextureSynthesis, _canvas
-from bench.registry import build_config
 
 
 def noise(height: int, width: int, channels: int = 1, seed: int = 0) -> NDArray[np.uint8]:
@@ -330,5 +330,5 @@ def test_wholly_known_picture_comes_back_unchanged() -> None:
 
 
 def test_bad_config_names_the_place() -> None:
-    with pytest.raises(BenchError, match=r"params\.yaml: order must be one of"):
+    with pytest.raises(BenchError, match=r"params\.yaml: order: must be one of"):
         build_config(TextureConfig, {"order": "spiral"}, "params.yaml")

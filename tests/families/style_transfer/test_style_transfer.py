@@ -288,14 +288,14 @@ class TestBadInput:
     @pytest.mark.parametrize(
         ("values", "said"),
         [
-            ({"start": "middle"}, "start must be one of"),
-            ({"colour": "blue"}, "colour must be one of"),
-            ({"style_layers": "conv1_1"}, "must be a list of different layers"),
+            ({"start": "middle"}, "start: must be one of"),
+            ({"colour": "blue"}, "colour: must be one of"),
+            ({"style_layers": "conv1_1"}, "style_layers: must be a list, each a text"),
             ({"style_layers": ("a", "a")}, "must be a list of different layers"),
             ({"style_layers": ("a", "b"), "layer_weights": (1.0,)}, "1 weights for 2 style layers"),
             ({"layer_weights": (0.0, 0.0)}, "must not all be zero"),
-            ({"ratio": -1.0}, "must not be negative"),
-            ({"steps": 0}, "steps must be at least 1"),
+            ({"ratio": -1.0}, "ratio: must be a number of at least 0"),
+            ({"steps": 0}, "steps: must be a whole number of at least 1"),
         ],
     )
     def test_settings(self, values: dict[str, Any], said: str) -> None:
@@ -305,9 +305,9 @@ class TestBadInput:
     @pytest.mark.parametrize(
         ("options", "said"),
         [
-            ({"ration": 1.0}, r"no setting 'ration'\. Did you mean 'ratio'\?"),
-            ({"weights": "other.pth"}, "no setting 'weights'"),
-            ({"steps": 0}, "steps must be at least 1"),
+            ({"ration": 1.0}, r"unknown key 'ration'\. Did you mean 'ratio'\?"),
+            ({"weights": "other.pth"}, "unknown key 'weights'"),
+            ({"steps": 0}, "steps: must be a whole number of at least 1"),
             ({"style_layers": ["conv9_9"]}, "no layer 'conv9_9'"),
             ({"layer_weights": [1.0, 1.0, 1.0]}, "3 weights for 2 style layers"),
         ],
@@ -344,5 +344,5 @@ class TestFloors:
         assert floor.stylise(STYLE[:, :, 0], CONTENT, shows="style").shape == STYLE.shape
         noise = [floor.stylise(CONTENT, STYLE, seed) for seed in (0, 0, 1)]
         assert np.array_equal(noise[0], noise[1]) and not np.array_equal(noise[0], noise[2])
-        with pytest.raises(BenchError, match="shows must be one of"):
+        with pytest.raises(BenchError, match="shows: must be one of"):
             floor.stylise(CONTENT, STYLE, shows="nothing")

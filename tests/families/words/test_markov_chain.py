@@ -241,7 +241,7 @@ def test_what_a_chain_refuses(tmp_path: Path) -> None:
     apart.fit({"train": "a\na\na\nb\nb\nb\n"}, RunContext())  # a goes to b and never back
     with pytest.raises(BenchError, match="'a' is left for ever"):
         apart.mean_first_passage()
-    for wrong, message in (({"unit": "words"}, "unit must be"), ({"order": -1}, "order"), ({"prior": -1.0}, "prior")):
+    for wrong, message in (({"unit": "words"}, "unit: must be"), ({"order": -1}, "order"), ({"prior": -1.0}, "prior")):
         with pytest.raises(ValueError, match=message):
             MarkovChainConfig(**wrong)  # type: ignore[arg-type]
 

@@ -265,7 +265,7 @@ def test_bad_input_is_named() -> None:
         model.sample(5, 0, n=9)
     with pytest.raises(BenchError, match="not trained"):
         NGram(NGramConfig()).log_prob("a")
-    with pytest.raises(ValueError, match="unit must be"):
+    with pytest.raises(ValueError, match="unit: must be"):
         NGramConfig(unit="bytes")
     with pytest.raises(ValueError, match="order"):
         NGramConfig(order=0)

@@ -122,7 +122,7 @@ def test_untied_head_and_bad_settings() -> None:
     assert small(steps=2, tied=False).decoder.head is not None
     with pytest.raises(BenchError, match="at least two characters"):
         TransformerLM(TransformerLMConfig()).fit({"train": "a"}, RunContext(train=TRAIN))
-    with pytest.raises(ValueError, match="even head width"):
+    with pytest.raises(ValueError, match="not a multiple of 2 x 4 heads"):
         TransformerLMConfig(width=36, heads=4)
     with pytest.raises(ValueError, match="stride"):
         TransformerLMOptions(stride=-1)
@@ -200,7 +200,7 @@ def test_byte_pairs_cover_any_text_and_spell_it_back() -> None:
         ({"unit": "syllables"}, "characters, bpe"),
         ({"unit": "bpe", "vocabulary": 256}, "at least 300"),
         ({"positions": "alibi"}, "rotary"),
-        ({"mlp_ratio": -1}, "negative"),
+        ({"mlp_ratio": -1}, "at least 0"),
     ],
 )
 def test_wrong_settings_are_refused(wrong: dict[str, object], match: str) -> None:

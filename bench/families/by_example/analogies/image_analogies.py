@@ -22,13 +22,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from bench.base.errors import BenchError, did_you_mean
+from bench.base.errors import BenchError
+from bench.base.settings import Checked, Count, NotNegative
 from bench.families.by_example.analogies.analogy_colour import (
     as_unit,
     luminance,
@@ -55,19 +56,16 @@ from bench.families.by_example.analogies.analogy_search import (
     fill,
 )
 from bench.families.by_example.exemplars import ExemplarSystem
+from bench.registry import sample_options
 
 __all__ = ["Analogy", "AnalogyConfig", "ImageAnalogies"]
 
 Floats = NDArray[np.float64]
 Picture = NDArray[np.uint8]
 
-SEARCHES = ("ann", "exact")
-COLOURS = ("luminance", "full", "chroma")
-FEATURES = ("plain", "steerable")
-
 
 @dataclass(frozen=True)
-class AnalogyConfig:
+class AnalogyConfig(Checked):
     """Settings of the paper and of the search.
 
     Attributes:
@@ -87,31 +85,25 @@ class AnalogyConfig:
         epsilon: the tree's candidates may be ``1 + epsilon`` times as far as the nearest.
     """
 
-    kappa: float = 0.5
-    search: str = "ann"
-    colour: str = "luminance"
-    features: str = "plain"
+    kappa: NotNegative = 0.5
+    search: Literal["ann", "exact"] = "ann"
+    colour: Literal["luminance", "full", "chroma"] = "luminance"
+    features: Literal["plain", "steerable"] = "plain"
     remap: bool = True
-    source_weight: float = 3.0
-    levels: int = 5
+    source_weight: NotNegative = 3.0
+    levels: Count = 5
     window: int = 5
-    coarse_window: int = 3
-    components: int = 10
-    neighbours: int = 3
-    epsilon: float = 3.0
+    coarse_window: Count = 3
+    components: Count = 10
+    neighbours: Count = 3
+    epsilon: NotNegative = 3.0
 
     def __post_init__(self) -> None:
-        for name, allowed in (("search", SEARCHES), ("colour", COLOURS), ("features", FEATURES)):
-            if getattr(self, name) not in allowed:
-                raise ValueError(f"{name} must be one of {', '.join(allowed)}, not {getattr(self, name)!r}")
+        super().__post_init__()
         if self.window < 3 or self.window % 2 == 0:
-            raise ValueError(f"window must be odd and at least 3, not {self.window}")
-        if not 1 <= self.coarse_window <= self.window or self.coarse_window % 2 == 0:
-            raise ValueError(f"coarse_window must be odd and at most window, not {self.coarse_window}")
-        if self.levels < 1 or self.components < 1 or self.neighbours < 1:
-            raise ValueError("levels, components and neighbours must be at least 1")
-        if self.kappa < 0 or self.epsilon < 0 or self.source_weight < 0:
-            raise ValueError("kappa, epsilon and source_weight must not be negative")
+            raise ValueError(f"window: must be odd and at least 3, not {self.window}")
+        if self.coarse_window > self.window or self.coarse_window % 2 == 0:
+            raise ValueError(f"coarse_window: must be odd and at most window, not {self.coarse_window}")
 
 
 @dataclass(frozen=True)
@@ -144,6 +136,7 @@ class ImageAnalogies(ExemplarSystem[AnalogyConfig]):
     """The :class:`bench.contracts.AnalogySolver` of the paper. Nothing is trained and nothing stored but the config."""
 
     Config = AnalogyConfig
+    SampleOptions: ClassVar[type[AnalogyConfig]] = AnalogyConfig
     CONTRACT: ClassVar[str] = "AnalogySolver"
 
     def analogy(self, a: Picture, a_prime: Picture, b: Picture, seed: int = 0, **options: Any) -> Picture:
@@ -195,14 +188,8 @@ class ImageAnalogies(ExemplarSystem[AnalogyConfig]):
         return sum(-(-query.shape[0] // 2**i) * -(-query.shape[1] // 2**i) for query in queries for i in range(count))
 
     def _with(self, options: dict[str, Any]) -> AnalogyConfig:
-        fields = {field.name for field in dataclasses.fields(AnalogyConfig)}
-        for name in options:
-            if name not in fields:
-                raise BenchError(f"image_analogies: unknown option {name!r}.{did_you_mean(name, fields)}")
-        try:
-            return dataclasses.replace(self.config, **options)
-        except ValueError as error:
-            raise BenchError(f"image_analogies: {error}") from error
+        config: AnalogyConfig = sample_options(type(self), self.config, options, "image_analogies")
+        return config
 
     @staticmethod
     def _fill(

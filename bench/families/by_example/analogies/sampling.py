@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 from bench.base.errors import BenchError
 from bench.base.files import SampleSet
 from bench.base.progress import Progress
+from bench.base.settings import build_config
 from bench.capabilities import CopyingSolver
+from bench.config.variants import variant_id
 from bench.context import StageContext
 from bench.contracts import AnalogySolver
 from bench.data.datasets import load
@@ -30,8 +32,6 @@ from bench.families.by_example.analogies.tasks import (
     questions,
     timed_question,
 )
-from bench.registry import build_config
-from bench.results.records import variant_id
 
 __all__ = ["SampleConfig", "asked", "in_colour", "sample", "sample_config"]
 
@@ -40,7 +40,7 @@ def sample_config(context: StageContext) -> tuple[SampleConfig, Timed | None]:
     """The keys under ``sample:``."""
     where = f"{context.family}.{context.name}.sample"
     config: SampleConfig = build_config(SampleConfig, context.block.get("sample") or {}, where)
-    return config, None if config.timed is None else build_config(Timed, config.timed, f"{where}.timed")
+    return config, config.timed
 
 
 def asked(context: StageContext) -> tuple[dict[str, list[Question]], SampleConfig]:
@@ -80,11 +80,9 @@ def sample(context: StageContext) -> list[SampleSet]:
         else:
             plan.append((named, listed, {}))
     # OPTIONS are settings of solvers that copy pixel by pixel; those of the block and of the variant go to all.
+    given = {str(task): settings or {} for task, settings in config.tasks.items()}
     works = [
-        (
-            name,
-            [(q, {**(OPTIONS[q.task] if copying else {}), **(config.tasks.get(q.task) or {}), **swept}) for q in asks],
-        )
+        (name, [(q, {**(OPTIONS[q.task] if copying else {}), **given.get(q.task, {}), **swept}) for q in asks])
         for name, asks, swept in plan
     ]
     total = sum(_pixels(system, question, settings) for _, asks in works for question, settings in asks)

@@ -20,12 +20,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.base.errors import BenchError, did_you_mean
+from bench.base.settings import Checked, Count
+from bench.config.variants import Swept
+from bench.contracts import DataFacts
 from bench.data.pairs import PairSplit
 from bench.families.by_example.analogies.planted_filters import FILTERS, blur
 
@@ -46,11 +49,22 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "texture-transfer": {"colour": "luminance", "kappa": 2.0, "source_weight": 1.0},
 }
 """Settings that a task needs, by name of the task."""
+TaskName = Literal[
+    "blur",
+    "edge",
+    "emboss",
+    "painterly",
+    "super-resolution",
+    "colourise",
+    "line-art",
+    "texture-by-numbers",
+    "texture-transfer",
+]
 SCORED = (*FILTERS, "super-resolution", "colourise", "line-art")
 
 
 @dataclass(frozen=True)
-class Timed:
+class Timed(Checked):
     """Keys under ``sample.timed:``: one planted filter asked of the exact search and of the tree.
 
     Attributes:
@@ -58,13 +72,13 @@ class Timed:
         side: of A; candidates of the search grow with its square, and so does what a tree saves.
     """
 
-    task: str = "blur"
-    side: int = 320
+    task: Literal["blur", "edge", "emboss", "painterly"] = "blur"
+    side: Count = 320
 
 
 @dataclass(frozen=True)
-class SampleConfig:
-    """Keys under ``sample:`` of a block of image analogies.
+class SampleConfig(Swept):
+    """Keys under ``sample:`` of a block of image analogies; ``variants`` are swept over all scored tasks.
 
     Attributes:
         tasks: name of a task -> settings of :class:`bench.families.by_example.analogies.image_analogies.AnalogyConfig`
@@ -74,18 +88,35 @@ class SampleConfig:
         pictures: photographs that B are cut from.
         crop: side of each B.
         crops: B of each photograph.
-        variants: the sweep over all scored tasks.
-        timed: keys of :class:`Timed`, or null.
+        timed: the question whose searches are timed, null for none.
     """
 
-    tasks: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)
+    tasks: Mapping[TaskName, Mapping[str, Any] | None] = field(default_factory=dict)
     example: str = "astronaut"
-    side: int = 256
+    side: Count = 256
     pictures: tuple[str, ...] = ("chelsea", "coffee", "motorcycle_left", "rocket")
-    crop: int = 96
-    crops: int = 2
-    variants: tuple[Mapping[str, Any], ...] = ({},)
-    timed: Mapping[str, Any] | None = None
+    crop: Count = 96
+    crops: Count = 2
+    timed: Timed | None = None
+
+    def check_data(self, facts: DataFacts) -> None:
+        """Refuse tasks that the data cannot serve, and photographs that it does not hold."""
+        if not self.tasks:
+            raise ValueError(f"tasks: name at least one of {', '.join(OPTIONS)}")
+        for task in self.tasks:
+            if (facts.kind == "pairs") != (task == "line-art"):
+                needed = "pairs before and after" if task == "line-art" else "photographs"
+                raise ValueError(f"tasks: {task} needs {needed} as data set, and {facts.name} is of kind {facts.kind}")
+        if facts.kind != "pairs":
+            facts.check_items([self.example], "example")
+            facts.check_items(self.pictures, "pictures")
+
+    def option_sets(self) -> Iterator[tuple[str, dict[str, Any], type]]:
+        """Where options of the system stand, and which."""
+        yield from super().option_sets()
+        for task, settings in self.tasks.items():
+            for _, variant, own in super().option_sets():
+                yield f"tasks.{task}", {**OPTIONS[task], **(settings or {}), **variant}, own
 
 
 @dataclass(frozen=True)
@@ -255,8 +286,6 @@ def questions(data: Mapping[str, Any], config: SampleConfig, where: str) -> list
     asked: list[Question] = []
     photographs = _Photographs(data, config, where)
     for task in config.tasks:
-        if task not in OPTIONS:
-            raise BenchError(f"{where}.tasks: unknown task {task!r}.{did_you_mean(task, OPTIONS)}")
         if paired != (task == "line-art"):
             needed = "pairs before and after" if task == "line-art" else "photographs"
             raise BenchError(f"{where}.tasks: {task} needs {needed} as data set")
@@ -273,6 +302,4 @@ def questions(data: Mapping[str, Any], config: SampleConfig, where: str) -> list
 
 def timed_question(data: Mapping[str, Any], config: SampleConfig, timed: Timed, where: str) -> Question:
     """The planted filter whose search is timed."""
-    if timed.task not in FILTERS:
-        raise BenchError(f"{where}.timed.task: {timed.task!r} is no planted filter.{did_you_mean(timed.task, FILTERS)}")
     return _Photographs(data, config, where).filtered(timed.task, timed.side)

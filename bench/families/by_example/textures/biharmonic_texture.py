@@ -7,30 +7,27 @@ It meets its surroundings without a step and knows nothing of texture: what a ho
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.base.seeds import generator
+from bench.base.settings import Checked, Range
 from bench.families.by_example.exemplars import ExemplarSystem, placed
 
 __all__ = ["BiharmonicTexture", "BiharmonicTextureConfig"]
 
 
 @dataclass(frozen=True)
-class BiharmonicTextureConfig:
+class BiharmonicTextureConfig(Checked):
     """Settings.
 
     Attributes:
         knots: without known content, one pixel in so many is drawn from the exemplar and holds the surface up.
     """
 
-    knots: int = 16
-
-    def __post_init__(self) -> None:
-        if self.knots < 2:
-            raise ValueError(f"knots must be at least 2, not {self.knots}")
+    knots: Annotated[int, Range(low=2)] = 16
 
 
 class BiharmonicTexture(ExemplarSystem[BiharmonicTextureConfig]):

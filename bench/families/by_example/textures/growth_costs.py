@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.base.errors import BenchError
+from bench.base.settings import Checked, Count
 from bench.capabilities import GrowingSynthesizer
 from bench.families.by_example.textures.texture_growth import available_threads
 from bench.stats.intervals import mean_t_ci
@@ -19,7 +20,7 @@ __all__ = ["Growths", "growth_costs"]
 
 
 @dataclass(frozen=True)
-class Growths:
+class Growths(Checked):
     """What is timed: each axis in turn, the others as in ``base``.
 
     Attributes:
@@ -32,11 +33,16 @@ class Growths:
     """
 
     exemplar: str = "grass"
-    base: tuple[int, int, int] = (32, 100, 11)
-    outputs: tuple[int, ...] = (32, 64, 96)
-    samples: tuple[int, ...] = (50, 100, 150)
-    windows: tuple[int, ...] = (7, 11, 17)
-    repeats: int = 3
+    base: tuple[Count, Count, Count] = (32, 100, 11)
+    outputs: tuple[Count, ...] = (32, 64, 96)
+    samples: tuple[Count, ...] = (50, 100, 150)
+    windows: tuple[Count, ...] = (7, 11, 17)
+    repeats: Count = 3
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if min(len(self.outputs), len(self.samples), len(self.windows)) < 2:
+            raise ValueError("outputs, samples and windows: a slope needs at least two sizes each")
 
 
 def growth_costs(

@@ -20,13 +20,13 @@ from numpy.typing import NDArray
 from bench.base.errors import BenchError, did_you_mean
 from bench.base.files import SampleSet
 from bench.base.progress import Progress
+from bench.base.settings import Checked, Count, Natural, NothingToSet, NotNegative, build_config
 from bench.capabilities import GrowingSynthesizer
+from bench.config.variants import variant_id
 from bench.context import StageContext
-from bench.contracts import Synthesizer
+from bench.contracts import DataFacts, Synthesizer
 from bench.data.datasets import load_exemplars
 from bench.families.by_example.textures.growth_costs import Growths, growth_costs
-from bench.registry import build_config
-from bench.results.records import variant_id
 
 __all__ = [
     "Cut",
@@ -46,7 +46,7 @@ Picture = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class Cut:
+class Cut(Checked):
     """Where in a photograph the exemplar lies.
 
     Attributes:
@@ -58,15 +58,22 @@ class Cut:
     """
 
     of: str = ""
-    downscale: int = 1
-    flatten: float = 0.0
-    rows: tuple[int, int] | None = None
-    columns: tuple[int, int] | None = None
-    side: int | None = None
+    downscale: Count = 1
+    flatten: NotNegative = 0.0
+    rows: tuple[Natural, Count] | None = None
+    columns: tuple[Natural, Count] | None = None
+    side: Count | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("rows", "columns"):
+            part = getattr(self, name)
+            if part is not None and part[0] >= part[1]:
+                raise ValueError(f"{name}: the first must lie before the one past the last, not {list(part)}")
 
 
 @dataclass(frozen=True)
-class Holes:
+class Holes(Checked):
     """Square holes in the held-out pieces, each in a tile of its own, filled from the exemplar.
 
     Attributes:
@@ -76,11 +83,20 @@ class Holes:
         windows, orders: every pair of them is a variant; empty for a system without.
     """
 
-    side: int = 20
-    margin: int = 12
-    count: int = 4
+    side: Count = 20
+    margin: Count = 12
+    count: Count = 4
     windows: tuple[int, ...] = ()
     orders: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if bool(self.windows) != bool(self.orders):
+            raise ValueError("windows and orders: every pair is a variant, so both or neither are given")
+
+    def variants(self) -> list[dict[str, Any]]:
+        """Options of every way to fill the holes."""
+        return [{"order": order, "window": window} for window in self.windows for order in self.orders] or [{}]
 
     @property
     def tile(self) -> int:
@@ -96,31 +112,50 @@ class Holes:
 
 
 @dataclass(frozen=True)
-class SampleConfig:
+class SampleConfig(Checked):
     """Keys under ``sample:`` of a block of this family.
 
     Attributes:
-        exemplars: name of the exemplar -> :class:`Cut`.
+        exemplars: by name.
         side: height and width of the exemplars that do not say their own.
         windows: the sweep; empty for a system without windows.
         size: height and width of the pictures.
         pictures: pictures of each exemplar and window, each with a seed of its own; 0 for none.
-        holes: keys of :class:`Holes`, or null for none.
+        holes: to fill, null for none.
         extrapolate: side of the pictures that grow outwards from each exemplar, 0 for none.
         extrapolate_window: their window.
-        growth: keys of :class:`bench.families.by_example.textures.growth_costs.Growths`, or null: what a pixel costs at
-            growing sizes.
+        growth: what a pixel costs at growing sizes, null for none.
     """
 
-    exemplars: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    side: int = 64
+    exemplars: Mapping[str, Cut] = field(default_factory=dict)
+    side: Count = 64
     windows: tuple[int, ...] = ()
-    size: tuple[int, int] = (64, 64)
-    pictures: int = 4
-    holes: Mapping[str, Any] | None = None
-    extrapolate: int = 0
+    size: tuple[Count, Count] = (64, 64)
+    pictures: Natural = 4
+    holes: Holes | None = None
+    extrapolate: Natural = 0
     extrapolate_window: int = 15
-    growth: Mapping[str, Any] | None = None
+    growth: Growths | None = None
+
+    def check_data(self, facts: DataFacts) -> None:
+        """Refuse photographs that the data set does not hold, and a block that names none."""
+        if not self.exemplars:
+            raise ValueError(f"exemplars: name at least one{': ' if facts.items else ''}{', '.join(facts.items or ())}")
+        for name, cut in self.exemplars.items():
+            facts.check_items([cut.of or name], f"exemplars.{name}")
+        if self.growth is not None:
+            facts.check_items([self.growth.exemplar], "growth.exemplar")
+
+    def option_sets(self) -> Iterator[tuple[str, dict[str, Any], type]]:
+        """Where options of the system stand, and which."""
+        for window in self.windows:
+            yield "windows", {"window": window}, NothingToSet
+        for options in self.holes.variants() if self.holes is not None else ():
+            yield "holes", options, NothingToSet
+        if self.extrapolate:
+            yield "extrapolate_window", {"window": self.extrapolate_window}, NothingToSet
+        for window in (self.growth.base[2], *self.growth.windows) if self.growth is not None else ():
+            yield "growth", {"window": window}, NothingToSet
 
 
 @dataclass(frozen=True)
@@ -174,8 +209,7 @@ def pieces_of(context: StageContext, config: SampleConfig) -> dict[str, Piece]:
     where = f"{context.family}.{context.name}.sample.exemplars"
     pictures = load_exemplars(context.data)
     pieces = {}
-    for name, values in config.exemplars.items():
-        how: Cut = build_config(Cut, values or {}, f"{where}.{name}")
+    for name, how in config.exemplars.items():
         photograph = how.of or name
         if photograph not in pictures:
             raise BenchError(
@@ -191,7 +225,7 @@ def sample_config(context: StageContext) -> tuple[SampleConfig, Holes | None]:
     """The keys under ``sample:``, for drawing and for scoring what was drawn."""
     where = f"{context.family}.{context.name}.sample"
     config: SampleConfig = build_config(SampleConfig, context.block.get("sample") or {}, where)
-    return config, None if config.holes is None else build_config(Holes, config.holes, f"{where}.holes")
+    return config, config.holes
 
 
 def tiles(piece: Piece, holes: Holes, where: str) -> Picture:
@@ -227,9 +261,7 @@ def sample(context: StageContext) -> list[SampleSet]:
         raise BenchError(f"{where}.growth: {context.block['system']} does not count its operations: leave it out")
     sweep: list[dict[str, Any]] = [{"window": window} for window in config.windows] or [{}]
     sweep = sweep if config.pictures else []
-    ways: list[dict[str, Any]] = []
-    if holes is not None:
-        ways = [{"order": order, "window": window} for window in holes.windows for order in holes.orders] or [{}]
+    ways = holes.variants() if holes is not None else []
     pixels = config.size[0] * config.size[1] * config.pictures * len(sweep) + config.extrapolate**2
     pixels += holes.side**2 * holes.count * len(ways) if holes is not None else 0
 
@@ -255,7 +287,7 @@ def sample(context: StageContext) -> list[SampleSet]:
             option = {"task": "extrapolate", "window": config.extrapolate_window}
             sets.append(work.sample_set(option, (config.extrapolate, config.extrapolate), middles))
     if config.growth is not None:
-        growths: Growths = build_config(Growths, config.growth, f"{where}.growth")
+        growths = config.growth
         assert isinstance(work.system, GrowingSynthesizer)
         photograph = load_exemplars(context.data)[growths.exemplar]
         sets[0].info.update(growth_costs(work.system, photograph, growths, context.derive("growth")))

@@ -16,26 +16,24 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from bench.base.settings import Checked, Count, NotNegative, Positive
 from bench.families.by_example.textures.texture_search import Search, gaussian_weights
 from bench.families.by_example.textures.texture_tree import TreeSearch
 
-__all__ = ["ORDERS", "Growth", "TextureConfig", "available_threads", "frontier", "grow", "levels", "uniform"]
-
-ORDERS = ("onion", "raster")
-SEARCHES = ("exact", "tree")
+__all__ = ["Growth", "TextureConfig", "available_threads", "frontier", "grow", "levels", "uniform"]
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class TextureConfig:
+class TextureConfig(Checked):
     """Constants of the paper, under the paper's names.
 
     Attributes:
@@ -53,28 +51,20 @@ class TextureConfig:
     """
 
     window: int = 11
-    epsilon: float = 0.1
-    max_error_threshold: float = 0.3
-    sigma_divisor: float = 6.4
-    seed_size: int = 3
-    order: str = "onion"
-    batch: int = 1024
-    search: str = "exact"
-    components: int = 12
-    neighbours: int = 32
+    epsilon: NotNegative = 0.1
+    max_error_threshold: Positive = 0.3
+    sigma_divisor: Positive = 6.4
+    seed_size: Count = 3
+    order: Literal["onion", "raster"] = "onion"
+    batch: Count = 1024
+    search: Literal["exact", "tree"] = "exact"
+    components: Count = 12
+    neighbours: Count = 32
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.window < 3 or self.window % 2 == 0:
-            raise ValueError(f"window must be odd and at least 3, not {self.window}")
-        if self.order not in ORDERS:
-            raise ValueError(f"order must be one of {', '.join(ORDERS)}, not {self.order!r}")
-        if self.epsilon < 0 or self.max_error_threshold <= 0 or self.sigma_divisor <= 0:
-            raise ValueError("epsilon must not be negative; max_error_threshold and sigma_divisor must be positive")
-        if self.search not in SEARCHES:
-            raise ValueError(f"search must be one of {', '.join(SEARCHES)}, not {self.search!r}")
-        for name in ("seed_size", "batch", "components", "neighbours"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+            raise ValueError(f"window: must be odd and at least 3, not {self.window}")
 
 
 @dataclass(frozen=True)

@@ -27,9 +27,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.base.errors import BenchError, did_you_mean
+from bench.base.errors import BenchError
 from bench.families.by_example.exemplars import ExemplarSystem, placed
 from bench.families.by_example.textures.texture_growth import Growth, TextureConfig, grow, uniform
+from bench.registry import sample_options
 
 __all__ = ["Growth", "TextureConfig", "TextureSynthesis"]
 
@@ -53,6 +54,7 @@ class TextureSynthesis(ExemplarSystem[TextureConfig]):
     """Efros & Leung as a :class:`bench.contracts.Synthesizer`. Nothing is trained and nothing stored but the config."""
 
     Config: ClassVar[type[TextureConfig]] = TextureConfig
+    SampleOptions: ClassVar[type[TextureConfig]] = TextureConfig
 
     def synthesize(
         self,
@@ -97,14 +99,7 @@ class TextureSynthesis(ExemplarSystem[TextureConfig]):
             BenchError: a picture of another kind, sizes that do not fit, an exemplar smaller than the window, a mask
                 without a known pixel, an unknown option.
         """
-        fields = {field.name for field in dataclasses.fields(TextureConfig)}
-        for name in options:
-            if name not in fields:
-                raise BenchError(f"texture_synthesis: unknown option {name!r}.{did_you_mean(name, fields)}")
-        try:
-            config = dataclasses.replace(self.config, **options)
-        except ValueError as error:
-            raise BenchError(f"texture_synthesis: {error}") from error
+        config: TextureConfig = sample_options(type(self), self.config, options, "texture_synthesis")
         sample = _as_colour(np.asarray(exemplar), "the exemplar")
         if exemplar_mask is not None and exemplar_mask.shape != sample.shape[:2]:
             raise BenchError(

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,16 +18,16 @@ from numpy.typing import NDArray
 from bench.base.errors import BenchError, did_you_mean
 from bench.base.files import SampleSet
 from bench.base.progress import Progress
+from bench.base.settings import Count, Natural, NotNegative, Range, build_config
 from bench.capabilities import TransitionModel
+from bench.config.variants import Swept, variant_id
 from bench.context import StageContext
-from bench.contracts import VideoSynthesizer
+from bench.contracts import DataFacts, VideoSynthesizer
 from bench.data.video import Clip, load
 from bench.families.by_example.video.films import POND, Studio, target_path
 from bench.families.by_example.video.video_loops import LoopTable, best_single, greedy_loop, primitive_loops
 from bench.families.by_example.video.video_playback import split_column
 from bench.families.by_example.video.video_sprites import Swimmer, cut_out
-from bench.registry import build_config
-from bench.results.records import variant_id
 
 __all__ = ["SampleConfig", "clips_of", "sample", "sample_config", "thirds", "transitions_of"]
 
@@ -36,14 +36,13 @@ SETTINGS = ("alpha", "p", "sigma", "taps")
 
 
 @dataclass(frozen=True)
-class SampleConfig:
-    """Keys under ``sample:`` of a block of this system.
+class SampleConfig(Swept):
+    """Keys under ``sample:`` of a block of this system, besides ``variants``.
 
     Attributes:
         clips: which are played.
         plays: of each clip and variant, each with a seed of its own.
         frames: of each play.
-        variants: the sweep: options of the system (for video textures the keys of its ``model:``).
         loops: lengths in frames; these, ``controlled``, ``regions`` and ``sprite`` are for a
             :class:`bench.capabilities.TransitionModel` alone.
         controlled: plays for each third of a clip that the play is asked to keep to; 0 for none.
@@ -55,23 +54,26 @@ class SampleConfig:
     """
 
     clips: tuple[str, ...] = ("pendulum", "flame", "candles", "carphone_pristine", "bigbuckbunny")
-    plays: int = 24
-    frames: int = 1000
-    variants: tuple[Mapping[str, Any], ...] = ({},)
-    defaults: Mapping[str, Any] = field(default_factory=dict)
-    loops: tuple[int, ...] = ()
-    controlled: int = 0
+    plays: Count = 24
+    frames: Annotated[int, Range(low=20)] = 1000
+    loops: tuple[Count, ...] = ()
+    controlled: Natural = 0
     regions: tuple[str, ...] = ()
     sprite: str = ""
-    sprites: int = 12
-    fade: int = 6
-    seconds: float = 0.0
+    sprites: Natural = 12
+    fade: Natural = 6
+    seconds: NotNegative = 0.0
 
     def __post_init__(self) -> None:
-        if self.plays < 1 or self.frames < 20 or min(self.controlled, self.sprites, self.fade) < 0 or self.seconds < 0:
-            raise ValueError(
-                "plays must be at least 1, frames at least 20; controlled, sprites, fade and seconds not negative"
-            )
+        super().__post_init__()
+        if not self.clips:
+            raise ValueError("clips: at least one is needed")
+
+    def check_data(self, facts: DataFacts) -> None:
+        """Refuse clips that the data set does not hold."""
+        facts.check_items(self.clips, "clips")
+        facts.check_items(self.regions, "regions")
+        facts.check_items([self.sprite] if self.sprite else [], "sprite")
 
 
 def sample_config(context: StageContext) -> SampleConfig:

@@ -23,7 +23,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,13 +32,12 @@ from bench.base.errors import BenchError, did_you_mean
 from bench.base.files import write_npz
 from bench.base.progress import Progress
 from bench.base.seeds import generator
-from bench.base.settings import changed
+from bench.base.settings import Checked, Count, Natural, NotNegative, Positive, Range, changed
 from bench.contracts import RunContext
 from bench.families.by_example.exemplars import NothingToSet
 from bench.families.by_example.video.video_distances import distances, filter_diagonal, mean_distance
 
 __all__ = [
-    "ORDERS",
     "Texture",
     "VideoTextures",
     "VideoTexturesOptions",
@@ -50,12 +49,11 @@ __all__ = [
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-ORDERS = ("markov", "shuffled", "hard_loop", "real")
 MAX_SWEEPS = 100_000
 
 
 @dataclass(frozen=True)
-class VideoTexturesOptions:
+class VideoTexturesOptions(Checked):
     """Constants of the paper, under the paper's names. None touches what is trained, the distances of the frames.
 
     Attributes:
@@ -72,28 +70,16 @@ class VideoTexturesOptions:
             again and again, with a cut) and ``real`` (a piece of the clip as it is).
     """
 
-    sigma: float = 0.1
-    taps: int = 4
-    alpha: float = 0.995
-    p: float = 2.0
-    tolerance: float = 1e-6
-    prune: int = 2
-    shortest: int = 8
-    threshold: float = 0.0
-    control: float = 20.0
-    order: str = "markov"
-
-    def __post_init__(self) -> None:
-        if self.sigma < 0 or self.p <= 0 or self.tolerance <= 0 or self.control < 0:
-            raise ValueError("sigma and control must not be negative; p and tolerance must be positive")
-        if not isinstance(self.taps, int) or not 1 <= self.taps <= 64:
-            raise ValueError(f"taps must be a whole number from 1 to 64, not {self.taps!r}")
-        if not 0 <= self.alpha < 1:
-            raise ValueError(f"alpha must be from 0 to below 1, not {self.alpha}: at 1 the future cost has no end")
-        if not 0 <= self.threshold < 1 or self.prune < 0 or self.shortest < 1:
-            raise ValueError("threshold must be from 0 to below 1, prune at least 0 and shortest at least 1")
-        if self.order not in ORDERS:
-            raise ValueError(f"order must be one of {', '.join(ORDERS)}, not {self.order!r}")
+    sigma: NotNegative = 0.1
+    taps: Annotated[int, Range(low=1, high=64)] = 4
+    alpha: Annotated[float, Range(low=0, below=1)] = 0.995  # at 1 the future cost has no end
+    p: Positive = 2.0
+    tolerance: Positive = 1e-6
+    prune: Natural = 2
+    shortest: Count = 8
+    threshold: Annotated[float, Range(low=0, below=1)] = 0.0
+    control: NotNegative = 20.0
+    order: Literal["markov", "shuffled", "hard_loop", "real"] = "markov"
 
 
 def kept_jumps(costs: Floats, radius: int, shortest: int = 1) -> NDArray[np.bool_]:
