@@ -89,7 +89,6 @@ class TestStart:
         assert done.returncode == 1
         assert done.stderr.startswith("error: ")
         assert "params.yaml: no such file here: run the command in the project's root folder" in done.stderr
-        assert "params.yaml here: run the command in the project's root folder" in done.stderr
         assert "Traceback" not in done.stderr
 
     def test_unknown_command_and_option(self, here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -258,13 +258,14 @@ def _made(cls: Any, values: Any, also: Iterable[str] = ()) -> Any:
 
 
 def located(where: str, text: str) -> str:
-    """``where`` and the text of an error, whose own ``key: `` becomes a part of the path.
+    """``where`` and the text of an error, whose own ``key: `` goes on where ``where`` ends in keys.
 
     >>> located("params.yaml: images.ddpm.model", "attention[0]: there is no level 7")
     'params.yaml: images.ddpm.model.attention[0]: there is no level 7'
     """
-    own = re.match(r"[\w.\[\]-]+: ", text) is not None
-    return f"{where}.{text}" if own and ": " in where else f"{where}: {text}"
+    own = re.match(r"[\w.\[\]-]+: ", text)
+    keys = ": " in where or (re.fullmatch(r"[\w-]+(\.[\w-]+)+", where) and not where.endswith(".yaml"))
+    return f"{where}.{text}" if own and keys else f"{where}: {text}"
 
 
 def build_config(cls: Any, values: Any, where: str, also: Iterable[str] = ()) -> Any:

@@ -16,6 +16,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from bench.base.errors import BenchError
 from bench.base.files import read_image_samples, write_image_samples, write_json, write_npz
+from bench.base.settings import build_config
 from bench.catalogue.families import FAMILIES
 from bench.catalogue.systems import BUILT_IN
 from bench.context import StageContext
@@ -145,7 +146,7 @@ class TestSampling:
 
     def test_views_are_cut_and_scaled(self) -> None:
         pictures = photographs()
-        config = SampleConfig(views=VIEWS)
+        config = build_config(SampleConfig, {**SAMPLE, "views": VIEWS}, "here")
         whole = view_of(pictures, "hills", config, "here", 36)
         assert np.array_equal(whole, pictures["hills"][:, 6:42])
         part = view_of(pictures, "corner", config, "here", 30)
@@ -156,9 +157,9 @@ class TestSampling:
         ("changed", "said"),
         [
             ({"pairs": [["hill", "dots"]]}, r"no picture 'hill'\. Did you mean 'hills'\?"),
-            ({"pairs": []}, "list of at least one"),
-            ({"pairs": [["hills"]]}, "list of at least one"),
-            ({"pairs": ["hills"]}, "list of at least one"),
+            ({"pairs": []}, "pairs: at least one"),
+            ({"pairs": [["hills"]]}, r"pairs\[0\]: must be a list of 2"),
+            ({"pairs": ["hills"]}, r"pairs\[0\]: must be a list of 2"),
             (
                 {"views": {"hills": {"corner": [10, 0], "side": 30}}},
                 r"30 pixels from \[10, 0\] do not lie inside hills, 36x48",
@@ -202,7 +203,7 @@ class TestScores:
         assert context.samples is not None
         made = next(one for one in read_image_samples(context.samples) if one.variant == "ratio=100").images
         assert made is not None
-        config = SampleConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in SAMPLE.items()})
+        config = build_config(SampleConfig, SAMPLE, "here")
         psnrs, ssims = [], []
         for picture, (_, content, _) in zip(made, pairs_of(context.data, config, "here"), strict=True):
             one, two = (to_yiq(p / 255.0)[..., 0] for p in (picture, content))

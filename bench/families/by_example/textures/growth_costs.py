@@ -39,11 +39,6 @@ class Growths(Checked):
     windows: tuple[Count, ...] = (7, 11, 17)
     repeats: Count = 3
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if min(len(self.outputs), len(self.samples), len(self.windows)) < 2:
-            raise ValueError("outputs, samples and windows: a slope needs at least two sizes each")
-
 
 def growth_costs(
     system: GrowingSynthesizer, photograph: NDArray[np.uint8], growths: Growths, seed: int

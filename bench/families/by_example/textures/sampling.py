@@ -137,6 +137,12 @@ class SampleConfig(Checked):
     extrapolate_window: int = 15
     growth: Growths | None = None
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("outputs", "samples", "windows") if self.growth is not None else ():
+            if len(getattr(self.growth, name)) < 2:
+                raise ValueError(f"growth.{name}: a slope needs at least two sizes")
+
     def check_data(self, facts: DataFacts) -> None:
         """Refuse photographs that the data set does not hold, and a block that names none."""
         if not self.exemplars:
