@@ -21,7 +21,7 @@ from bench.files import write_json
 from bench.results.leaderboard import build_rows, to_json
 from bench.results.records import Record
 
-HEAVY = ("torch", "mlflow", "pandas", "torchmetrics", "numpy", "dvc")
+HEAVY = ("torch", "mlflow", "pandas", "torchmetrics", "numpy", "dvc", "distributed")
 
 
 def run(*arguments: str) -> int:
@@ -40,7 +40,7 @@ def here(small_project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 class TestStart:
-    @pytest.mark.parametrize("command", [["--help"], ["ls", "--help"], ["sample", "--help"]])
+    @pytest.mark.parametrize("command", [["--help"], ["ls", "--help"], ["run", "--help"], ["sample", "--help"]])
     def test_help_imports_nothing_heavy(self, command: list[str]) -> None:
         code = (
             "import sys, bench.cli\n"
