@@ -22,7 +22,7 @@ from bench.config.load import load_params
 from bench.results.leaderboard import build_rows, to_json
 from bench.results.records import Record
 
-HEAVY = ("torch", "mlflow", "pandas", "torchmetrics", "numpy", "dvc")
+HEAVY = ("torch", "mlflow", "pandas", "torchmetrics", "numpy", "dvc", "distributed")
 
 
 def run(*arguments: str) -> int:
@@ -41,7 +41,7 @@ def here(small_project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 class TestStart:
-    @pytest.mark.parametrize("command", [["--help"], ["ls", "--help"], ["sample", "--help"]])
+    @pytest.mark.parametrize("command", [["--help"], ["ls", "--help"], ["run", "--help"], ["sample", "--help"]])
     def test_help_imports_nothing_heavy(self, command: list[str]) -> None:
         code = (
             "import sys, bench.cli\n"
