@@ -50,7 +50,7 @@ def main() -> None:
         if rank() > 0:
             return
     extras = result.extras if isinstance(result.extras, dict) else write_extras(scores.with_suffix(""), result.extras)
-    scores.with_suffix("").mkdir(exist_ok=True)
+    scores.with_suffix("").mkdir(parents=True, exist_ok=True)
     write_json(scores, {"generator": name, "records": result.rows, "extras": extras})
     flat: dict[str, dict[str, float | None]] = {}
     for row in result.rows:
