@@ -120,7 +120,7 @@ TARGET = "evaluate-images@shuffled-codes"
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory, copy_of_project: Callable[..., Any]) -> Any:
     """A copy of the project with two blocks on digits of one's own, before the system is added."""
-    copy = copy_of_project(tmp_path_factory.mktemp("need") / "project", PARAMS, also=("tests/contracts",))
+    copy = copy_of_project(tmp_path_factory.mktemp("need") / "project", PARAMS)
     split = tiny("images")["train"]
     for i, (image, label) in enumerate(zip(split.images[:200], split.labels, strict=False)):
         folder = copy.root / "my-digits" / str(label)
@@ -163,14 +163,9 @@ def test_a_change_of_the_codec_makes_its_training_stale(project: Any) -> None:
     assert status["train-images@shuffled-codes"] == [{"changed deps": {"models/vqvae-digits": "modified"}}]
 
 
-def test_it_passes_the_contract_suite_without_a_further_line(project: Any) -> None:
-    printed = project.run("python -m pytest -p no:cacheprovider tests/contracts -k shuffled-codes")
-    assert "7 passed" in printed
-
-
 def files(root: Path) -> list[Path]:
     """Everything that a contributor might have to touch."""
     found = [root / "params.yaml", root / "dvc.yaml"]
-    for folder in ("bench", "stages", "datasets", "tests", "reports"):
+    for folder in ("bench", "stages", "datasets", "reports"):
         found += [path for path in (root / folder).rglob("*") if path.is_file() and path.suffix != ".pyc"]
     return found

@@ -15,11 +15,14 @@ __all__ = ["noise_removed"]
 
 @scorer("Denoiser")
 def noise_removed(subject: Subject, options: NoOptions) -> Iterator[Output]:
-    """PSNR of every variant, mean over the pictures."""
+    """PSNR at each amount of noise, mean over the pictures.
+
+    Another amount is another task: as slices they stand in columns of their own and are never ranked together.
+    """
     clean = subject.once("clean", lambda: clean_pieces(subject.context))
     for samples in subject.samples:
         assert samples.images is not None
         values = psnr(clean, samples.images)
         interval = bootstrap_mean_ci(values, subject.derive("psnr", samples.variant))
         protocol = protocol_id("psnr", "denoised", side=clean.shape[1])
-        yield Score("psnr", float(values.mean()), protocol, interval, len(values), samples.variant)
+        yield Score("psnr", float(values.mean()), protocol, interval, len(values), slice=samples.variant)
