@@ -16,7 +16,7 @@ from bench.base.errors import BenchError
 from bench.base.seeds import derive, generator
 from bench.base.settings import Checked, Natural
 from bench.contracts import Images, Ints, RunContext
-from bench.families.pools import PoolSystem
+from bench.data.pools import PoolSystem
 
 __all__ = ["MemoriserImages", "MemoriserImagesConfig"]
 

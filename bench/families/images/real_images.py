@@ -13,7 +13,7 @@ from bench.base.errors import BenchError
 from bench.base.seeds import generator
 from bench.base.settings import Checked, Count
 from bench.contracts import Images, Ints, RunContext
-from bench.families.pools import PoolSystem
+from bench.data.pools import PoolSystem
 
 __all__ = ["RealImages", "RealImagesConfig"]
 

@@ -13,7 +13,7 @@ from bench.base.errors import BenchError
 from bench.base.seeds import derive, generator
 from bench.base.settings import Checked, Count, Natural
 from bench.contracts import Images, RunContext
-from bench.families.pools import PoolSystem
+from bench.data.pools import PoolSystem
 from bench.families.text_to_image.matching import TRUTH, ScenePool
 
 __all__ = ["MemoriserScenes", "MemoriserScenesConfig"]

@@ -18,7 +18,7 @@ from bench.base.errors import BenchError
 from bench.base.seeds import generator
 from bench.base.settings import Checked, Natural
 from bench.contracts import Images, RunContext
-from bench.families.pools import PoolSystem
+from bench.data.pools import PoolSystem
 from bench.families.text_to_image.matching import TRUTH, ScenePool
 
 __all__ = ["RealScenes", "RealScenesConfig"]
