@@ -167,6 +167,106 @@ def _optimizer(parameters: list[nn.Parameter], config: TrainConfig) -> torch.opt
     return torch.optim.AdamW([g for g in groups if g["params"]], lr=config.lr, betas=config.betas, fused=True)
 
 
+class _Loop:
+    """One training: the module, what steps it, and what a checkpoint holds."""
+
+    def __init__(
+        self, module: nn.Module, loss: Loss, run: RunContext, config: TrainConfig, parameters: Iterable[nn.Parameter]
+    ) -> None:
+        self.module, self.run, self.config = module, run, config
+        self.trained = [p for p in parameters if p.requires_grad]
+        self.optimizer = _optimizer(self.trained, config)
+        self.ema = [p.detach().clone() for p in self.trained] if config.ema else []
+        self.state = _State(module, self.optimizer, self.ema)
+        self.checkpoint = run.checkpoints / "last.safetensors" if run.checkpoints is not None else None
+        if self.checkpoint is not None and self.checkpoint.is_file():
+            self.state.load(self.checkpoint)
+        self.stepper: nn.Module = _LossModule(module, loss)
+        if world_size() > 1:
+            ids = [torch.device(run.device)] if run.device.startswith("cuda") else None
+            self.stepper = nn.parallel.DistributedDataParallel(self.stepper, device_ids=ids)
+        self.generator = torch.Generator(device=run.device)
+
+    def advance(self, batches: Callable[[np.random.Generator, int], Batch]) -> dict[str, Tensor]:
+        """One optimiser step; the terms of its loss.
+
+        Raises:
+            BenchError: the loss is not finite.
+        """
+        config, run, step = self.config, self.run, self.state.step
+        # 1. Everything random in this step comes from (seed, step).
+        rng = np.random.default_rng([run.seed, step])
+        self.generator.manual_seed(derive(run.seed, "step", step))
+        torch.manual_seed(derive(run.seed, "layers", step, rank()))
+        batch = _to_device(batches(rng, config.batch_size), run.device)
+        # 2. Loss and gradients; the first step counts FLOPs.
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(config, step)
+        self.optimizer.zero_grad(set_to_none=True)
+        counter = _flop_counter() if step == 0 else nullcontext()
+        with counter:
+            device_type = run.device.split(":")[0]
+            with torch.autocast(device_type, dtype=torch.bfloat16, enabled=config.precision == "bf16"):
+                terms: dict[str, Tensor] = self.stepper(batch, self.generator)
+            terms["loss"].backward()  # type: ignore[no-untyped-call]
+        if step == 0:
+            self.state.flops_per_step = float(counter.get_total_flops()) * world_size()  # type: ignore[union-attr]
+        self._check(float(terms["loss"].detach()))
+        # 3. Step, moving average.
+        if config.grad_clip:
+            torch.nn.utils.clip_grad_norm_(self.trained, config.grad_clip, foreach=True)
+        self.optimizer.step()
+        if self.ema:
+            weight = max(1 - config.ema, 1 / (1 + 0.1 * step))
+            torch._foreach_lerp_(self.ema, [p.detach() for p in self.trained], weight)
+        self.state.step = step + 1
+        return terms
+
+    def _check(self, value: float) -> None:
+        if math.isfinite(value):
+            return
+        kept = ""
+        if self.checkpoint is not None and self.checkpoint.is_file():
+            kept = f"; the last good checkpoint is {self.checkpoint}"
+        raise BenchError(
+            f"{self.run.name}: the loss is {value} at step {self.state.step}: lower `train.lr` or raise "
+            f"`train.warmup`{kept}"
+        )
+
+    def record(self, terms: Mapping[str, Tensor]) -> None:
+        """A point of the learning curve and a checkpoint, where they are due."""
+        config, state = self.config, self.state
+        if state.step % config.log_every == 0 or state.step in (1, config.steps):
+            point = {key: float(term.detach()) for key, term in terms.items()}
+            point |= {
+                "lr": learning_rate(config, state.step - 1),
+                "seconds": round(state.seconds, 3),
+                "flops": state.flops_per_step * state.step,
+                "images_seen": float(config.batch_size * state.step),
+            }
+            state.curve.append((state.step, point))
+            self.run.curve(state.step, point)
+        due = config.checkpoint_every and state.step % config.checkpoint_every == 0
+        if self.checkpoint is not None and due and rank() == 0:
+            state.save(self.checkpoint)
+
+    def finish(self) -> None:
+        """The averaged weights become the module's; the cost of it all."""
+        if self.ema:
+            with torch.no_grad():
+                for parameter, average in zip(self.trained, self.ema, strict=True):
+                    parameter.copy_(average)
+        self.module.eval()
+        facts = {
+            "train_flops": self.run.cost.get("train_flops", 0.0) + self.state.flops_per_step * self.config.steps,
+            "parameters": float(sum(p.numel() for p in self.module.parameters())),
+            "images_seen": float(self.config.batch_size * self.config.steps),
+            "steps": float(self.config.steps),
+            "loop_seconds": self.state.seconds,
+        }
+        self.run.cost.update(facts)
+
+
 def fit(
     module: nn.Module,
     loss: Loss,
@@ -200,96 +300,22 @@ def fit(
     if config.channels_last:
         module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     module.train()
-    trained = [p for p in (parameters if parameters is not None else module.parameters()) if p.requires_grad]
-    optimizer = _optimizer(trained, config)
-    ema = [p.detach().clone() for p in trained] if config.ema else []
-    state = _State(module, optimizer, ema)
-    checkpoint = run.checkpoints / "last.safetensors" if run.checkpoints is not None else None
-    if checkpoint is not None and checkpoint.is_file():
-        state.load(checkpoint)
+    loop = _Loop(module, loss, run, config, parameters if parameters is not None else module.parameters())
+    state = loop.state
     for step, values in state.curve:
         run.curve(step, values)
-
-    stepper: nn.Module = _LossModule(module, loss)
-    if world_size() > 1:
-        ids = [torch.device(run.device)] if run.device.startswith("cuda") else None
-        stepper = nn.parallel.DistributedDataParallel(stepper, device_ids=ids)
-    device_type = run.device.split(":")[0]
-    generator = torch.Generator(device=run.device)
     start = time.monotonic() - state.seconds
     with Progress(
         f"train {run.name}", config.steps, "step", initial=state.step, quiet=run.quiet or rank() > 0
     ) as progress:
         while state.step < config.steps:
-            step = state.step
-            # 1. Everything random in this step comes from (seed, step).
-            rng = np.random.default_rng([run.seed, step])
-            generator.manual_seed(derive(run.seed, "step", step))
-            torch.manual_seed(derive(run.seed, "layers", step, rank()))
-            batch = _to_device(batches(rng, config.batch_size), run.device)
-            # 2. Loss and gradients; the first step counts FLOPs.
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate(config, step)
-            optimizer.zero_grad(set_to_none=True)
-            counter = _flop_counter() if step == 0 else nullcontext()
-            with counter:
-                with torch.autocast(device_type, dtype=torch.bfloat16, enabled=config.precision == "bf16"):
-                    terms = stepper(batch, generator)
-                terms["loss"].backward()
-            if step == 0:
-                state.flops_per_step = float(counter.get_total_flops()) * world_size()  # type: ignore[union-attr]
-            value = float(terms["loss"].detach())
-            if not math.isfinite(value):
-                kept = (
-                    f"; the last good checkpoint is {checkpoint}"
-                    if checkpoint is not None and checkpoint.is_file()
-                    else ""
-                )
-                raise BenchError(
-                    f"{run.name}: the loss is {value} at step {step}: lower `train.lr` or raise `train.warmup`{kept}"
-                )
-            # 3. Step, moving average, hook.
-            if config.grad_clip:
-                torch.nn.utils.clip_grad_norm_(trained, config.grad_clip, foreach=True)
-            optimizer.step()
-            if ema:
-                torch._foreach_lerp_(ema, [p.detach() for p in trained], max(1 - config.ema, 1 / (1 + 0.1 * step)))
-            state.step = step + 1
+            terms = loop.advance(batches)
             if on_step is not None:
                 on_step(state.step)
-            # 4. Curve, checkpoint, progress.
             state.seconds = time.monotonic() - start
-            if state.step % config.log_every == 0 or state.step == config.steps or step == 0:
-                point = {key: float(term.detach()) for key, term in terms.items()}
-                point |= {
-                    "lr": learning_rate(config, step),
-                    "seconds": round(state.seconds, 3),
-                    "flops": state.flops_per_step * state.step,
-                    "images_seen": float(config.batch_size * state.step),
-                }
-                state.curve.append((state.step, point))
-                run.curve(state.step, point)
-            if (
-                checkpoint is not None
-                and config.checkpoint_every
-                and state.step % config.checkpoint_every == 0
-                and rank() == 0
-            ):
-                state.save(checkpoint)
-            progress.update(1, f"loss {value:.4f}")
-    if ema:
-        with torch.no_grad():
-            for parameter, average in zip(trained, ema, strict=True):
-                parameter.copy_(average)
-    module.eval()
-    facts = {
-        "train_flops": run.cost.get("train_flops", 0.0) + state.flops_per_step * config.steps,
-        "parameters": float(sum(p.numel() for p in module.parameters())),
-        "images_seen": float(config.batch_size * config.steps),
-        "steps": float(config.steps),
-        "loop_seconds": state.seconds,
-    }
-    run.cost.update(facts)
+            loop.record(terms)
+            progress.update(1, f"loss {float(terms['loss'].detach()):.4f}")
+    loop.finish()
 
 
 def _flop_counter() -> Any:
