@@ -6,7 +6,6 @@ in the file. GIF: one palette for the whole film and an ordered dither, so that 
 
 from __future__ import annotations
 
-import base64
 import itertools
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 from bench.base.errors import BenchError
 from bench.base.files import atomic
 
-__all__ = ["contact_sheet", "mp4_bytes", "mp4_data_uri", "write_gif", "write_mp4"]
+__all__ = ["contact_sheet", "mp4_bytes", "write_gif", "write_mp4"]
 
 ENCODERS = ("libx264", "libopenh264")
 _BAYER = np.array([[0, 8, 2, 10], [12, 4, 14, 6], [3, 11, 1, 9], [15, 7, 13, 5]])
@@ -131,11 +130,6 @@ def mp4_bytes(frames: Iterable[NDArray[np.uint8]], fps: float, *, crf: int = 22,
         path = Path(folder) / "film.mp4"
         write_mp4(path, frames, fps, crf=crf, preset=preset)
         return path.read_bytes()
-
-
-def mp4_data_uri(content: bytes) -> str:
-    """``data:video/mp4;base64,...`` for a page that needs no other file."""
-    return "data:video/mp4;base64," + base64.b64encode(content).decode("ascii")
 
 
 def _delays(fps: float) -> Iterator[int]:

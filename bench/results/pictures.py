@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import struct
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-__all__ = ["data_uri_size", "figure_data_uri", "figure_png", "grid", "png", "png_bytes", "png_data_uri", "png_size"]
+__all__ = ["figure_png", "grid", "png", "png_bytes", "png_size"]
 
 
 def grid(
@@ -114,21 +113,3 @@ def png_size(content: bytes) -> tuple[int, int]:
         raise ValueError("not a PNG")
     width, height = struct.unpack(">II", content[16:24])
     return int(width), int(height)
-
-
-# Data URIs for the evaluations that hold pictures as texts; they go with the last of those.
-
-
-def png_data_uri(image: NDArray[Any], colours: int = 0, dither: bool = True) -> str:
-    """:func:`png` as a data URI."""
-    return "data:image/png;base64," + base64.b64encode(png(image, colours, dither)).decode("ascii")
-
-
-def figure_data_uri(figure: Any) -> str:
-    """:func:`figure_png` as a data URI."""
-    return "data:image/png;base64," + base64.b64encode(figure_png(figure)).decode("ascii")
-
-
-def data_uri_size(uri: str) -> tuple[int, int]:
-    """:func:`png_size` of a data URI."""
-    return png_size(base64.b64decode(uri.partition(",")[2][:44]))

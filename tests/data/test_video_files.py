@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import itertools
 import os
@@ -16,7 +15,7 @@ import pytest
 from PIL import Image
 
 from bench.base.errors import BenchError
-from bench.data.video_files import contact_sheet, mp4_bytes, mp4_data_uri, write_gif, write_mp4
+from bench.data.video_files import contact_sheet, mp4_bytes, write_gif, write_mp4
 
 
 def film(count: int = 8, height: int = 30, width: int = 44) -> np.ndarray:
@@ -141,12 +140,6 @@ def test_faults_are_said_and_leave_no_file(tmp_path: Path) -> None:
     with pytest.raises(BenchError, match="several sizes"):
         write_gif(tmp_path / "a.gif", [film(1)[0], np.zeros((20, 20, 3), np.uint8)], 25.0)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_data_uri_holds_the_file() -> None:
-    content = mp4_bytes(film(2), 25.0)
-    head, _, body = mp4_data_uri(content).partition(",")
-    assert head == "data:video/mp4;base64" and base64.b64decode(body) == content
 
 
 def test_contact_sheet() -> None:
