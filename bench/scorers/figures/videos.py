@@ -9,11 +9,10 @@ from numpy.typing import NDArray
 
 from bench.base.files import SampleSet
 from bench.capabilities import TransitionModel
-from bench.families.by_example.video.sampling import transitions_of
 from bench.results.extras import Curve, Figure, Film, Line, Note, Table
 from bench.results.pictures import figure_png, png
 from bench.scorers.video.clips import clips, config_of, sets_of, tables
-from bench.scorers.video.transitions import ConvergenceOptions, sweeps
+from bench.scorers.video.transitions import ConvergenceOptions, sweeps, transitions
 from bench.scoring import Output, Subject, scorer
 
 __all__ = ["matrix_figure", "video_figures"]
@@ -25,7 +24,7 @@ Panel = tuple[str, Floats]
 @scorer("VideoSynthesizer", options=ConvergenceOptions)
 def video_figures(subject: Subject, options: ConvergenceOptions) -> Iterator[Output]:
     """Films; of systems with transition probabilities also matrices, loops and how the future costs converge."""
-    config, model = config_of(subject), transitions_of(subject.system)
+    config, model = config_of(subject), transitions(subject)
     for samples in sets_of(subject, "films"):
         for k, film in enumerate(samples.info["films"]):
             content, poster = samples.extra[f"mp4_{k}"].tobytes(), png(samples.extra[f"poster_{k}"], 256)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.base.errors import BenchError
+from bench.capabilities import TransitionModel
 from bench.families.by_example.video.sampling import thirds, transitions_of
 from bench.families.by_example.video.video_textures import future_costs
 from bench.metrics.convergence import convergence_rate
@@ -31,6 +32,7 @@ from bench.stats.intervals import mean_t_ci
 __all__ = [
     "ConvergenceOptions",
     "sweeps",
+    "transitions",
     "video_control",
     "video_convergence",
     "video_loops",
@@ -143,15 +145,20 @@ class ConvergenceOptions:
     alphas: tuple[float, ...] = ()
 
 
+def transitions(subject: Subject) -> TransitionModel | None:
+    """The system's transition probabilities, None where it has none or there are only samples."""
+    return transitions_of(subject.system) if subject.has_model else None
+
+
 def sweeps(subject: Subject, alpha: float) -> dict[str, tuple[list[float], float]]:
     """Clip -> what each sweep that updates all frames at once still changes, and the largest possible cost.
 
     Raises:
-        BenchError: a system without transition probabilities.
+        BenchError: a system without transition probabilities, or samples alone.
     """
 
     def make() -> dict[str, tuple[list[float], float]]:
-        model = transitions_of(subject.system)
+        model = transitions(subject)
         if model is None:
             raise BenchError(f"{subject.name}.evaluate.alphas: the system has no future costs: leave it out")
         found = {}
@@ -165,7 +172,7 @@ def sweeps(subject: Subject, alpha: float) -> dict[str, tuple[list[float], float
     return subject.once(("sweeps", alpha), make)
 
 
-@scorer("VideoSynthesizer", options=ConvergenceOptions)
+@scorer("VideoSynthesizer", options=ConvergenceOptions, model=True)
 def video_convergence(subject: Subject, options: ConvergenceOptions) -> Iterator[Output]:
     """The rate of the iteration for the future costs, over alpha."""
     for alpha in options.alphas:
