@@ -254,7 +254,7 @@ def _made(cls: Any, values: Any, also: Iterable[str] = ()) -> Any:
         return cls(**given)
     except TypeError as error:  # a field without a default
         missing = [f.name for f in dataclasses.fields(cls) if f.default is f.default_factory and f.name not in given]
-        raise _Refused(f"missing: {_named(missing)}" if missing else str(error)) from error
+        raise _Refused(f"lacks {_named(missing)}" if missing else str(error)) from error
 
 
 def located(where: str, text: str) -> str:

@@ -125,8 +125,6 @@ class HeadlineView:
 
     def __post_init__(self) -> None:
         _known_metric(self.metric)
-        if self.scale not in ("linear", "log"):
-            raise ValueError(f"scale must be linear or log, not {self.scale!r}")
 
 
 @dataclass(frozen=True)

@@ -247,7 +247,7 @@ def test_text_from_a_model_cannot_become_markup(fresh_workspace: Path, declared:
 
 
 def test_a_missing_template_folder_is_an_error_that_helps(workspace: Path, declared: Declared, tmp_path: Path) -> None:
-    with pytest.raises(BenchError, match=r"schema\.yaml is missing"):
+    with pytest.raises(BenchError, match=r"schema\.yaml: no such file here"):
         make(workspace, declared, tmp_path)
 
 
