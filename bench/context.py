@@ -1,4 +1,4 @@
-"""What a stage hands to a family's ``sample`` and ``evaluate``, and what it gets back."""
+"""What a stage hands to a family's ``sample`` and to the scorers."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.base.seeds import derive
-from bench.results.records import Record
 
-__all__ = ["Evaluation", "StageContext"]
+__all__ = ["StageContext"]
 
 
 @dataclass(frozen=True)
@@ -65,45 +64,3 @@ class StageContext:
         from bench.registry import load_model
 
         return load_model(self.models[role], self.device)
-
-    def record(
-        self,
-        metric: str,
-        value: float | None,
-        protocol: str,
-        *,
-        ci95: tuple[float, float] | None = None,
-        n: int = 0,
-        higher_is_better: bool | None = None,
-        variant: str = "",
-        split: str = "test",
-        slice: str = "",  # noqa: A002 (the field's name in the published schema)
-        unit: str = "",
-    ) -> Record:
-        """A record with this generator's identity filled in."""
-        return Record(
-            generator=self.name,
-            system=str(self.block["system"]),
-            family=self.family,
-            dataset=str(self.block["dataset"]),
-            metric=metric,
-            protocol=protocol,
-            value=None if value is None else float(value),
-            variant=variant,
-            split=split,
-            slice=slice,
-            seed=self.seed,
-            ci95=ci95,
-            n=n,
-            higher_is_better=higher_is_better,
-            unit=unit,
-            role=str(self.block.get("role", "generator")),
-        )
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """The outcome of ``evaluate``: records for the leaderboard, and small JSON-able extras for the report."""
-
-    records: list[Record]
-    extras: dict[str, Any] = field(default_factory=dict)

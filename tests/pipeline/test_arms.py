@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,12 +13,15 @@ import pytest
 
 from bench import registry
 from bench.base.files import write_json
-from bench.context import Evaluation, StageContext
+from bench.catalogue.scorers import BUILT_IN
+from bench.context import StageContext
 from bench.contracts import RunContext
 from bench.data.datasets import ImageSplit, write_images
 from bench.families.codecs import sampling
-from bench.pipeline.arms import evaluate, read_samples, sample, write_samples
+from bench.pipeline.arms import evaluate, sample, write_samples
 from bench.registry import build_system, description
+from bench.results.extras import Items, Note, Table
+from bench.scoring import NoOptions, Output, Score, Subject, scorer
 
 ARMS = {"few": {}, "many": {"model": {"codes": 16}}}
 BLOCK = {
@@ -49,7 +53,21 @@ def context(tmp_path: Path) -> StageContext:
     )
 
 
-def test_samples_and_scores_of_each_arm_are_what_they_would_be_alone(context: StageContext) -> None:
+@scorer()
+def codes_used(subject: Subject, options: NoOptions) -> Iterator[Output]:
+    """How many codes the system has, and how many sets of samples there are."""
+    variants = tuple(item.variant for item in subject.samples)
+    size = subject.system.codebook_size
+    yield Score("codes", size, "codes/v1")
+    yield Score("sets", len(variants), "sets/v1", variant="w=1")
+    yield Table("Codes", ("variants",), tuple((variant,) for variant in variants))
+    yield Items("codes", "", (float(size),))
+    yield Note("A note.")
+
+
+def test_samples_and_scores_of_each_arm_are_what_they_would_be_alone(
+    context: StageContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sets = sample(sampling, context)
     assert [item.variant for item in sets] == ["arm=few", "arm=many"]
     for item in sets:
@@ -60,16 +78,8 @@ def test_samples_and_scores_of_each_arm_are_what_they_would_be_alone(context: St
     assert context.samples is not None
     write_samples(context.samples, [*sets, replace(sets[1], variant="arm=many,seen=twice")])
 
-    def scored(own: StageContext) -> Any:
-        assert own.samples is not None
-        variants = [item.variant for item in read_samples(own.samples)]
-        size = own.load().codebook_size
-        rows = [own.record("codes", size, "codes/v1"), own.record("sets", len(variants), "sets/v1", variant="w=1")]
-        table = {"title": "Codes", "columns": ["variants"], "rows": [variants]}
-        items = {"codes": {"": [size]}}
-        return Evaluation(rows, {"tables": [table], "notes": ["A note."], "items": items})
-
-    result = evaluate(SimpleNamespace(evaluate=scored), context)  # type: ignore[arg-type]
+    monkeypatch.setitem(BUILT_IN, "codes_used", f"{__name__}:codes_used")
+    result = evaluate(context, ["codes_used"])
     found = {(row.metric, row.variant): row.value for row in result.records}
     assert found == {
         ("codes", "arm=few"): 8,
@@ -77,10 +87,13 @@ def test_samples_and_scores_of_each_arm_are_what_they_would_be_alone(context: St
         ("codes", "arm=many"): 16,
         ("sets", "arm=many,w=1"): 2,
     }
-    assert [table["title"] for table in result.extras["tables"]] == ["few: Codes", "many: Codes"]
-    assert [table["rows"] for table in result.extras["tables"]] == [[[""]], [["", "seen=twice"]]]
-    assert result.extras["notes"] == ["A note."]
-    assert result.extras["items"] == {"codes": {"arm=few": [8], "arm=many": [16]}}
+    assert result.extras == [
+        Table("few: Codes", ("variants",), (("",),)),
+        Items("codes", "arm=few", (8.0,)),
+        Note("A note."),
+        Table("many: Codes", ("variants",), (("",), ("seen=twice",))),
+        Items("codes", "arm=many", (16.0,)),
+    ]
 
 
 def test_without_arms_and_where_variants_name_them_the_stage_sees_the_whole(context: StageContext) -> None:
