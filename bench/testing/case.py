@@ -11,7 +11,7 @@ from typing import Any
 from bench.base.files import write_json
 from bench.base.processes import seeded
 from bench.catalogue.families import FAMILIES
-from bench.contracts import DataNeed, RunContext, Trainable
+from bench.contracts import DataNeed, RunContext, Trainable, extends
 from bench.registry import build_system, contract_of, description, load_model, protocol_of, resolve
 from bench.testing.data import prepared, tiny
 
@@ -53,10 +53,14 @@ class Case:
         object.__setattr__(self, "name", self.name or self.system.replace("_", "-"))
 
     @cached_property
-    def protocols(self) -> tuple[type, ...]:
-        """The contract, and those that it extends."""
-        contract = protocol_of(contract_of(resolve(self.system), self.family), self.family)
-        return tuple(cls for cls in contract.__mro__ if cls not in (object,))
+    def protocol(self) -> type:
+        """The Protocol of its contract."""
+        return protocol_of(contract_of(resolve(self.system), self.family), self.family)
+
+    @cached_property
+    def contracts(self) -> tuple[str, ...]:
+        """Names of its contract and of those that it extends, the nearest first."""
+        return extends(self.protocol.__name__, FAMILIES[self.family].contracts)
 
     @cached_property
     def splits(self) -> Mapping[str, Any]:

@@ -28,11 +28,11 @@ def _require(holds: Any, trained: Trained, problem: str) -> None:
 
 
 def _output_of(case: Case) -> Output:
-    for protocol in case.protocols:
-        if protocol.__name__ in OUTPUTS:
-            return OUTPUTS[protocol.__name__]
+    for contract in case.contracts:
+        if contract in OUTPUTS:
+            return OUTPUTS[contract]
     raise AssertionError(
-        f"{case.name}: the suite does not know what a {case.protocols[0].__name__} makes: add the contract to OUTPUTS "
+        f"{case.name}: the suite does not know what a {case.protocol.__name__} makes: add the contract to OUTPUTS "
         "in bench/testing/outputs.py"
     )
 
@@ -52,13 +52,11 @@ def _files(folder: Path) -> Iterator[Path]:
 
 def fulfils_its_contract(trained: Trained) -> None:
     """Every method and attribute of the Protocol is there."""
-    protocols: tuple[Any, ...] = trained.case.protocols
-    needed = {
-        name for one in protocols for name in (*vars(one), *getattr(one, "__annotations__", ())) if name[0] != "_"
-    }
-    missing = ", ".join(sorted(name for name in needed if not hasattr(trained.system, name)))
-    name = protocols[0].__name__
-    _require(isinstance(trained.system, protocols[0]), trained, f"is no {name}: it lacks {missing}")
+    protocol = trained.case.protocol
+    members = {name for one in protocol.__mro__ for name in (*vars(one), *getattr(one, "__annotations__", ()))}
+    missing = sorted(name for name in members if name[0] != "_" and not hasattr(trained.system, name))
+    fulfilled = isinstance(trained.system, protocol)
+    _require(fulfilled, trained, f"is no {protocol.__name__}: it lacks {', '.join(missing)}")
 
 
 def same_seed_same_bytes_and_another_seed_others(trained: Trained) -> None:
@@ -155,7 +153,7 @@ def textures_have_the_asked_size(trained: Trained) -> None:
 def answers_have_the_size_of_their_picture(trained: Trained) -> None:
     """An analogy that of B, a styled picture that of its content."""
     made, pictures = _made(trained), colour_pictures(trained.case.splits)
-    expected = pictures["AnalogySolver" in (protocol.__name__ for protocol in trained.case.protocols)].shape
+    expected = pictures["AnalogySolver" in trained.case.contracts].shape
     _require(made.shape == expected, trained, f"the answer is of shape {made.shape}, not {expected}")
     _require(made.dtype == np.uint8, trained, f"the answer is {made.dtype}, not uint8")
 
@@ -170,7 +168,7 @@ def plays_have_the_asked_length_and_stay_in_the_clip(trained: Trained) -> None:
 
 def overfitting_one_batch_lowers_the_loss(trained: Trained) -> None:
     """The loss that the loop logs is the one that it minimises."""
-    _, curve = trained.again(steps=OVERFITTED, warmup=2, schedule="constant")
+    _, curve = trained.again(steps=OVERFITTED, warmup=2, schedule="constant", tail=None)
     first, last = (float(np.mean(part)) for part in (curve[:3], curve[-4:]))
     _require(last < first, trained, f"the loss went from {first:.4g} to {last:.4g} in {OVERFITTED} steps on one batch")
 
@@ -200,7 +198,7 @@ def checks(case: Case) -> list[Check]:
     Raises:
         AssertionError: the suite does not know the contract.
     """
-    found = [*_ALL, *(check for protocol in case.protocols for check in _OF.get(protocol.__name__, ()))]
+    found = [*_ALL, *(check for contract in case.contracts for check in _OF.get(contract, ()))]
     if _output_of(case).items:
         found.append(result_does_not_depend_on_batch_size)
     if case.train:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.base.settings import NothingToSet
 from bench.contracts import Ints
 
 __all__ = ["OUTPUTS", "PROMPTS", "SIZE", "Output", "classes", "colour_pictures"]
@@ -17,6 +18,8 @@ __all__ = ["OUTPUTS", "PROMPTS", "SIZE", "Output", "classes", "colour_pictures"]
 PROMPTS = ("a red three", "a small blue seven", "two yellow fours", "a green one above a white six")
 SIZE = (14, 17)
 """Height and width of a texture."""
+_FEW = {"steps": 3, "chunk": 4}
+"""Of denoising: the promises hold at any number of steps, and a short chunk is filled up."""
 
 
 @dataclass(frozen=True)
@@ -45,14 +48,10 @@ def classes(data: Mapping[str, Any], n: int) -> Ints | None:
     return None if labels is None else np.resize(np.unique(labels), n).astype(np.int64)
 
 
-def _cheap(system: Any) -> dict[str, Any]:
-    """Few denoising steps, of a system that is asked how many."""
-    return {"steps": 3} if "steps" in inspect.signature(system.sample).parameters else {}
-
-
-def _set(system: Any, **options: Any) -> dict[str, Any]:
-    """The options that the system's configuration knows."""
-    return {key: value for key, value in options.items() if key in dir(system.config)}
+def _known(system: Any, **options: Any) -> dict[str, Any]:
+    """The options of sampling that the system has."""
+    known = {field.name for field in dataclasses.fields(getattr(system, "SampleOptions", NothingToSet))}
+    return {key: value for key, value in options.items() if key in known}
 
 
 def _texts(system: Any, data: Mapping[str, Any], seed: int, n: int) -> str:
@@ -60,7 +59,7 @@ def _texts(system: Any, data: Mapping[str, Any], seed: int, n: int) -> str:
 
 
 def _texture(system: Any, data: Mapping[str, Any], seed: int, n: int) -> Any:
-    return system.synthesize(next(iter(data.values())), SIZE, seed, **_set(system, window=5))
+    return system.synthesize(next(iter(data.values())), SIZE, seed, **_known(system, window=5))
 
 
 def _play(system: Any, data: Mapping[str, Any], seed: int, n: int) -> Any:
@@ -73,12 +72,12 @@ def _analogy(system: Any, data: Mapping[str, Any], seed: int, n: int) -> Any:
 
 
 def _style(system: Any, data: Mapping[str, Any], seed: int, n: int) -> Any:
-    return system.stylise(*colour_pictures(data), seed, **_set(system, start="noise"))
+    return system.stylise(*colour_pictures(data), seed, **_known(system, start="noise"))
 
 
 def _scenes(system: Any, data: Mapping[str, Any], seed: int, n: int) -> Any:
     prompts: Sequence[str] = PROMPTS[:n]
-    return system.sample(prompts, seed, guidance=2.0, **_cheap(system))
+    return system.sample(prompts, seed, **_known(system, guidance=2.0, **_FEW))
 
 
 OUTPUTS: dict[str, Output] = {
@@ -97,7 +96,8 @@ OUTPUTS: dict[str, Output] = {
         items=True,
     ),
     "ImageGenerator": Output(
-        lambda system, data, seed, n: system.sample(n, seed, labels=classes(data, n), **_cheap(system)), items=True
+        lambda system, data, seed, n: system.sample(n, seed, labels=classes(data, n), **_known(system, **_FEW)),
+        items=True,
     ),
     "TextToImage": Output(_scenes, items=True),
 }
