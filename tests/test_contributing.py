@@ -124,3 +124,5 @@ def test_a_family_in_five_steps(copy: Any) -> None:
     leaderboard = json.loads((copy.root / "reports/leaderboard.json").read_text())["rows"]
     assert {row["generator"] for row in leaderboard if row["family"] == "denoising"} == {"median-3", "noisy"}
     assert "### Denoising · textures" in (copy.root / "reports/leaderboard.md").read_text()
+    said = copy.run("python -m bench sample median-3 2>&1", check=False)
+    assert "'median-3' is of contract Denoiser" in said and "dvc repro sample-denoising@median-3" in said

@@ -62,7 +62,7 @@ class Family:
             BenchError: no system of this contract belongs to the family.
         """
         known = {task.contract: task for task in self.tasks}
-        for name in extends(contract):
+        for name in extends(contract, self.contracts):
             if name in known:
                 return known[name]
         raise BenchError(f"contract {contract!r} has no task in family {self.name}.{did_you_mean(contract, known)}")

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from bench.base.errors import BenchError, did_you_mean
 from bench.base.progress import Progress
 from bench.base.settings import build_config
+from bench.catalogue.families import FAMILIES
 from bench.commands.flags import SETTINGS, TAKES, StyleFiles, check_flags, parse_options
 from bench.config.load import Params, load_params
 from bench.contracts import extends
@@ -240,7 +241,13 @@ def run(
     from bench.registry import contract_of, load_model, resolve, sample_options
 
     cls = resolve(block["system"])  # before the device: only what is imported tells whether torch is in use
-    taken = next(TAKES[name] for name in extends(contract_of(cls, family)) if name in TAKES)
+    contract = contract_of(cls, family)
+    taken = next((TAKES[one] for one in extends(contract, FAMILIES[family].contracts) if one in TAKES), None)
+    if taken is None:
+        raise BenchError(
+            f"{found!r} is of contract {contract}, and `bench sample` asks only {', '.join(TAKES)}. What its block "
+            f"asks for is drawn by `dvc repro sample-{family}@{found}`"
+        )
     check_flags([flag for flag in flags if flag not in SETTINGS], taken, f"{found} ({block['system']})")
     if n > 1 and max(len(prompts), len(labels)) > 1:
         raise BenchError("--n does nothing with several prompts or labels: each gives one sample")

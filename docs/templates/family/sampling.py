@@ -13,7 +13,7 @@ from bench.context import StageContext
 from bench.contracts import Images
 from bench.data.datasets import load_exemplars
 from bench.registry import build_config
-from bench.results.records import variant_id
+from bench.config.variants import variant_id
 
 __all__ = ["SampleConfig", "clean_pieces", "noisy_pieces", "sample"]
 
