@@ -80,7 +80,7 @@ def test_the_page_is_followed(project: Path) -> None:
         )
         assert not done.returncode, f"{content}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
         said.append(done.stdout)
-    assert "fid/resnet-digits/n=1000/ref=test1200/v1" in said[0] and "Asked class" in said[0]
+    assert "fid/resnet-digits/n=1000/ref=test1200/v1" in said[0] and "Class accuracy" in said[0]
     by_json = {row["protocol"]: row for row in json.loads((project / "scores.json").read_text())}
     fid = by_json["fid/resnet-digits/n=1000/ref=test1200/min=500/v1"]
     assert fid["ci95"][0] <= fid["value"] <= fid["ci95"][1]
