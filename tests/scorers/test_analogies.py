@@ -209,13 +209,13 @@ def test_questions_that_cannot_be_asked(tmp_path: Path) -> None:
         with pytest.raises(BenchError, match=match):
             sample(context)
 
-    refuse("unknown task 'blurr'. Did you mean 'blur'", tasks={"blurr": {}})
+    refuse("unknown key 'blurr'. Did you mean 'blur'", tasks={"blurr": {}})
     refuse("name at least one of blur", tasks={})
     refuse("line-art needs pairs before and after", tasks={"line-art": {}})
     refuse("blur needs photographs", kind="pairs", tasks={"blur": {}})
     refuse("no picture 'chelsy' in the data set", pictures=["chelsy"])
     refuse("40 pixels do not fit", crop=40)
-    refuse("'numbers' is no planted filter", timed={"task": "numbers"})
+    refuse("one of blur, edge, emboss, painterly, not 'numbers'", timed={"task": "numbers"})
     refuse("unknown key 'taks'", taks={})
 
 

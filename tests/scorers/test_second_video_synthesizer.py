@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -179,6 +179,14 @@ def test_its_film_shows_one_play_and_nothing_else_is_drawn(data: Path, tmp_path:
     with av.open(str(tmp_path / "film.mp4")) as container:
         assert len(list(container.decode(video=0))) == round(25 * 0.5)
     assert not of_kind(result.extras, Figure)
+
+
+def test_plays_and_films_are_measured_without_the_system(data: Path, tmp_path: Path) -> None:
+    context = stage(data, tmp_path, "random_jumps", SAMPLE)
+    whole = run(context)
+    alone = evaluate(replace(context, model=tmp_path / "absent", has_model=False), ("video_plays", "video_figures"))
+    assert alone.rows == [row for row in whole.rows if row["metric"] in MEASURED]
+    assert of_kind(alone.extras, Film) == of_kind(whole.extras, Film)
 
 
 @pytest.mark.parametrize("asked", [{"loops": [40]}, {"controlled": 2}, {"regions": ["back"]}, {"sprite": "back"}])

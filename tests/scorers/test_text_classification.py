@@ -19,9 +19,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, f1_score
 from sklearn.preprocessing import StandardScaler
 
-from bench import registry
 from bench.base.errors import BenchError
 from bench.base.files import read_json, write_json
+from bench.catalogue import plugins
 from bench.catalogue.families import FAMILIES
 from bench.config.load import load_params
 from bench.context import StageContext
@@ -109,10 +109,10 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def plugged(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """LSA, known through the entry point of an installed package."""
     point = SimpleNamespace(name="lsa", value=f"{__name__}:LSA")
-    monkeypatch.setattr(registry, "entry_points", lambda group: [point])
-    registry._plugins.cache_clear()
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [point] if group == "words_and_pixels.systems" else [])
+    plugins.plugins.cache_clear()
     yield
-    registry._plugins.cache_clear()
+    plugins.plugins.cache_clear()
 
 
 def trained(root: Path) -> LSA:
