@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.base.seeds import generator
+from bench.base.settings import Checked, Natural
 from bench.contracts import Images, Ints, ModelNeed
 from bench.metrics.degradations import degradations
 from bench.metrics.protocols import MINIMUM_N
@@ -20,14 +21,14 @@ __all__ = ["FeatureLadderOptions", "degradation_ladder", "feature_ladder"]
 
 
 @dataclass(frozen=True)
-class FeatureLadderOptions:
+class FeatureLadderOptions(Checked):
     """Keys under ``evaluate:``.
 
     Attributes:
         ladder_n: training images of each rung, 0 for no ladder.
     """
 
-    ladder_n: int = 0
+    ladder_n: Natural = 0
 
 
 @scorer("ImageGenerator", options=DistributionOptions, needs={"feature_net": ModelNeed("Encoder")})

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.base.seeds import generator
+from bench.base.settings import Natural
 from bench.contracts import Images, ModelNeed
 from bench.metrics.fid import frechet_leave_group_out
 from bench.metrics.kid import kernel_distance, kernel_leave_group_out
@@ -29,7 +30,7 @@ __all__ = ["DistributionOptions", "distances", "distribution"]
 class DistributionOptions(DistanceOptions):
     """Keys under ``evaluate:``; see :class:`bench.scorers.reference.DistanceOptions`."""
 
-    small_n: int = 250
+    small_n: Natural = 250
 
 
 @scorer("ImageGenerator", options=DistributionOptions, needs={"feature_net": ModelNeed("Encoder")})

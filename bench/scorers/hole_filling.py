@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.base.files import SampleSet
+from bench.base.settings import Checked, Range
 from bench.config.variants import variant_id
 from bench.families.by_example.textures.sampling import Holes, sample_config, tiles
 from bench.metrics.protocols import protocol_id
@@ -29,14 +30,14 @@ Table = dict[str, NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
-class HoleOptions:
+class HoleOptions(Checked):
     """Keys under ``evaluate:``.
 
     Attributes:
         seam: side of the patches across the border of a filled hole.
     """
 
-    seam: int = 7
+    seam: Annotated[int, Range(low=2)] = 7
 
 
 @scorer("Synthesizer", options=HoleOptions)

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import numpy as np
 
 from bench.base.errors import BenchError
 from bench.base.progress import Progress
 from bench.base.seeds import derive
+from bench.base.settings import Checked, Count, Natural, Positive, Range
 from bench.capabilities import FineTunable
 from bench.contracts import DataNeed, Ints
 from bench.data.labelled_texts import TextSplit
@@ -47,7 +49,7 @@ _TITLES = {
 
 
 @dataclass(frozen=True)
-class LabelOptions:
+class LabelOptions(Checked):
     """Keys under ``evaluate:``.
 
     Attributes:
@@ -65,31 +67,26 @@ class LabelOptions:
         tests: held-out texts to classify, 0 for all.
     """
 
-    labels: tuple[int, ...] = ()
-    repeats: tuple[int, ...] = ()
-    steps: tuple[int, ...] = ()
-    batch_size: int = 16
-    learning_rate: float = 1e-3
-    scratch_learning_rate: float = 1e-3
-    dropout: float = 0.1
-    max_tokens: int = 64
-    precision: str = "fp32"
-    tfidf_strength: float = 10.0
-    probe: int = 0
-    tests: int = 0
+    labels: tuple[Natural, ...] = ()
+    repeats: tuple[Count, ...] = ()
+    steps: tuple[Count, ...] = ()
+    batch_size: Count = 16
+    learning_rate: Positive = 1e-3
+    scratch_learning_rate: Positive = 1e-3
+    dropout: Annotated[float, Range(low=0, below=1)] = 0.1
+    max_tokens: Annotated[int, Range(low=3)] = 64  # [CLS], a token and [SEP]
+    precision: Literal["fp32", "bf16"] = "fp32"
+    tfidf_strength: Positive = 10.0
+    probe: Natural = 0
+    tests: Natural = 0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not len(self.labels) == len(self.repeats) == len(self.steps):
             raise ValueError(
                 f"labels, repeats and steps need as many values each, not {self.labels}, {self.repeats} and "
                 f"{self.steps}"
             )
-        if min((*self.repeats, *self.steps, self.batch_size)) < 1 or min((*self.labels, self.probe, self.tests)) < 0:
-            raise ValueError("repeats, steps and batch_size must be at least 1, labels, probe and tests not negative")
-        if self.precision not in ("fp32", "bf16"):
-            raise ValueError(f"precision must be fp32 or bf16, not {self.precision!r}")
-        if self.max_tokens < 3:
-            raise ValueError(f"max_tokens must hold [CLS], a token and [SEP], not {self.max_tokens}")
 
     def recipe(self, at: int, scratch: bool) -> Recipe:
         """How the network is trained with the ``at``-th number of labels."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Annotated
 
+from bench.base.settings import Checked, Range
 from bench.metrics.letter_entropy import SHANNON, letter_entropies, word_entropy
 from bench.metrics.protocols import protocol_id
 from bench.results.extras import Table
@@ -16,14 +18,14 @@ __all__ = ["EntropyOptions", "entropies", "letter_entropy"]
 
 
 @dataclass(frozen=True)
-class EntropyOptions:
+class EntropyOptions(Checked):
     """Keys under ``evaluate:``.
 
     Attributes:
         letter_entropies: highest n of Shannon's letter entropies of the training text, up to 3; 0 for none.
     """
 
-    letter_entropies: int = 0
+    letter_entropies: Annotated[int, Range(low=0, high=3)] = 0
 
 
 @scorer("LanguageModel", "StateModel", options=EntropyOptions)

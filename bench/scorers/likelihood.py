@@ -15,6 +15,7 @@ import numpy as np
 
 from bench.base.errors import BenchError
 from bench.base.progress import Progress
+from bench.base.settings import Checked, Count, Natural
 from bench.capabilities import HasNote
 from bench.contracts import Floats
 from bench.metrics.bits_per_byte import bits_per_byte, count_bytes
@@ -29,7 +30,7 @@ __all__ = ["LikelihoodOptions", "TextLikelihood", "likelihood", "text_likelihood
 
 
 @dataclass(frozen=True)
-class LikelihoodOptions:
+class LikelihoodOptions(Checked):
     """Keys under ``evaluate:``.
 
     Attributes:
@@ -40,9 +41,9 @@ class LikelihoodOptions:
             ``train``); 0 for none.
     """
 
-    characters: int = 0
-    block: int = 4000
-    train_characters: int = 0
+    characters: Natural = 0
+    block: Count = 4000
+    train_characters: Natural = 0
 
 
 @dataclass(frozen=True)

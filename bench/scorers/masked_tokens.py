@@ -12,6 +12,7 @@ import numpy as np
 from bench.base.errors import BenchError
 from bench.base.progress import Progress
 from bench.base.seeds import derive, generator
+from bench.base.settings import Checked, Count, Natural
 from bench.config.variants import variant_id
 from bench.contracts import Ints, MaskedLanguageModel
 from bench.families.text_encoders.masking import hide
@@ -36,22 +37,18 @@ __all__ = [
 
 
 @dataclass(frozen=True)
-class MaskedOptions:
+class MaskedOptions(Checked):
     """Keys under ``evaluate:``.
 
     Attributes:
         windows: stretches of held-out text in which words are hidden.
     """
 
-    windows: int = 128
-
-    def __post_init__(self) -> None:
-        if self.windows < 1:
-            raise ValueError(f"windows must be at least 1, not {self.windows}")
+    windows: Count = 128
 
 
 @dataclass(frozen=True)
-class PseudoOptions:
+class PseudoOptions(Checked):
     """Keys under ``evaluate:``.
 
     Attributes:
@@ -59,11 +56,7 @@ class PseudoOptions:
             pseudo-perplexity.
     """
 
-    pseudo_windows: int = 16
-
-    def __post_init__(self) -> None:
-        if self.pseudo_windows < 0:
-            raise ValueError(f"pseudo_windows must not be negative, not {self.pseudo_windows}")
+    pseudo_windows: Natural = 16
 
 
 def windows(system: MaskedLanguageModel, text: str, count: int) -> Ints:
@@ -136,7 +129,7 @@ def pseudo_perplexity(subject: Subject, options: PseudoOptions) -> Iterator[Outp
 
 
 @dataclass(frozen=True)
-class ClozeOptions:
+class ClozeOptions(Checked):
     """Keys under ``evaluate:``.
 
     Attributes:
@@ -144,12 +137,11 @@ class ClozeOptions:
         sentences: further sentences with ``[MASK]`` to show.
     """
 
-    cloze: int = 8
+    cloze: Natural = 8
     sentences: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.cloze < 0:
-            raise ValueError(f"cloze must not be negative, not {self.cloze}")
+        super().__post_init__()
         if odd := [text for text in self.sentences if MASK not in text]:
             raise ValueError(f"sentences: {odd[0]!r} has no {MASK}")
 

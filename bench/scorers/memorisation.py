@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.base.seeds import generator
+from bench.base.settings import Checked, Natural
 from bench.contracts import Images
 from bench.data.datasets import ImageSplit
 from bench.families.images.sampling import ROWS
@@ -20,14 +21,14 @@ __all__ = ["MemorisationOptions", "copies", "memorisation"]
 
 
 @dataclass(frozen=True)
-class MemorisationOptions:
+class MemorisationOptions(Checked):
     """Keys under ``evaluate:``.
 
     Attributes:
-        neighbours: samples whose nearest training neighbour is looked up.
+        neighbours: samples whose nearest training neighbour is looked up; 0 for none.
     """
 
-    neighbours: int = 500
+    neighbours: Natural = 500
 
 
 @scorer("ImageGenerator", options=MemorisationOptions)

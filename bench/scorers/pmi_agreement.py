@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.base.settings import Checked, Positive
 from bench.capabilities import PairCounts, PairModel
 from bench.contracts import Floats, Ints
 from bench.metrics.protocols import protocol_id
@@ -23,18 +24,14 @@ __all__ = ["PmiOptions", "pmi_agreement", "pmi_figure", "scores_of"]
 
 
 @dataclass(frozen=True)
-class PmiOptions:
+class PmiOptions(Checked):
     """Keys under ``evaluate:``.
 
     Attributes:
         at_least: PMI is compared on pairs that meet at least so often in one pass over the text, in expectation.
     """
 
-    at_least: float = 3.0
-
-    def __post_init__(self) -> None:
-        if not self.at_least > 0:
-            raise ValueError(f"at_least must be above 0, not {self.at_least!r}")
+    at_least: Positive = 3.0
 
 
 @scorer("WordEmbedding", options=PmiOptions, model=True)

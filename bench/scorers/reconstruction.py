@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.base.processes import gather, shard
+from bench.base.settings import Checked, Range
 from bench.contracts import DetectsObjects, Images, ModelNeed
 from bench.data.datasets import ImageSplit
 from bench.metrics.codebook import usage_from_counts
@@ -38,14 +39,14 @@ _CONTENT = {
 
 
 @dataclass(frozen=True)
-class ReconstructionOptions:
+class ReconstructionOptions(Checked):
     """Keys under ``evaluate:``.
 
     Attributes:
         minimum_n: fewest images that a FID is computed on; a number under the standard minimum goes into the protocol.
     """
 
-    minimum_n: int = MINIMUM_N
+    minimum_n: Annotated[int, Range(low=2)] = MINIMUM_N
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.base.processes import gather, shard, world_size
 from bench.base.seeds import derive, generator
+from bench.base.settings import Checked, Count, Natural, Range
 from bench.contracts import Images, Ints
 from bench.data.datasets import ImageSplit, load_images
 from bench.families.images.sampling import proportional_labels
@@ -28,7 +29,7 @@ Features = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class DistanceOptions:
+class DistanceOptions(Checked):
     """Keys under ``evaluate:`` of what compares samples with the test set.
 
     Attributes:
@@ -41,12 +42,17 @@ class DistanceOptions:
         manifold_n: images on each side of those, at most.
     """
 
-    minimum_n: int = MINIMUM_N
-    small_n: int = 0
-    groups: int = 20
-    floor_draws: int = 5
-    manifold_k: int = 5
-    manifold_n: int = 2000
+    minimum_n: Annotated[int, Range(low=2)] = MINIMUM_N
+    small_n: Natural = 0
+    groups: Annotated[int, Range(low=2)] = 20
+    floor_draws: Count = 5
+    manifold_k: Count = 5
+    manifold_n: Count = 2000
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.manifold_n <= self.manifold_k:
+            raise ValueError(f"manifold_n: {self.manifold_k} neighbours need more than {self.manifold_n} images")
 
 
 def image_splits(subject: Subject) -> Mapping[str, ImageSplit]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.base.errors import BenchError
+from bench.base.settings import Checked
 from bench.capabilities import Arms
 from bench.metrics.protocols import protocol_id
 from bench.metrics.scaling import power_law
@@ -21,7 +22,7 @@ __all__ = ["ScalingOptions", "scaling"]
 
 
 @dataclass(frozen=True)
-class ScalingOptions:
+class ScalingOptions(Checked):
     """Keys under ``evaluate:``.
 
     Attributes:

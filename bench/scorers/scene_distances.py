@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bench.base.files import SampleSet
+from bench.base.settings import Natural
 from bench.contracts import Images, ModelNeed
 from bench.families.text_to_image.prompts import Suite
 from bench.scorers.distribution import distances
@@ -25,7 +26,7 @@ __all__ = ["SceneMemorisationOptions", "scene_distribution", "scene_memorisation
 class SceneMemorisationOptions(MemorisationOptions):
     """Keys under ``evaluate:``; see :class:`bench.scorers.memorisation.MemorisationOptions`."""
 
-    neighbours: int = 300
+    neighbours: Natural = 300
 
 
 def _drawn_as_captions_come(samples: SampleSet, suite: Suite) -> Images:

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Annotated
 
 import numpy as np
 
+from bench.base.settings import Checked, Count, Range
 from bench.capabilities import HasNote
 from bench.config.variants import variant_id
 from bench.contracts import Floats, Ints, StateModel
@@ -30,7 +32,7 @@ _SMALL = 8
 
 
 @dataclass(frozen=True)
-class StateOptions:
+class StateOptions(Checked):
     """Keys under ``evaluate:``.
 
     Attributes:
@@ -38,19 +40,19 @@ class StateOptions:
         stretch: states of the blocks of a series that the intervals resample.
     """
 
-    block: int = 4000
-    stretch: int = 30
+    block: Count = 4000
+    stretch: Count = 30
 
 
 @dataclass(frozen=True)
-class LongRunOptions:
+class LongRunOptions(Checked):
     """Keys under ``evaluate:``.
 
     Attributes:
         long_run: length of the run whose shares the stationary distribution is compared with.
     """
 
-    long_run: int = 100_000
+    long_run: Count = 100_000
 
 
 def _orders(subject: Subject) -> dict[int, str]:
@@ -138,7 +140,7 @@ class StateTableOptions(LongRunOptions):
         horizon: steps of the forecast that is shown.
     """
 
-    horizon: int = 7
+    horizon: Annotated[int, Range(low=3)] = 7
 
 
 @scorer("StateModel", options=StateTableOptions, model=True)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from bench.base.errors import BenchError
 from bench.base.files import SampleSet
+from bench.base.settings import Checked, Natural
 from bench.contracts import DataNeed
 from bench.families.style_transfer.sampling import Pair, pairs_of, sample_config
 from bench.families.style_transfer.style_colour import to_yiq
@@ -35,7 +36,7 @@ _RANGES = {"psnr": (-np.inf, np.inf), "ssim": (-1.0, 1.0)}
 
 
 @dataclass(frozen=True)
-class StyleLossOptions:
+class StyleLossOptions(Checked):
     """Keys under ``evaluate:``.
 
     Attributes:
@@ -45,7 +46,7 @@ class StyleLossOptions:
 
     content_layers: tuple[str, ...] = ()
     style_layers: tuple[str, ...] = ()
-    enlarge: int = 0
+    enlarge: Natural = 0
 
 
 class RelativeLosses:

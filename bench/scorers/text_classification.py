@@ -14,6 +14,7 @@ import numpy as np
 
 from bench.base.errors import BenchError
 from bench.base.seeds import derive, generator
+from bench.base.settings import Checked, Count, Natural
 from bench.config.variants import variant_id
 from bench.contracts import DataNeed, Ints
 from bench.data.datasets import load, load_meta
@@ -36,7 +37,7 @@ __all__ = [
 
 
 @dataclass(frozen=True)
-class ClassificationOptions:
+class ClassificationOptions(Checked):
     """Keys under ``evaluate:``.
 
     Attributes:
@@ -44,12 +45,8 @@ class ClassificationOptions:
         tests: held-out texts to classify, 0 for all.
     """
 
-    probe: int = 1000
-    tests: int = 0
-
-    def __post_init__(self) -> None:
-        if self.probe < 1 or self.tests < 0:
-            raise ValueError(f"probe must be at least 1 and tests not negative, not {self.probe} and {self.tests}")
+    probe: Count = 1000
+    tests: Natural = 0
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.base.files import SampleSet
+from bench.base.settings import Checked, Count
 from bench.families.by_example.textures.sampling import Piece, pieces_of, sample_config
 from bench.metrics.copied_run import copied_run
 from bench.metrics.histogram_distance import histogram_distance
@@ -24,7 +25,7 @@ __all__ = ["StructureOptions", "pieces", "texture_sets", "texture_structure"]
 
 
 @dataclass(frozen=True)
-class StructureOptions:
+class StructureOptions(Checked):
     """Keys under ``evaluate:``.
 
     Attributes:
@@ -32,8 +33,13 @@ class StructureOptions:
         copied: side of the patch that must stand verbatim in the exemplar to count as copied.
     """
 
-    patches: tuple[int, ...] = (5, 9, 17)
-    copied: int = 15
+    patches: tuple[Count, ...] = (5, 9, 17)
+    copied: Count = 15
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.patches:
+            raise ValueError("patches: at least one side is needed")
 
 
 def pieces(subject: Subject) -> dict[str, Piece]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from bench.base.errors import BenchError
 from bench.base.files import SampleSet
+from bench.base.settings import Checked, Count
 from bench.metrics.memorisation import TrainingText, copies_beyond_doubt, verbatim_copy_counts
 from bench.metrics.protocols import protocol_id
 from bench.results.extras import Curve, Table, lines_of
@@ -19,7 +20,7 @@ __all__ = ["CopyingOptions", "copy_curves", "verbatim_copying"]
 
 
 @dataclass(frozen=True)
-class CopyingOptions:
+class CopyingOptions(Checked):
     """Keys under ``evaluate:``.
 
     Attributes:
@@ -27,8 +28,8 @@ class CopyingOptions:
         passage: length of the windows that tell a copier, longer, so that common phrases are none.
     """
 
-    copied: int = 20
-    passage: int = 50
+    copied: Count = 20
+    passage: Count = 50
 
 
 @scorer("LanguageModel", "StateModel", options=CopyingOptions)

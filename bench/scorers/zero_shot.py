@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.base.settings import Checked, Count
 from bench.contracts import DetectsObjects
 from bench.data.datasets import ImageSplit
 from bench.metrics.protocols import protocol_id
@@ -26,7 +27,7 @@ __all__ = ["RetrievalOptions", "ZeroShotOptions", "retrieval", "zero_shot"]
 
 
 @dataclass(frozen=True)
-class ZeroShotOptions:
+class ZeroShotOptions(Checked):
     """Keys under ``evaluate:``.
 
     Attributes:
@@ -36,19 +37,20 @@ class ZeroShotOptions:
     templates: tuple[str, ...] = ("a {colour} {digit}", "a small {colour} {digit}")
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.templates or not all("{colour}" in text and "{digit}" in text for text in self.templates):
             raise ValueError("templates: each needs {colour} and {digit}")
 
 
 @dataclass(frozen=True)
-class RetrievalOptions:
+class RetrievalOptions(Checked):
     """Keys under ``evaluate:``.
 
     Attributes:
         retrieval_n: test images and captions that retrieval searches among.
     """
 
-    retrieval_n: int = 1000
+    retrieval_n: Count = 1000
 
 
 def _captioned(subject: Subject) -> ImageSplit | None:

@@ -183,5 +183,5 @@ def test_bad_input(root: Path) -> None:
         evaluate(context(root, judged="prose", probe=40), SCORERS)
     with pytest.raises(BenchError, match="1 labels for 2 classes"):
         evaluate(context(root, probe=1), SCORERS)
-    with pytest.raises(ValueError, match="probe must be at least 1"):
+    with pytest.raises(ValueError, match="probe: must be a whole number of at least 1"):
         ClassificationOptions(probe=0)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.base.files import SampleSet
+from bench.base.settings import Checked, Count
 from bench.families.by_example.analogies.sampling import in_colour
 from bench.families.by_example.analogies.tasks import Question
 from bench.results.extras import Curve, Gallery, Line, Note, Strip, Table
@@ -24,7 +25,7 @@ Picture = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class AnalogyFigureOptions:
+class AnalogyFigureOptions(Checked):
     """Keys under ``evaluate:``.
 
     Attributes:
@@ -33,7 +34,7 @@ class AnalogyFigureOptions:
     """
 
     shown: str | None = None
-    each: int = 2
+    each: Count = 2
 
 
 @scorer("AnalogySolver", options=AnalogyFigureOptions)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.base.settings import Checked, Count
 from bench.metrics.codebook import bits_per_image
 from bench.results.extras import Curve, Gallery, Line, Note
 from bench.results.pictures import grid, png_bytes
@@ -19,14 +20,14 @@ __all__ = ["CodecFigureOptions", "codec_figures"]
 
 
 @dataclass(frozen=True)
-class CodecFigureOptions:
+class CodecFigureOptions(Checked):
     """Keys under ``evaluate:``.
 
     Attributes:
         gallery: test images shown with their reconstructions.
     """
 
-    gallery: int = 20
+    gallery: Count = 20
 
 
 @scorer("Codec", options=CodecFigureOptions, model=True)

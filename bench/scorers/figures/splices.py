@@ -9,6 +9,7 @@ from typing import Any
 
 from bench.autoregressive.vocabulary import words
 from bench.base.files import SampleSet
+from bench.base.settings import Checked
 from bench.results.extras import Table
 from bench.scorers.texts import corpus, is_series
 from bench.scoring import Output, Subject, scorer
@@ -17,7 +18,7 @@ __all__ = ["SpliceOptions", "pieces_of", "splice_tables", "splices"]
 
 
 @dataclass(frozen=True)
-class SpliceOptions:
+class SpliceOptions(Checked):
     """Keys under ``evaluate:``.
 
     Attributes:

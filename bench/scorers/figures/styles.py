@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.base.files import SampleSet
+from bench.base.settings import Checked, Count
 from bench.families.style_transfer.sampling import Pair, sample_config
 from bench.families.style_transfer.style_losses import StyleConfig
 from bench.results.extras import Curve, Figure, Gallery, Line, Note, Strip
@@ -25,14 +26,14 @@ _COLOUR = "Keeping the colours of the content"
 
 
 @dataclass(frozen=True)
-class StyleFigureOptions:
+class StyleFigureOptions(Checked):
     """Keys under ``evaluate:``.
 
     Attributes:
         rows: pairs shown in the tables of pictures.
     """
 
-    rows: int = 3
+    rows: Count = 3
 
 
 @scorer("Styler", options=StyleFigureOptions)

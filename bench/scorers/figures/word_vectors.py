@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.base.settings import Checked, Count
 from bench.capabilities import HasNote
 from bench.results.extras import Figure, Note, Table
 from bench.results.pictures import figure_png
@@ -37,7 +38,7 @@ _WORDS = ("king", "physics", "war", "france", "water", "language", "three", "gre
 
 
 @dataclass(frozen=True)
-class WordFigureOptions:
+class WordFigureOptions(Checked):
     """Keys under ``evaluate:``.
 
     Attributes:
@@ -46,11 +47,7 @@ class WordFigureOptions:
     """
 
     neighbours: tuple[str, ...] = _WORDS
-    nearest: int = 6
-
-    def __post_init__(self) -> None:
-        if self.nearest < 1:
-            raise ValueError(f"nearest must be at least 1, not {self.nearest!r}")
+    nearest: Count = 6
 
 
 @scorer("WordEmbedding", options=WordFigureOptions, model=True)

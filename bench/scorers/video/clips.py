@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.base.files import SampleSet
+from bench.base.settings import Checked, Range
 from bench.contracts import Floats, Ints
 from bench.data.video import Clip
 from bench.families.by_example.video.sampling import SampleConfig, clips_of, sample_config
@@ -36,14 +38,14 @@ __all__ = [
 
 
 @dataclass(frozen=True)
-class PlayOptions:
+class PlayOptions(Checked):
     """Keys under ``evaluate:``.
 
     Attributes:
         taps: of the filter that jumps are measured by.
     """
 
-    taps: int = 4
+    taps: Annotated[int, Range(low=1, high=64)] = 4
 
 
 def config_of(subject: Subject) -> SampleConfig:

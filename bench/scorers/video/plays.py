@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from bench.base.files import SampleSet
+from bench.base.settings import Natural
 from bench.contracts import Floats, Ints
 from bench.families.by_example.video.video_playback import blend_weights, jumps_of, render
 from bench.metrics.plays import effective_number, ends_in_one_loop, largest_change, reversals
@@ -103,7 +104,7 @@ class SeamOptions(PlayOptions):
         seams: jumps of each clip whose pictures are rendered to see the seam; 0 for none.
     """
 
-    seams: int = 0
+    seams: Natural = 0
 
 
 @scorer("VideoSynthesizer", options=SeamOptions)

@@ -5,10 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
 from bench.base.errors import BenchError
+from bench.base.settings import Checked, Range
 from bench.capabilities import TransitionModel
 from bench.families.by_example.video.sampling import thirds, transitions_of
 from bench.families.by_example.video.video_textures import future_costs
@@ -135,14 +137,14 @@ def video_sprites(subject: Subject, options: NoOptions) -> Iterator[Output]:
 
 
 @dataclass(frozen=True)
-class ConvergenceOptions:
+class ConvergenceOptions(Checked):
     """Keys under ``evaluate:``.
 
     Attributes:
         alphas: at which the convergence of the future costs is measured; empty for none.
     """
 
-    alphas: tuple[float, ...] = ()
+    alphas: tuple[Annotated[float, Range(above=0, below=1)], ...] = ()
 
 
 def transitions(subject: Subject) -> TransitionModel | None:
