@@ -114,8 +114,8 @@ def test_moving_average_is_what_remains() -> None:
     average = seen[0]
     for step, value in enumerate(seen):
         average += max(0.01, 1 / (1 + 0.1 * step)) * (value - average)
-    assert float(net.weight) == pytest.approx(average, rel=1e-5)
-    assert float(net.weight) != seen[-1]
+    assert net.weight.item() == pytest.approx(average, rel=1e-5)
+    assert net.weight.item() != seen[-1]
 
 
 def test_weight_decay_shrinks_matrices_and_leaves_biases_and_gains() -> None:
@@ -186,7 +186,8 @@ def test_every_step_has_a_batch_noise_and_dropout_of_its_own() -> None:
 
 @pytest.mark.parametrize("schedule", ["constant", "cosine", "linear_tail"])
 def test_schedules(schedule: str) -> None:
-    config = TrainConfig(steps=100, lr=1.0, warmup=10, schedule=schedule, tail=0.2)
+    tail = {"tail": 0.2} if schedule == "linear_tail" else {}
+    config = TrainConfig(steps=100, lr=1.0, warmup=10, schedule=schedule, **tail)
     rates = [learning_rate(config, step) for step in range(100)]
     assert rates[0] == pytest.approx(0.1)
     assert max(rates) <= 1.0

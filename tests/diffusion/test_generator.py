@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from bench.base.errors import BenchError
+from bench.base.settings import build_config
 from bench.contracts import Images
 from bench.diffusion.generator import DenoisingOptions, DiffusionGenerator
 from bench.diffusion.loss import Network
@@ -104,12 +105,12 @@ def test_loss_draws_once_more_for_the_less_noisy_picture() -> None:
 
 def test_bad_options() -> None:
     for wrong, match in (
-        ({"sampler": "dimm"}, "Did you mean 'ddim'"),
-        ({"precision": "fp64"}, "fp32 or bf16"),
-        ({"chunk": 0}, "chunk"),
-        ({"sampler": "ancestral", "eta": 0.5}, "ancestral sampler has none"),
+        ({"sampler": "dimm"}, r"here\.sampler: must be one of ddim, ancestral.*Did you mean 'ddim'"),
+        ({"precision": "fp64"}, r"here\.precision: must be one of fp32, bf16"),
+        ({"chunk": 0}, r"here\.chunk: must be a whole number of at least 1"),
+        ({"sampler": "ancestral", "eta": 0.5}, r"here\.eta: belongs to sampler ddim"),
     ):
         with pytest.raises(BenchError, match=match):
-            DenoisingOptions(**wrong)  # type: ignore[arg-type]
+            build_config(DenoisingOptions, wrong, "options: here")
     with pytest.raises(BenchError, match="between 1 and 20"):
         chain().sample(Oracle(), 1, 0, replace(OPTIONS, steps=21))
