@@ -110,6 +110,7 @@ def test_a_data_set_in_five_steps(copy: Any) -> None:
 
 @pytest.mark.timeout(300)
 def test_a_family_in_five_steps(copy: Any) -> None:
+    copy.run("python stages/plan.py")
     plans = {path.name: path.read_bytes() for path in (copy.root / "build/plan").glob("train-*.json")}
     printed = follow(copy, "Add a family")
     assert re.search(r"[1-9]\d* passed", printed), "the contract suite found the new blocks"
