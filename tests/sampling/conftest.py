@@ -24,10 +24,18 @@ class Planted(StageContext):
 
 @pytest.fixture
 def planted(tmp_path: Path) -> Callable[..., StageContext]:
-    """``planted(family, system, sample, name="one", seed=0)``; the prepared data lie in ``tmp_path``."""
+    """``planted(family, system, sample, role="generator", name="one", seed=0)``; the prepared data lie in
+    ``tmp_path``."""
 
-    def make(family: str, system: Any, sample: Mapping[str, Any], name: str = "one", seed: int = 0) -> StageContext:
-        block = {"system": "fake", "dataset": "play", "sample": sample}
+    def make(
+        family: str,
+        system: Any,
+        sample: Mapping[str, Any],
+        role: str = "generator",
+        name: str = "one",
+        seed: int = 0,
+    ) -> StageContext:
+        block = {"system": "fake", "dataset": "play", "role": role, "sample": sample}
         return Planted(name, family, block, seed, "cpu", tmp_path, tmp_path, quiet=True, system=system)
 
     return make

@@ -14,14 +14,15 @@ import pytest
 
 from bench.base.files import write_json
 from bench.base.seeds import derive
-from bench.contracts import RunContext
+from bench.capabilities import CopyingSolver, GrowingSynthesizer, IterativeStyler
+from bench.contracts import RunContext, Styler, Synthesizer
 from bench.data.datasets import write_exemplars
 from bench.data.video import load
 from bench.families.by_example.analogies import sampling as image_analogies
 from bench.families.by_example.analogies.tasks import OPTIONS
 from bench.families.by_example.textures import sampling as by_example
 from bench.families.by_example.video import sampling as video_textures
-from bench.families.by_example.video.video_textures import Texture, VideoTextures, VideoTexturesConfig
+from bench.families.by_example.video.video_textures import Texture, VideoTextures, VideoTexturesOptions
 from bench.families.style_transfer import sampling as style_transfer
 
 Planted = Callable[..., Any]
@@ -60,7 +61,7 @@ def seeds_of(purpose: str, exemplar: str, count: int) -> list[int]:
     return [derive(0, "one", purpose, exemplar, *number) for number in numbers]
 
 
-class Weaver:
+class Weaver(Synthesizer):
     """Records each call of ``synthesize``."""
 
     def __init__(self) -> None:
@@ -71,7 +72,7 @@ class Weaver:
         return np.zeros((*size, 1), np.uint8)
 
 
-class Grower:
+class Grower(GrowingSynthesizer):
     """Records each call of ``growths``."""
 
     def __init__(self) -> None:
@@ -102,8 +103,6 @@ def test_every_texture_has_its_options_and_a_seed_of_its_own(
                 found += call.pop("seeds")
                 np.testing.assert_array_equal(call.pop("exemplar")[:, :, 0], picture[:24, :24])
                 assert call.pop("size") == size
-                if "held_out" in call:
-                    np.testing.assert_array_equal(call.pop("held_out")[:, :, 0], picture[:, 24:])
                 assert (call.pop("initial") is None) == (purpose == "sample")
                 mask = call.pop("mask", None)
                 assert (mask is not None) == (purpose == "hole")
@@ -120,7 +119,7 @@ def test_every_texture_has_its_options_and_a_seed_of_its_own(
 # Image analogies
 
 
-class Solver:
+class Solver(CopyingSolver):
     """Records the options of each question, and the work that was announced for it."""
 
     def __init__(self) -> None:
@@ -194,14 +193,15 @@ STYLES = {
 STYLE_SEEDS = [derive(0, "one", "sample", name) for name in ("one + two", "two + one")]
 
 
-class Stylist:
+class Stylist(IterativeStyler):
     """Records each call of ``stylise_all`` and ``run_frames``."""
+
+    config = SimpleNamespace(steps=4)
+    network = SimpleNamespace(layers=("low", "high"), depth=lambda layer: {"low": 1, "high": 2}[layer])
 
     def __init__(self) -> None:
         self.calls: list[tuple[Any, ...]] = []
         self.frames: list[tuple[Any, ...]] = []
-        self.config = SimpleNamespace(steps=4)
-        self.network = SimpleNamespace(layers=("low", "high"), depth=lambda layer: {"low": 1, "high": 2}[layer])
 
     def stylise_all(
         self, pairs: Sequence[Any], seeds: Sequence[int], options: Mapping[str, Any], workers: int, update: Any
@@ -241,7 +241,7 @@ def test_every_variant_of_style_transfer_has_its_options_and_every_pair_its_seed
         check_time(item.info, 2)
 
 
-class Copier:
+class Copier(Styler):
     """A floor: records each call of ``stylise``."""
 
     def __init__(self) -> None:
@@ -268,27 +268,29 @@ def test_the_floor_of_style_transfer_shows_what_it_is_asked_for(
 
 
 class Recorder:
-    """Replaces ``VideoTextures.plays`` and ``Texture.plays`` by copies that record their arguments."""
+    """Puts a record of their arguments before ``VideoTextures.texture``, ``VideoTextures.play``, ``Texture.plays``."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.textures: list[tuple[Any, ...]] = []
         self.markov: list[tuple[Any, ...]] = []
-        self.asked: list[tuple[Any, ...]] = []
-        texture_plays, system_plays = Texture.plays, VideoTextures.plays
+        self.plays: list[tuple[Any, ...]] = []
+        texture_of, play_of, plays_of = VideoTextures.texture, VideoTextures.play, Texture.plays
 
-        def markov(
-            texture: Texture, n: int, seeds: Sequence[int], start: int | None = None, *, cut: bool = True
-        ) -> Any:
+        def texture(system: VideoTextures, clip: Any, within: Any = None, **options: Any) -> Texture:
+            self.textures.append((clip, within, options))
+            return texture_of(system, clip, within, **options)
+
+        def plays(texture: Texture, n: int, seeds: Sequence[int], start: int | None = None, *, cut: bool = True) -> Any:
             self.markov.append((texture.config, n, list(seeds), cut))
-            return texture_plays(texture, n, seeds, start, cut=cut)
+            return plays_of(texture, n, seeds, start, cut=cut)
 
-        def asked(
-            system: VideoTextures, clip: Any, n: int, seeds: Sequence[int], within: Any = None, **options: Any
-        ) -> Any:
-            self.asked.append((clip, n, list(seeds), within, options))
-            return system_plays(system, clip, n, seeds, within, **options)
+        def play(system: VideoTextures, frames: Any, n: int, seed: int, **options: Any) -> Any:
+            self.plays.append((frames[:, 0, 0, 0].tolist(), n, seed, options))
+            return play_of(system, frames, n, seed, **options)
 
-        monkeypatch.setattr(Texture, "plays", markov)
-        monkeypatch.setattr(VideoTextures, "plays", asked)
+        monkeypatch.setattr(VideoTextures, "texture", texture)
+        monkeypatch.setattr(VideoTextures, "play", play)
+        monkeypatch.setattr(Texture, "plays", plays)
 
 
 @pytest.fixture
@@ -307,7 +309,7 @@ def clips(tmp_path: Path) -> Path:
 
 
 def fitted(folder: Path, order: str = "markov") -> VideoTextures:
-    system = VideoTextures(VideoTexturesConfig(order=order))
+    system = VideoTextures(options=VideoTexturesOptions(order=order))
     system.fit(load(folder), RunContext())
     return system
 
@@ -328,7 +330,7 @@ def test_every_play_has_its_variants_settings_and_a_seed_of_its_own(
     assert len({*seeds["fast"], *seeds["slow"]}) == 8
     asked = itertools.product(variants, ("fast", "slow"), (True, False))
     assert recorder.markov == [
-        (replace(system.config, **options), 50, seeds[name], cut) for options, name, cut in asked
+        (replace(system.options, **options), 50, seeds[name], cut) for options, name, cut in asked
     ]
     assert len({item.variant for item in sets}) == 3
     for item in sets:
@@ -339,11 +341,15 @@ def test_every_play_has_its_variants_settings_and_a_seed_of_its_own(
 def test_the_floors_of_video_play_as_long_and_with_the_same_seeds(
     clips: Path, planted: Planted, check_time: CheckTime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for order, n in (("shuffled", 50), ("hard_loop", 50), ("real", 20)):  # of the clip itself no more than its half
+    frames = load(clips)["fast"].frames[:, 0, 0, 0].tolist()
+    # Of the clip itself no more than its half.
+    for order, role, n in (("shuffled", "floor", 50), ("hard_loop", "floor", 50), ("real", "ceiling", 20)):
         system = fitted(clips, order)
         recorder = Recorder(monkeypatch)
-        (item,) = video_textures.sample(planted("by_example", system, {"clips": ["fast"], "plays": 4, "frames": 50}))
-        assert recorder.asked == [("fast", n, play_seeds("play", "fast", count=4), None, {})]
+        sample = {"clips": ["fast"], "plays": 4, "frames": 50}
+        (item,) = video_textures.sample(planted("by_example", system, sample, role=role))
+        assert recorder.plays == [(frames, n, seed, {}) for seed in play_seeds("play", "fast", count=4)]
+        assert item.extra["play_fast"].shape == (4, n)
         check_time(item.info, 4)
         monkeypatch.undo()
 
@@ -356,11 +362,15 @@ def test_controlled_plays_are_asked_for_each_third_with_control_and_without(
     sets = video_textures.sample(
         planted("by_example", system, {"clips": ["fast"], "plays": 1, "frames": 60, "controlled": 3})
     )
-    parts = list(enumerate(video_textures.thirds(40)))
-    assert recorder.asked == [
-        ("fast", 60, play_seeds("control", "fast", k, count=3), within, {"control": control})
-        for control in (system.config.control, 0.0)
-        for k, within in parts
+    asked = list(itertools.product((system.options.control, 0.0), enumerate(video_textures.thirds(40))))
+    assert recorder.textures == [
+        ("fast", None, {}),
+        *(("fast", within, {"control": control}) for control, (_, within) in asked),
     ]
-    assert len({seed for _, _, seeds, _, _ in recorder.asked for seed in seeds}) == 9
+    controlled = recorder.markov[2:]  # after the play itself, with a cut and without
+    assert controlled == [
+        (replace(system.options, control=control), 60, play_seeds("control", "fast", k, count=3), True)
+        for control, (k, _) in asked
+    ]
+    assert len({seed for _, _, seeds, _ in controlled for seed in seeds}) == 9
     assert [item.variant for item in sets[1:]] == ["control=20", "control=0"]
