@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bench.base.settings import Checked, Count
 from bench.metrics.protocols import protocol_id
 from bench.scoring import Output, Score, Subject, scorer
 from bench.stats.intervals import bootstrap_mean_ci
@@ -16,14 +17,14 @@ __all__ = ["VarietyOptions", "lexical_variety", "types_per_hundred"]
 
 
 @dataclass(frozen=True)
-class VarietyOptions:
+class VarietyOptions(Checked):
     """Keys under ``evaluate:``.
 
     Attributes:
         variety_words: words that are looked at in each text, since the ratio falls with length.
     """
 
-    variety_words: int = 20
+    variety_words: Count = 20
 
 
 def types_per_hundred(text: str, words: int) -> float | None:

@@ -10,42 +10,50 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
 from bench.base.files import read_json, write_json
 from bench.base.seeds import generator
+from bench.base.settings import Checked, Count, Positive, Range
 from bench.contracts import Floats, Ints, RunContext
+from bench.registry import sample_options
 
 from .counting import Pairs
 
-__all__ = ["LetterCache", "LetterCacheConfig"]
+__all__ = ["LetterCache", "LetterCacheConfig", "LetterCacheOptions"]
 
 
 @dataclass(frozen=True)
-class LetterCacheConfig:
-    """The keys under ``model:``.
+class LetterCacheOptions(Checked):
+    """The keys of a variant under ``sample:``, for scoring and for sampling.
+
+    Attributes:
+        share: weight of the cache, 0 for none.
+    """
+
+    share: Annotated[float, Range(low=0, below=1)] = 0.1
+
+
+@dataclass(frozen=True)
+class LetterCacheConfig(LetterCacheOptions):
+    """The keys under ``model:``; ``share`` is that of variants which name none.
 
     Attributes:
         window: letters that the cache holds.
-        share: weight of the cache, 0 for none.
         add: added to each count of a pair.
     """
 
-    window: int = 200
-    share: float = 0.1
-    add: float = 0.5
-
-    def __post_init__(self) -> None:
-        if self.window < 1 or not 0 <= self.share < 1 or self.add <= 0:
-            raise ValueError("window must be at least 1, share in [0, 1) and add positive")
+    window: Count = 200
+    add: Positive = 0.5
 
 
 class LetterCache:
     """A :class:`bench.contracts.LanguageModel`."""
 
     Config: ClassVar[type] = LetterCacheConfig
+    SampleOptions: ClassVar[type] = LetterCacheOptions
     SCORING: ClassVar[tuple[str, ...]] = ("share",)
 
     def __init__(self, config: LetterCacheConfig) -> None:
@@ -62,9 +70,12 @@ class LetterCache:
         self.pairs = Pairs(dict(sorted(Counter(zip("\n" + text, text, strict=False)).items())), self.config.add)
         run.cost["parameters"] = float(len(self.pairs.counts))
 
-    def log_prob(self, text: str, share: float | None = None) -> Floats:
+    def _share(self, options: Mapping[str, Any]) -> float:
+        return float(sample_options(type(self), self.config, options, "letter_cache").share)
+
+    def log_prob(self, text: str, **options: Any) -> Floats:
         """Natural log-probability of each letter; the cache starts empty."""
-        share = self.config.share if share is None else share
+        share = self._share(options)
         found, cache = np.empty(len(text)), Counter[str]()
         for i, letter in enumerate(text):
             probability = self.pairs.probability(text[i - 1] if i else "\n", letter)
@@ -80,9 +91,9 @@ class LetterCache:
         """Bytes of each letter."""
         return np.array([len(letter.encode()) for letter in text], dtype=np.int64)
 
-    def sample(self, n_chars: int, seed: int, prompt: str = "", share: float | None = None, **options: Any) -> str:
+    def sample(self, n_chars: int, seed: int, prompt: str = "", **options: Any) -> str:
         """Letters that continue the prompt; all randomness comes from ``seed``."""
-        share = self.config.share if share is None else share
+        share = self._share(options)
         rng, text = generator(seed, "sample"), list(prompt)
         for _ in range(n_chars):
             if text and rng.random() < share:
