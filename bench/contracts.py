@@ -56,8 +56,7 @@ Need = ModelNeed | DataNeed
 class DataFacts:
     """What is known of a data set: from its card before anything runs, from ``meta.json`` once it is prepared.
 
-    A config with a method ``check_data(facts)`` is asked both times; it raises ValueError where they do not fit. None
-    means that a fact is not known yet.
+    Settings that are :class:`DependsOnData` are asked both times. None means that a fact is not known yet.
 
     Attributes:
         name: of the data set.
@@ -107,6 +106,30 @@ class DataFacts:
             raise ValueError(f"{name}: {value} does not fit the data set {self.name}, whose {name} is {fact}")
 
 
+@runtime_checkable
+class DependsOnData(Protocol):
+    """Settings that fit some data sets and not others."""
+
+    def check_data(self, facts: DataFacts) -> None:
+        """Refuse a data set that they do not fit.
+
+        Raises:
+            ValueError: the key, and what does not fit.
+        """
+
+
+@runtime_checkable
+class DependsOnConfig(Protocol):
+    """Options of sampling that go with some configurations of their system and not with others."""
+
+    def check(self, config: Any) -> None:
+        """Refuse a configuration that they do not go with.
+
+        Raises:
+            ValueError: the key, and what does not go together.
+        """
+
+
 def _ignore(step: int, values: Mapping[str, float]) -> None:
     """The default curve sink: drops the point."""
 
@@ -149,13 +172,13 @@ class System(Protocol):
 
     Some class attributes are optional. ``SampleOptions`` is a frozen dataclass of the options of sampling: the keys of
     a variant, of ``sample.defaults`` and of ``-o``. Where ``Config`` is or derives from it, an option replaces the
-    config's own value; its method ``check(config)`` raises ValueError where the two do not go together. Without it
-    there are no options. ``NEEDS: Mapping[str, Need]`` names, by role, the trained models and the data sets that
-    training and sampling use; each becomes a key of the block and a dependency of its stages. ``CONTRACT`` names the
-    contract, where it is not the first of the family. ``FILES`` names the settings that are paths of files of the
-    user's: the train stage depends on them. ``SAMPLING`` names a module with ``SampleConfig`` and ``sample(context)``,
-    where the family's own way of sampling does not apply. ``MODEL = False`` says that there is nothing but samples:
-    scorers that ask the model itself are left out.
+    config's own value; where the two may clash it is a :class:`DependsOnConfig`. Without it there are no options.
+    ``NEEDS: Mapping[str, Need]`` names, by role, the trained models and data sets that training and sampling use; each
+    becomes a key of the block and a dependency of its stages. ``CONTRACT`` names the contract, where it is not the
+    first of the family. ``FILES`` names the settings that are paths of files of the user's: the train stage depends on
+    them. ``SAMPLING`` names a module with ``SampleConfig`` and ``sample(context)``, where the family's own way of
+    sampling does not apply. ``MODEL = False`` says that there is nothing but samples: scorers that ask the model itself
+    are left out.
     """
 
     def save(self, folder: Path) -> None:

@@ -17,7 +17,7 @@ from bench.base.settings import NothingToSet, build_config, changed, located, me
 from bench.catalogue.families import FAMILIES, Task
 from bench.catalogue.plugins import with_plugins
 from bench.catalogue.systems import BUILT_IN
-from bench.contracts import Adjustable, Attachable, DataFacts
+from bench.contracts import Adjustable, Attachable, DataFacts, DependsOnConfig, DependsOnData
 from bench.series import Arm, Series, series_of
 
 __all__ = [
@@ -102,13 +102,13 @@ def task_of(system: str, family: str) -> Task:
 
 
 def check_data(config: Any, facts: DataFacts, where: str) -> None:
-    """Ask a config whether it fits a data set, if it has ``check_data``.
+    """Ask a config whether it fits a data set, if it depends on one.
 
     Raises:
         BenchError: it does not; ``where`` names the config.
     """
     try:
-        if hasattr(config, "check_data"):
+        if isinstance(config, DependsOnData):
             config.check_data(facts)
     except ValueError as error:
         raise BenchError(located(where, str(error))) from error
@@ -138,7 +138,7 @@ def sample_options(cls: Any, config: Any, given: Mapping[str, Any], where: str, 
         swept = [field.name for field in dataclasses.fields(kind)] if isinstance(config, kind) else []
         values = {**{name: getattr(config, name) for name in swept}, **given}
         options = build_config(kind, values, where, also=own)
-        if hasattr(options, "check"):
+        if isinstance(options, DependsOnConfig):
             options.check(config)
     except ValueError as error:
         raise BenchError(located(where, str(error))) from error

@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Annotated, Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -30,6 +30,7 @@ from bench.base.errors import BenchError, did_you_mean
 from bench.base.files import read_json, write_json
 from bench.base.processes import seeded
 from bench.base.seeds import generator
+from bench.base.settings import Checked, Range
 from bench.contracts import RunContext
 
 __all__ = ["Arm", "Series", "series_of"]
@@ -39,7 +40,7 @@ _CLOCK = ("seconds", "loop_seconds")
 
 
 @dataclass(frozen=True)
-class Arm:
+class Arm(Checked):
     """What one arm changes; the keys under its name in params.yaml.
 
     Attributes:
@@ -50,14 +51,7 @@ class Arm:
 
     model: Mapping[str, Any] = field(default_factory=dict)
     train: Mapping[str, Any] = field(default_factory=dict)
-    share: float = 1.0
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.share, int | float) or not 0 < self.share <= 1:
-            raise ValueError(f"share must lie above 0 and at most at 1, not {self.share!r}")
-        for name in ("model", "train"):
-            if not isinstance(getattr(self, name), Mapping):
-                raise ValueError(f"{name} must be a mapping of changed settings")
+    share: Annotated[float, Range(above=0, high=1)] = 1.0
 
 
 @runtime_checkable

@@ -20,6 +20,7 @@ from bench.base.files import (
     write_json,
     write_text_samples,
 )
+from bench.base.settings import Checked
 from bench.context import StageContext
 from bench.contracts import RunContext
 from bench.data.datasets import ImageSplit
@@ -29,7 +30,7 @@ __all__ = ["ExternalSamples", "ExternalSamplesConfig", "SampleConfig", "sample"]
 
 
 @dataclass(frozen=True)
-class ExternalSamplesConfig:
+class ExternalSamplesConfig(Checked):
     """Settings.
 
     Attributes:
@@ -41,6 +42,7 @@ class ExternalSamplesConfig:
     captions: str = ""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.path:
             raise ValueError("path: name the file or folder of the samples")
 

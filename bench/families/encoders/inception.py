@@ -15,6 +15,7 @@ from torch import Tensor
 
 from bench.base.errors import BenchError
 from bench.base.files import atomic
+from bench.base.settings import Checked
 from bench.contracts import Images, RunContext
 from bench.nn.blocks import in_chunks
 from bench.nn.features.inception import InceptionV3
@@ -26,7 +27,7 @@ _CHUNK = 16  # images at a time: each is scaled to 299 x 299
 
 
 @dataclass(frozen=True)
-class InceptionConfig:
+class InceptionConfig(Checked):
     """Settings.
 
     Attributes:
@@ -36,6 +37,7 @@ class InceptionConfig:
     weights: str = ""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.weights:
             raise ValueError("weights: name the file of the weights (.pth or .safetensors)")
 
