@@ -105,6 +105,15 @@ class RuntimeConfig(Checked):
             raise ValueError(f"device: must be auto, cpu, cuda or cuda:N, not {self.device!r}")
 
 
+def _are_names(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(isinstance(one, str) for one in value)
+        and len(set(value)) == len(value)
+    )
+
+
 class Params:
     """The parsed ``params.yaml`` with one profile in force."""
 
@@ -205,6 +214,8 @@ class Params:
         block.setdefault("role", "generator")
         if block["role"] not in ROLES:
             raise self._error(f"{where}.role", f"{block['role']!r} is not one of {', '.join(ROLES)}")
+        if "scorers" in block and not _are_names(block["scorers"]):
+            raise self._error(f"{where}.scorers", "must be a list of names of scorers, each once")
         for key in ("model", "train", "sample", "evaluate"):
             block[key] = dict(self._mapping(block.get(key), f"{where}.{key}", "key to value"))
         build_config(TrainConfig, block["train"], f"{self.path}: {where}.train")

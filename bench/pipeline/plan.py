@@ -104,7 +104,7 @@ def scorers_of(block: Mapping[str, Any]) -> tuple[str, ...]:
         return names
     asking = [name for name in names if resolve_scorer(name).model]
     if named and asking:
-        raise BenchError(f"scorers: {asking[0]} asks the model itself, and {block['system']} has none")
+        raise BenchError(f"{asking[0]} asks the model itself, and {block['system']} has none")
     return tuple(name for name in names if name not in asking)
 
 

@@ -1,7 +1,7 @@
 """The whole-file check of ``params.yaml`` and the cards: every key under every block, before anything runs.
 
 What a block may hold is declared where it is used: ``Config``, ``SampleOptions`` and ``NEEDS`` of the system's class,
-the family's ``SampleConfig`` and ``EvalConfig``, and the kinds of data and roles of its task in
+``SampleConfig`` of its family's sampling, options and needs of its scorers, and the kinds of data of its task in
 :mod:`bench.catalogue.families`.
 """
 
@@ -77,20 +77,29 @@ def _check_block(params: Params, name: str, block: Mapping[str, Any], cards: Map
         check_data(config, facts, f"{where}.arms.{arm}.model" if arm else f"{where}.model")
     if block["train"] and not _trains(cls):
         raise BenchError(f"{where}.train: {block['system']} is not trained step by step: leave it out")
-    found = [resolve_scorer(scorer) for scorer in scorers_of(block)]
+    found = _scorers(block, cls, where)
     _check_roles(params, name, block, found, cards)
     if FAMILIES[block["family"]].samples:
         _check_sampling(block, cls, configs, facts, where)
     elif block["sample"]:
         raise BenchError(f"{where}.sample: nothing is sampled in {block['family']}: leave it out")
+    check_options(found, block["evaluate"], f"{where}.evaluate")
+
+
+def _scorers(block: Mapping[str, Any], cls: Any, where: str) -> list[Scorer]:
+    """The scorers of a block; those that it names must measure what its system is."""
     contract = contract_of(cls, block["family"])
+    try:
+        found = [resolve_scorer(scorer) for scorer in scorers_of(block)]
+    except BenchError as error:
+        raise BenchError(f"{where}.scorers: {error}") from error
     for scorer in found:
         if scorer.contracts and not set(scorer.contracts) & set(extends(contract, FAMILIES[block["family"]].contracts)):
             raise BenchError(
                 f"{where}.scorers: {scorer.name} measures {', '.join(scorer.contracts)}; {block['system']} is of "
                 f"contract {contract}"
             )
-    check_options(found, block["evaluate"], f"{where}.evaluate")
+    return found
 
 
 def _check_sampling(

@@ -61,7 +61,11 @@ def test_the_profile_is_one_word_and_comments_stay(tmp_path: Path) -> None:
             r"words.small.arms.a: unknown key 'modl'. Did you mean 'model'",
         ),
         ("train: {steps: 10}", "arms: {A b: {}}", r"words.small.arms.A b: a name is lower-case"),
-        ("train: {steps: 10}", "arms: {a: {share: 2}}", r"words.small.arms.a.share: must be a number above 0 and of at most 1, not 2"),
+        (
+            "train: {steps: 10}",
+            "arms: {a: {share: 2}}",
+            r"words.small.arms.a.share: must be a number above 0 and of at most 1, not 2",
+        ),
         (
             "train: {steps: 10}",
             "arms: {a: {train: {stps: 1}}}",
