@@ -9,11 +9,11 @@ import numpy as np
 
 from bench.base.files import SampleSet
 from bench.base.seeds import derive, generator
+from bench.config.variants import variant_id
 from bench.context import StageContext
 from bench.contracts import Images
 from bench.data.datasets import load_exemplars
 from bench.registry import build_config
-from bench.config.variants import variant_id
 
 __all__ = ["SampleConfig", "clean_pieces", "noisy_pieces", "sample"]
 
