@@ -23,7 +23,7 @@ from bench.data.card_reader import card_of_block
 from bench.data.cards import Card
 from bench.pipeline.fingerprint import closure
 from bench.pipeline.plan import needs_of, scorers_of, stage_modules
-from bench.registry import check_data, configs_of, contract_of, resolve, sample_options, task_of
+from bench.registry import adjust, check_data, configs_of, contract_of, resolve, sample_options, task_of
 from bench.scoring import Scorer, check_options, resolve_scorer
 
 __all__ = ["validate", "validate_profiles"]
@@ -109,6 +109,8 @@ def _check_sampling(
     (module,) = stage_modules(block, "sample")
     sampling = build_config(importlib.import_module(module).SampleConfig, block["sample"], f"{where}.sample")
     check_data(sampling, facts, f"{where}.sample")
+    for config in configs.values():
+        adjust(cls(config), block["sample"].get("defaults") or {}, f"{where}.sample.defaults")
     for part, options, family in getattr(sampling, "option_sets", tuple)():
         given = dict(options)
         arm = given.pop("arm", next(iter(configs))) if configs.keys() != {""} else ""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import importlib
 import inspect
+import json
 import string
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -18,11 +20,14 @@ from hypothesis import strategies as st
 from bench.base.errors import BenchError
 from bench.base.settings import Checked, Count, NothingToSet, Range, Share, build_config
 from bench.base.yaml_reader import read_yaml
+from bench.catalogue.families import FAMILIES
 from bench.catalogue.systems import BUILT_IN
 from bench.config.load import PROFILES, Params, load_params
-from bench.pipeline.plan import stage_module
+from bench.contracts import Adjustable
+from bench.pipeline.plan import scorers_of, stage_modules
 from bench.pipeline.validation import validate
-from bench.registry import resolve, sample_options
+from bench.registry import configs_of, resolve, sample_options
+from bench.scoring import options_of, resolve_scorer, scorers
 
 ROOT = Path(__file__).parents[2]
 PARAMS = load_params(ROOT / "params.yaml", "cpu")
@@ -95,21 +100,43 @@ def test_the_same_check_serves_what_is_built_by_hand() -> None:
         dataclasses.replace(Outer(), many=(0.0,))
 
 
-def parts(params: Params) -> Iterator[tuple[str, type, Any]]:
-    """Where, class and values of everything that a block holds."""
+def parts(params: Params) -> Iterator[tuple[str, Any]]:
+    """Where and what: the settings of every part of every block."""
     for name, block in params.generators().items():
-        yield f"{name}.model", resolve(block["system"]).Config, block["model"]
-        for part, config in (("sample", "SampleConfig"), ("evaluate", "EvalConfig")):
-            if part == "evaluate" or block["sample"]:
-                yield f"{name}.{part}", getattr(stage_module(block, part), config), block[part]
+        for arm, config in configs_of(block, name).items():
+            yield f"{name}.model {arm}", config
+        if FAMILIES[block["family"]].samples:
+            yield f"{name}.sample", build_config(sampling_of(block), block["sample"], f"{name}.sample")
+        for scorer in map(resolve_scorer, scorers_of(block)):
+            yield f"{name}.evaluate {scorer.name}", options_of(scorer, block["evaluate"], f"{name}.evaluate")
+
+
+def sampling_of(block: Mapping[str, Any]) -> Any:
+    """The class of what may stand under ``sample:``."""
+    (module,) = stage_modules(block, "sample")
+    return importlib.import_module(module).SampleConfig
 
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_every_block_of_params_comes_back_from_json(profile: str) -> None:
-    for where, cls, values in parts(load_params(ROOT / "params.yaml", profile)):
-        made = build_config(cls, values, where)
-        again = dataclasses.asdict(made)  # what model.json holds
-        assert build_config(cls, again, where) == made, where
+    for where, made in parts(load_params(ROOT / "params.yaml", profile)):
+        again = json.loads(json.dumps(dataclasses.asdict(made)))  # what model.json holds
+        assert build_config(type(made), again, where) == made, where
+
+
+def test_all_settings_are_checked() -> None:
+    """However they are made: a class of settings derives from ``Checked``, or has nothing to set."""
+    found: dict[Any, str] = {resolve_scorer(name).options: name for name in scorers()}
+    for system in BUILT_IN:
+        cls = resolve(system)
+        found |= {getattr(cls, each): system for each in ("Config", "SampleOptions") if hasattr(cls, each)}
+    for family in FAMILIES.values():
+        for task in family.tasks:
+            if task.sampling:
+                found[importlib.import_module(task.sampling).SampleConfig] = task.sampling
+    unchecked = {found[cls]: cls for cls in found if dataclasses.fields(cls) and not issubclass(cls, Checked)}
+    assert not unchecked
+    assert len(found) > 60
 
 
 def keys_of(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -123,13 +150,13 @@ def keys_of(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]
             yield from keys_of(item, (*path, number))
 
 
-FREE = {("sample", "exemplars"), ("sample", "views"), ("model", "arms")}
-"""Mappings whose keys are names that the user gives."""
+FREE = {("sample", "exemplars"): 3, ("sample", "views"): 3, ("arms",): 2}
+"""Where the user gives the names: path of the mapping, length of the path of a name in it."""
 BLOCKS = [
     (block["family"], name, path)
     for name, block in GENERATORS.items()
     for path in keys_of({key: value for key, value in block.items() if key not in ("family", "name")})
-    if path[:2] not in FREE or len(path) > 3
+    if not any(path[: len(free)] == free and len(path) == depth for free, depth in FREE.items())
 ]
 
 
@@ -172,20 +199,22 @@ def needed(name: str) -> set[str]:
 
 
 def test_defaults_of_sampling_stand_in_one_place() -> None:
-    """Where a method still names its options, its defaults are those of ``SampleOptions``."""
+    """Where a method names its options, its defaults are those of ``SampleOptions``; of a system with options in force
+    null stands for these."""
     compared = 0
     for system in BUILT_IN:
         cls = resolve(system)
         options = getattr(cls, "SampleOptions", NothingToSet)
-        for method in ("sample", "sample_batch", "synthesize", "stylise", "analogy", "play"):
+        for method in ("sample", "sample_batch", "log_prob", "synthesize", "stylise", "analogy", "play"):
             if not hasattr(cls, method):
                 continue
             signature = inspect.signature(getattr(cls, method)).parameters
             for one in dataclasses.fields(options):
-                if one.name in signature and not (one.default is None and signature[one.name].default == 0.0):
-                    assert signature[one.name].default == one.default, (system, method, one.name)
+                if one.name in signature:
+                    in_force = signature[one.name].default is None and isinstance(cls(cls.Config()), Adjustable)
+                    assert in_force or signature[one.name].default == one.default, (system, method, one.name)
                     compared += 1
-    assert compared > 15
+    assert compared > 10
 
 
 @pytest.mark.parametrize("system", ["dummy_words", "memoriser_words", "dummy_images", "real_images", "dummy_scenes"])

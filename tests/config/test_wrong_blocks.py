@@ -153,7 +153,20 @@ WRONG = [
         "defaults of a floor",
         "  dummy-images:\n    system: dummy_images\n",
         "  dummy-images:\n    sample: { defaults: { steps: 5 } }\n    system: dummy_images\n",
-        r"dummy-images.sample.defaults: unknown key 'steps'",
+        r"dummy-images.sample.defaults: DummyImages has no settings of sampling",
+    ),
+    (
+        "defaults of a system that has none in force",
+        "variants: [{ mixture: [none, ngram, both] }]",
+        "defaults: { temperature: 0.5 }, variants: [{ mixture: [none, ngram, both] }]",
+        r"neural-lm.sample.defaults: NeuralLM has no settings of sampling",
+    ),
+    (
+        "arm by default",
+        "      texts: 4\n      characters: 400\n      variants:\n        - { arm: attention-only }",
+        "      texts: 4\n      characters: 400\n      defaults: { arm: rotary }\n      variants:\n"
+        "        - { arm: attention-only }",
+        r"transformer-positions.sample.defaults: unknown key 'arm'",
     ),
     (
         "key of an arm",
