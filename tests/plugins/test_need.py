@@ -84,7 +84,7 @@ codecs:
     dataset: digits
     model: {codes: 16, widths: [8, 8], blocks: 1}
     train: {steps: 20, batch_size: 16, warmup: 2, checkpoint_every: 0}
-    scorers: []
+    scorers: [codec_figures]
 images:
   memoriser-digits: &images
     system: memoriser_images

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -158,11 +159,12 @@ def blank(tmp_path_factory: pytest.TempPathFactory) -> Project:
     for number, name in enumerate("abc"):
         text = "".join(f"Page {name}: line {line} has {line * (number + 3) % 17} words.\n" for line in range(60))
         (root / "my-texts" / f"{name}.txt").write_text(text, encoding="utf-8")
-    pipeline = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
-    del pipeline["stages"]["report"], pipeline["stages"]["track"]
-    pipeline["stages"] |= EXTRA
-    (root / "dvc.yaml").write_text(yaml.safe_dump(pipeline, sort_keys=False), encoding="utf-8")
+    # `plan` accepts no graph but the one that the project writes: in this copy it ends with the stages of EXTRA.
+    stages = textwrap.indent(yaml.safe_dump(EXTRA, sort_keys=False), "  ")
+    with (root / "bench/pipeline/dvc.py").open("a", encoding="utf-8") as writer:
+        writer.write(f"\n\n_TAIL = {stages!r}\n")
     project = Project(root)
+    project.bench("graph")
     for command in ("git init -q", "git add -A", "git -c user.name=t -c user.email=t@example.org commit -qm blank"):
         project.run(*command.split())
     project.run("dvc", "init", "-q")

@@ -82,7 +82,7 @@ def test_clones_with_nothing_but_a_remote_leave_what_a_serial_run_leaves(
     for clone in clones:
         fresh.run("git", "clone", "-q", str(fresh.root), str(clone.root))
     assert "error: " in fresh.bench("run", "--on", "tcp://127.0.0.1:1", "--remote", "nothing", status=1)
-    changed = clones[0].root / "bench" / "seeds.py"
+    changed = clones[0].root / "bench/base/seeds.py"
     changed.write_text(changed.read_text(encoding="utf-8") + "# not the coordinator's\n", encoding="utf-8")
     with scheduler_with(tmp_path, clones) as address:
         wait_for(
