@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.base.errors import BenchError
-from bench.base.settings import Checked, Count, Natural, NotNegative, Range
+from bench.base.settings import Checked, Natural, NotNegative, Range
 
-__all__ = ["DrawOptions", "WindowOptions", "draw_tokens", "filter_logits"]
+__all__ = ["DrawOptions", "draw_tokens", "filter_logits"]
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -30,24 +30,6 @@ class DrawOptions(Checked):
     temperature: NotNegative = 1.0
     top_k: Natural = 0
     top_p: Annotated[float, Range(above=0, high=1)] = 1.0
-
-
-@dataclass(frozen=True)
-class WindowOptions(Checked):
-    """How a text is scored.
-
-    Attributes:
-        context: length of the window, null for that of training.
-        stride: tokens that the window moves on by, null for the config's.
-    """
-
-    context: Annotated[int, Range(low=2)] | None = None
-    stride: Count | None = None
-
-    def check(self, config: Any) -> None:
-        """Refuse a window that moves on by more than its length."""
-        if self.stride is not None and self.stride > (self.context or config.context):
-            raise ValueError(f"stride: at most the context of {self.context or config.context}, not {self.stride}")
 
 
 def filter_logits(logits: Floats, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0) -> Floats:

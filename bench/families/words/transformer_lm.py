@@ -194,11 +194,12 @@ class TransformerLM:
 
     def _window(self, options: TransformerLMOptions) -> tuple[int, int]:
         """Length and stride of the scoring window."""
+        try:
+            options.check(self.config)
+        except ValueError as error:
+            raise BenchError(f"transformer_lm: {error}") from error
         context = options.context or self.config.context
-        stride = options.stride or max(1, context // 2)
-        if stride > context:
-            raise BenchError(f"stride {stride} does not lie between 1 and the context of {context}")
-        return context, stride
+        return context, options.stride or max(1, context // 2)
 
     def log_prob(self, text: str, *, batch_size: int = 64, **options: Any) -> Floats:
         """Nats of each token of ``text``, unknown characters spelled out in bytes.
