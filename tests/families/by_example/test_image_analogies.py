@@ -460,7 +460,8 @@ def test_bad_input_is_refused_with_what_to_do() -> None:
     refused(r"A' has shape \(16, 16, 4\).*drop an alpha channel", good, np.zeros((16, 16, 4), np.uint8), good)
     refused("B has no pixels", good, good, good[:0])
     refused("unknown key 'kapa'. Did you mean 'kappa'", good, good, good, kapa=1)
-    refused("kappa, epsilon and source_weight must not be negative", good, good, good, kappa=-1.0)
+    for key in ("kappa", "epsilon", "source_weight"):
+        refused(f"{key}: must be a number of at least 0, not -1.0", good, good, good, **{key: -1.0})
     with pytest.raises(BenchError, match="at least one pair"):
         ImageAnalogies().solve([], [good])
     with pytest.raises(BenchError, match="A 2 and A' 2 are 16x16 and 16x9"):

@@ -174,7 +174,7 @@ def test_user_errors(tiny: DDPM):
         tiny.sample(1, 0, steps=51)
     with pytest.raises(BenchError, match="Did you mean 'ddim'"):
         tiny.sample(1, 0, sampler="dim")
-    with pytest.raises(BenchError, match=r"unknown setting 'stepps'\. Did you mean 'steps'"):
+    with pytest.raises(BenchError, match=r"unknown key 'stepps'\. Did you mean 'steps'"):
         tiny.sample(1, 0, stepps=3)
     with pytest.raises(BenchError, match="from 0 to 2"):
         tiny.sample(1, 0, np.array([3]))
