@@ -56,18 +56,15 @@ def protocol_id(
 def require_minimum(n: int, minimum: int, what: str) -> None:
     """Refuse to compute ``what`` on fewer than ``minimum`` items.
 
-    >>> require_minimum(500, 1000, "fid")
+    >>> require_minimum(500, 1000, "fid")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    bench.base.errors.BenchError: fid needs at least 1000 items and got 500: fewer cannot rank generators. Sample more,
-    or \
-state a lower minimum_n, which becomes part of the protocol id.
+    bench.base.errors.BenchError: fid needs at least 1000 items and got 500: fewer cannot rank generators. ...
 
     Raises:
         BenchError: ``n < minimum``, saying how to mend it.
     """
     if n < minimum:
         raise BenchError(
-            f"{what} needs at least {minimum} items and got {n}: fewer cannot rank generators. Sample more, or "
-            "state a lower "
-            "minimum_n, which becomes part of the protocol id."
+            f"{what} needs at least {minimum} items and got {n}: fewer cannot rank generators. Sample more, or state a "
+            "lower minimum_n, which becomes part of the protocol id."
         )
