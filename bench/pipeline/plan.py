@@ -21,10 +21,10 @@ from bench.base.yaml_reader import parse_yaml
 from bench.catalogue.families import FAMILIES
 from bench.catalogue.metrics import CATALOGUE
 from bench.config.load import Params
-from bench.contracts import Need
+from bench.contracts import Need, extends
 from bench.pipeline.fingerprint import computes_with_torch, file_of, fingerprint, forget
-from bench.registry import resolve, target_of, task_of
-from bench.scoring import resolve_scorer, scorers
+from bench.registry import contract_of, resolve, target_of, task_of
+from bench.scoring import Scorer, resolve_scorer, scorers
 
 __all__ = [
     "STAGES",
@@ -33,6 +33,7 @@ __all__ = [
     "files_of",
     "has_model",
     "loaded_systems",
+    "measures",
     "models_of",
     "needs_of",
     "plan_path",
@@ -106,6 +107,12 @@ def scorers_of(block: Mapping[str, Any]) -> tuple[str, ...]:
     if named and asking:
         raise BenchError(f"{asking[0]} asks the model itself, and {block['system']} has none")
     return tuple(name for name in names if name not in asking)
+
+
+def measures(found: Scorer, system: str, family: str) -> bool:
+    """Whether a scorer is for the contract of a system, or for every contract."""
+    contracts = extends(contract_of(resolve(system), family), FAMILIES[family].contracts)
+    return not found.contracts or not set(found.contracts).isdisjoint(contracts)
 
 
 def stage_modules(block: Mapping[str, Any], stage: str) -> list[str]:

@@ -1,7 +1,7 @@
 """The JSON Schemas of ``params.yaml`` and of cards, by which editors complete keys and underline mistakes.
 
-They say what one value may be; what needs two (n of order, a role's contract) is checked by
-:mod:`bench.pipeline.validation` alone.
+They say what one value may be; what needs two (n of order, a role's contract, a scorer's option of a block that lists
+others) is checked by :mod:`bench.pipeline.validation` alone.
 """
 
 from __future__ import annotations
@@ -14,22 +14,29 @@ from typing import Any
 from bench.base.files import write_text
 from bench.base.settings import NothingToSet
 from bench.catalogue.families import FAMILIES
+from bench.catalogue.scorers import BUILT_IN as BUILT_IN_SCORERS
 from bench.catalogue.systems import BUILT_IN
 from bench.config.json_schema import object_of, strict
 from bench.config.load import PROFILES, ROLES, RuntimeConfig, TrainConfig
-from bench.contracts import DataNeed
+from bench.contracts import Adjustable, DataNeed, Need
 from bench.data import card_reader
 from bench.data.cards import SPLITS
-from bench.pipeline.plan import needs_of, scorers_of, stage_modules
-from bench.registry import family_of, resolve
+from bench.pipeline.plan import has_model, measures, needs_of, scorers_of, stage_modules
+from bench.registry import contract_of, family_of, resolve
 from bench.scoring import resolve_scorer
+from bench.series import Arm
 
 __all__ = ["card_schema", "params_schema", "write_schemas"]
 
 _DRAFT = "http://json-schema.org/draft-07/schema#"
-_TEXT, _COUNT, _ANY = {"type": "string"}, {"type": "integer", "minimum": 1}, {"type": "object"}
+_TEXT, _COUNT = {"type": "string"}, {"type": "integer", "minimum": 1}
 _ONLY = {"type": "array", "items": {"enum": list(PROFILES)}, "description": "Profiles that this is a part of."}
 _SHA = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
+
+
+def _several(one: dict[str, Any]) -> dict[str, Any]:
+    """One value, or a list of them."""
+    return {"anyOf": [one, {"type": "array", "items": one, "minItems": 1}]}
 
 
 def _profiles(overlay: dict[str, Any]) -> dict[str, Any]:
@@ -41,53 +48,92 @@ def _sampling(cls: Any, block: dict[str, str]) -> dict[str, Any]:
     (module,) = stage_modules(block, "sample")
     config = importlib.import_module(module).SampleConfig
     schema = object_of(config)
-    if "variants" in schema["properties"]:
-        options = object_of(getattr(cls, "SampleOptions", NothingToSet), swept=True)
+    properties = schema["properties"]
+    if "variants" in properties:
+        kind = getattr(cls, "SampleOptions", NothingToSet)
+        options = object_of(kind, swept=True)
         options["properties"] |= object_of(config.Own, swept=True)["properties"]
-        options["properties"]["arm"] = _TEXT
-        said = schema["properties"]["variants"].get("description", "")
-        schema["properties"]["variants"] = {"type": "array", "items": options, "minItems": 1, "description": said}
-        schema["properties"]["defaults"] = object_of(getattr(cls, "SampleOptions", NothingToSet))
+        options["properties"]["arm"] = _several(_TEXT)
+        properties["variants"] |= {"type": "array", "items": options, "minItems": 1}
+        properties["defaults"] |= object_of(kind) if isinstance(cls(cls.Config()), Adjustable) else strict({})
     return schema
 
 
-def _block(system: str) -> dict[str, Any]:
-    """Definitions of a generator's block whose ``system`` is this one, and of its parts."""
-    block = {"system": system, "family": family_of(system)}
-    cls, found = resolve(system), [resolve_scorer(name) for name in scorers_of(block)]
-    scoring: dict[str, Any] = strict({})
-    for scorer in found:
-        scoring["properties"] |= object_of(scorer.options)["properties"]
+def _scoring(block: dict[str, str]) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """Keys under ``evaluate:``, the block's key ``scorers``, and the roles of the scorers that it may list."""
+    system, family = block["system"], block["family"]
+    usual = scorers_of(block)
+    fitting = {name: found for name in BUILT_IN_SCORERS if measures(found := resolve_scorer(name), system, family)}
+    if not has_model(system):
+        fitting = {name: found for name, found in fitting.items() if not found.model}
+    options, roles = strict({}), dict[str, Any]()
+    # A key that scorers share is described as by those that measure unless the block says otherwise.
+    for name in sorted(fitting, key=lambda name: name in usual):
+        options["properties"] |= object_of(fitting[name].options)["properties"]
+        roles |= fitting[name].needs
+    listed = {
+        "type": "array",
+        "items": {"anyOf": [{"enum": sorted(fitting)}, _TEXT]},
+        "minItems": 1,
+        "uniqueItems": True,
+        "description": f"What is measured, instead of {', '.join(usual)}.",
+    }
+    return options, listed, roles
+
+
+def _role(need: Need) -> dict[str, Any]:
+    what = f"data set of kind {need.kind}" if isinstance(need, DataNeed) else f"generator of contract {need.contract}"
+    return {**_TEXT, "description": f"A {what}."}
+
+
+def _block(name: str, system: str, family: str) -> dict[str, Any]:
+    """Definitions of a generator's block of a family whose ``system`` is this one, and of its parts."""
+    block = {"system": system, "family": family}
+    cls = resolve(system)
+    scoring, listed, scored = _scoring(block)
+    measured = contract_of(cls, family) if has_model(system) else name
     made = {
-        f"{system}.model": object_of(cls.Config),
-        f"{system}.sample": _sampling(cls, block) if FAMILIES[block["family"]].samples else strict({}),
-        f"{system}.evaluate": scoring,
+        f"{name}.model": object_of(cls.Config),
+        f"{name}.sample": _sampling(cls, block) if FAMILIES[family].samples else strict({}),
+        f"{measured}.evaluate": scoring,
+        f"{measured}.scorers": listed,
     }
-    names = dict(zip(("model", "sample", "evaluate"), made, strict=True), train="train")
-    parts = {"role": {"enum": list(ROLES)}, **{key: {"$ref": f"#/definitions/{name}"} for key, name in names.items()}}
-    scored = {role: need for scorer in found for role, need in scorer.needs.items()}
-    roles = {
-        role: {
-            **_TEXT,
-            "description": f"A data set of kind {need.kind}."
-            if isinstance(need, DataNeed)
-            else f"A generator of contract {need.contract}.",
-        }
-        for role, need in {**scored, **needs_of(system)}.items()
+    keys = dict(zip(("model", "sample", "evaluate", "scorers"), made, strict=True), train="train")
+    parts: dict[str, Any] = {key: {"$ref": f"#/definitions/{part}"} for key, part in keys.items()}
+    parts["role"] = {"enum": list(ROLES)}
+    arm = object_of(Arm)
+    arm["properties"] |= {key: parts[key] for key in ("model", "train")}
+    parts["arms"] = {
+        "type": "object",
+        "additionalProperties": arm,
+        "minProperties": 1,
+        "description": "Trainings of the system, by name, and what each changes.",
     }
-    arm = strict({"model": _ANY, "train": _ANY, "share": {"type": "number", "exclusiveMinimum": 0, "maximum": 1}})
-    parts["arms"] = {"type": "object", "additionalProperties": arm, "description": "Trainings that differ in this."}
-    parts["scorers"] = {"type": "array", "items": _TEXT, "description": "What is measured, instead of the family's."}
+    needs = needs_of(system)
+    roles = {role: _role(need) for role, need in {**scored, **needs}.items()}
+    usual = {role for found in map(resolve_scorer, scorers_of(block)) for role in found.needs} - set(needs)
     own = {"system": {"const": system}, "dataset": _TEXT, "only": _ONLY, **parts, **roles}
-    own["profiles"] = _profiles({"$ref": f"#/definitions/{system}.changes"})
-    return {**made, f"{system}.changes": strict(parts), system: strict(own, ("system", "dataset", *roles))}
+    own["profiles"] = _profiles({"$ref": f"#/definitions/{name}.changes"})
+    whole = strict(own, ("system", "dataset", *needs))
+    if usual:  # what the usual scorers need, unless the block lists others
+        whole["anyOf"] = [{"required": ["scorers"]}, {"required": sorted(usual)}]
+    return {**made, f"{name}.changes": strict(parts), name: whole}
+
+
+def _members() -> dict[str, dict[str, str]]:
+    """Family -> name of the definition -> system. A system without a family of its own may stand in all that sample."""
+    members: dict[str, dict[str, str]] = {family: {} for family in FAMILIES}
+    for system in BUILT_IN:
+        if home := family_of(system):
+            members[home][system] = system
+        else:
+            for family in FAMILIES.values():
+                members[family.name] |= {f"{family.name}.{system}": system} if family.samples else {}
+    return members
 
 
 def params_schema() -> dict[str, Any]:
     """Of ``params.yaml``. Imports every system."""
-    members: dict[str, list[str]] = {family: [] for family in FAMILIES}
-    for system in BUILT_IN:
-        members[family_of(system)].append(system)
     limit = strict(dict.fromkeys(SPLITS, _COUNT), description="Only the first so many items of a split.")
     scenes = dict.fromkeys((*SPLITS, "judge", "scale"), _COUNT)
     named = {"card": _TEXT, "only": _ONLY}
@@ -107,20 +153,20 @@ def params_schema() -> dict[str, Any]:
             )
         },
     }
-    for family, names in members.items():
-        for name in names:
-            definitions |= _block(name)
+    for family, names in _members().items():
+        for name, system in names.items():
+            definitions |= _block(name, system, family)
         choose = [
             {
-                "if": {"properties": {"system": {"const": name}}, "required": ["system"]},
+                "if": {"properties": {"system": {"const": system}}, "required": ["system"]},
                 "then": {"$ref": f"#/definitions/{name}"},
             }
-            for name in names
+            for name, system in names.items()
         ]
         block = {
             "type": "object",
             "required": ["dataset", "system"],
-            "properties": {"system": {"anyOf": [{"enum": names}, _TEXT]}},
+            "properties": {"system": {"anyOf": [{"enum": list(names.values())}, _TEXT]}},
             "allOf": choose,
         }
         properties[family] = {"type": ["object", "null"], "additionalProperties": block}
@@ -130,9 +176,10 @@ def params_schema() -> dict[str, Any]:
 def _sources() -> dict[str, Any]:
     digests = {"anyOf": [_SHA, {"type": "array", "items": {"anyOf": [_SHA, {"type": "null"}]}}]}
     keys = {"sha256": digests, "prefix": _TEXT, "kind": {"enum": ["sdist", "wheel"]}}
-    several = {"anyOf": [_TEXT, {"type": "array", "items": _TEXT, "minItems": 1}]}
     one = [
-        strict({client: several if client == "url" else _TEXT, **{key: keys[key] for key in further}}, (client,))
+        strict(
+            {client: _several(_TEXT) if client == "url" else _TEXT, **{key: keys[key] for key in further}}, (client,)
+        )
         for client, further in card_reader.SOURCE_KEYS.items()
     ]
     return {"type": "array", "items": {"anyOf": one}, "minItems": 1}

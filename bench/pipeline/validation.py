@@ -22,7 +22,7 @@ from bench.contracts import DataFacts, DataNeed, ModelNeed, extends
 from bench.data.card_reader import card_of_block
 from bench.data.cards import Card
 from bench.pipeline.fingerprint import closure
-from bench.pipeline.plan import needs_of, scorers_of, stage_modules
+from bench.pipeline.plan import measures, needs_of, scorers_of, stage_modules
 from bench.registry import adjust, check_data, configs_of, contract_of, resolve, sample_options, task_of
 from bench.scoring import Scorer, check_options, resolve_scorer
 
@@ -77,7 +77,7 @@ def _check_block(params: Params, name: str, block: Mapping[str, Any], cards: Map
         check_data(config, facts, f"{where}.arms.{arm}.model" if arm else f"{where}.model")
     if block["train"] and not _trains(cls):
         raise BenchError(f"{where}.train: {block['system']} is not trained step by step: leave it out")
-    found = _scorers(block, cls, where)
+    found = _scorers(block, where)
     _check_roles(params, name, block, found, cards)
     if FAMILIES[block["family"]].samples:
         _check_sampling(block, cls, configs, facts, where)
@@ -86,18 +86,17 @@ def _check_block(params: Params, name: str, block: Mapping[str, Any], cards: Map
     check_options(found, block["evaluate"], f"{where}.evaluate")
 
 
-def _scorers(block: Mapping[str, Any], cls: Any, where: str) -> list[Scorer]:
+def _scorers(block: Mapping[str, Any], where: str) -> list[Scorer]:
     """The scorers of a block; those that it names must measure what its system is."""
-    contract = contract_of(cls, block["family"])
     try:
         found = [resolve_scorer(scorer) for scorer in scorers_of(block)]
     except BenchError as error:
         raise BenchError(f"{where}.scorers: {error}") from error
     for scorer in found:
-        if scorer.contracts and not set(scorer.contracts) & set(extends(contract, FAMILIES[block["family"]].contracts)):
+        if not measures(scorer, block["system"], block["family"]):
             raise BenchError(
                 f"{where}.scorers: {scorer.name} measures {', '.join(scorer.contracts)}; {block['system']} is of "
-                f"contract {contract}"
+                f"contract {contract_of(resolve(block['system']), block['family'])}"
             )
     return found
 

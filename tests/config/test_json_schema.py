@@ -67,6 +67,7 @@ def test_cards_are_right(card: Draft7Validator, path: Path) -> None:
         ("images.ddpm-mnist.sample.variants", [{"sampler": ["ddim", "dimm"]}]),
         ("images.ddpm-mnist.sample.variants", [{"steps": []}]),
         ("images.ddpm-mnist.profiles.smoke.model.heads", "two"),
+        ("images.ddpm-mnist", {"system": "ddpm", "dataset": "mnist"}),  # without its feature_net
         ("images.ddpm-mnist.profiles.smok", {}),
         ("images.ddpm-mnist.codec", "kl-vae-scenes"),
         ("by_example.efros-leung.sample.exemplars.brick.downscal", 4),
@@ -74,19 +75,59 @@ def test_cards_are_right(card: Draft7Validator, path: Path) -> None:
         ("by_example.analogies-filters.sample.tasks.blurr", {}),
         ("words.ngram-char.evaluate.letter_entropy", 3),
         ("words.dummy-words.sample.variants", [{"n": 3}]),
+        ("words.transformer-positions.arms.rotary.model.position", "rotary"),
+        ("words.transformer-positions.arms.rotary.model.positions", "rotry"),
+        ("words.transformer-positions.arms.rotary.train.steps", 0),
+        ("words.transformer-positions.arms.rotary.shar", 0.5),
+        ("words.transformer-positions.arms.rotary.share", 0),
+        ("words.transformer-positions.arms", {}),
+        ("words.transformer-positions.profiles.smoke.arms", {"a": {"modle": {}}}),
+        ("by_example.dummy-texture.scorers", "texture_structure"),
+        ("by_example.dummy-texture.scorers", []),
+        ("by_example.dummy-texture.scorers", ["texture_structure", "texture_structure"]),
+        ("images.ddpm-mnist.sample.defaults.chunks", 500),
+        ("images.ddpm-mnist.sample.defaults.precision", "bf61"),
+        ("images.ddpm-mnist.profiles.gpu.sample.defaults.chunk", 0),
+        ("words.neural-lm.sample.defaults", {"temperature": 0.5}),
+        ("images.dummy-images.feature_net", None),
+        ("images.mine", {"system": "external_samples", "dataset": "mnist", "model": {"paths": "mine.npz"}}),
         ("datasets.mnist.limt", {}),
         ("runtime.threads", 0),
         ("tracking", {}),
     ],
 )
 def test_a_wrong_entry_is_not(params: Draft7Validator, path: str, value: object) -> None:
-    spoilt = copy.deepcopy(PARAMS)
+    assert list(params.iter_errors(changed(path, value)))
+
+
+def changed(path: str, value: object) -> dict[str, Any]:
+    """params.yaml with one entry changed, or with a new one."""
+    params = copy.deepcopy(PARAMS)
     *parents, last = path.split(".")
-    place = spoilt
+    place = params
     for key in parents:
         place = place.setdefault(key, {})
     place[last] = value
-    assert list(params.iter_errors(spoilt))
+    return params
+
+
+MINE = {"system": "external_samples", "dataset": "mnist", "model": {"path": "mine.npz"}}
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("by_example.dummy-texture.scorers", ["texture_structure", "scorer_of_a_plug_in"]),
+        ("images.dummy-images", {"system": "dummy_images", "dataset": "mnist", "scorers": ["memorisation"]}),
+        ("images.mine", {**MINE, "feature_net": "resnet-digits", "evaluate": {"neighbours": 100}}),
+        ("images.mine", {**MINE, "scorers": ["memorisation"]}),
+        ("images.ddpm-mnist.arms", {"wide": {"model": {"widths": [64, 128]}, "train": {"steps": 9}, "share": 0.5}}),
+        ("images.ddpm-mnist.profiles.gpu.scorers", ["distribution"]),
+        ("words.mine", {"system": "system_of_a_plug_in", "dataset": "shakespeare", "model": {"anything": 1}}),
+    ],
+)
+def test_a_right_entry_is(params: Draft7Validator, path: str, value: object) -> None:
+    assert [error.message for error in params.iter_errors(changed(path, value))] == []
 
 
 @pytest.mark.parametrize(
@@ -113,7 +154,7 @@ def test_keys_are_explained(params: Draft7Validator) -> None:
     explained = [
         "description" in one
         for name, schema in definitions.items()
-        for one in schema["properties"].values()
+        for one in schema.get("properties", {}).values()
         if name == "train" or ("." in name and not name.endswith(".changes"))
     ]
     assert sum(explained) > 0.9 * len(explained)
