@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 from bench.base.errors import BenchError, did_you_mean
 from bench.base.files import SampleSet, read_image_samples, read_text_samples
+from bench.base.settings import build_config
 from bench.catalogue.plugins import with_plugins
 from bench.catalogue.scorers import BUILT_IN
 from bench.context import StageContext
@@ -106,7 +107,8 @@ def scorer(
 
     Args:
         contracts: names of the contracts that it measures; none for every one.
-        options: frozen dataclass of the keys under ``evaluate:`` that it reads. Scorers may share a key.
+        options: frozen dataclass of the keys under ``evaluate:`` that it reads, derived from
+            :class:`bench.base.settings.Checked`. Scorers may share a key.
         needs: role -> what else it uses; the block names it.
         model: True if it asks the trained generator itself: samples from a file are measured without it.
     """
@@ -224,8 +226,6 @@ class Subject:
 
 def options_of(found: Scorer, values: Mapping[str, Any], where: str) -> Any:
     """A scorer's options from the keys under ``evaluate:`` that are its own."""
-    from bench.base.settings import build_config
-
     known = {key.name for key in dataclasses.fields(found.options)}
     return build_config(found.options, {key: value for key, value in values.items() if key in known}, where)
 

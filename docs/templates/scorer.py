@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from bench.base.settings import Checked, Count
 from bench.metrics.contrast import contrast
 from bench.metrics.protocols import protocol_id
 from bench.scoring import Output, Score, Subject, scorer
@@ -18,14 +19,14 @@ __all__ = ["ContrastOptions", "picture_contrast"]
 
 
 @dataclass(frozen=True)
-class ContrastOptions:
+class ContrastOptions(Checked):
     """The keys under ``evaluate:`` that it reads.
 
     Attributes:
         contrast_n: pictures of each variant that are looked at.
     """
 
-    contrast_n: int = 1000
+    contrast_n: Count = 1000
 
 
 @scorer("Synthesizer", "ImageGenerator", "TextToImage", options=ContrastOptions)
