@@ -20,6 +20,7 @@ import pytest
 from filelock import FileLock
 
 from bench.config.load import set_profile
+from bench.results.records import Record
 
 ROOT = Path(__file__).parents[2]
 COST_UNITS = ("s", "bytes", "x")
@@ -64,7 +65,7 @@ class Project:
             if path.name.endswith(".metrics.json"):
                 continue
             for row in json.loads(path.read_text()).get("records", []):  # none: a part of another profile
-                if row["unit"] not in COST_UNITS:
+                if Record.from_json(row).unit not in COST_UNITS:
                     key = " | ".join(row[part] for part in ("generator", "variant", "metric", "slice", "protocol"))
                     found[key] = [row["value"], row["ci95"], row["n"]]
         return found

@@ -19,9 +19,10 @@ import numpy as np
 import pytest
 import yaml
 
-from bench.base.files import SampleSet, read_image_samples, read_text_samples
+from bench.base.files import SampleSet, read_image_samples
+from bench.catalogue.families import FAMILIES
 from bench.config.load import load_params
-from bench.pipeline.plan import UNSAMPLED
+from bench.pipeline.arms import read_samples
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -69,11 +70,8 @@ def pairs_with_equal_samples(root: Path) -> tuple[set[str], int]:
     """The pairs of variants of one generator that have equal samples, and how many pairs were compared."""
     equal, compared = set(), 0
     for name, block in load_params(root / "params.yaml").generators().items():
-        if block["family"] in UNSAMPLED:
-            continue
-        texts = block["family"] == "words"
-        path = root / "samples" / f"{name}{'.jsonl' if texts else '.npz'}"
-        sets = read_text_samples(path) if texts else read_image_samples(path)
+        ending = FAMILIES[block["family"]].samples
+        sets = read_samples(root / "samples" / f"{name}{ending}") if ending else []
         for one, other in itertools.combinations(sets, 2):
             compared += 1
             if equal_samples(one, other):
