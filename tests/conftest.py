@@ -47,6 +47,10 @@ _LONGEST = (
     "test_contributing.py",
     "test_plugin.py",
     "test_need.py",
+    "test_run.py",
+    "test_contracts.py",
+    "test_score_your_own.py",
+    "test_clones.py",
     "test_tracking.py",
 )
 
