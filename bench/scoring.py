@@ -283,8 +283,11 @@ def evaluate(context: StageContext, names: Iterable[str], samples: list[SampleSe
 
 
 def row_of(context: StageContext, score: Score) -> dict[str, Any]:
-    """The JSON row of a score: who was measured is added here, direction and unit when it is read."""
-    ends = score.ci95 or ()
+    """The JSON row of a score: who was measured is added here, direction and unit when it is read.
+
+    An interval without width says that nothing varied among the items, not that nothing is left to know: it is none.
+    """
+    ends = score.ci95 if score.ci95 and score.ci95[0] != score.ci95[1] else ()
     row = {
         "generator": context.name,
         "system": str(context.block["system"]),

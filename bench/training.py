@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from bench.base.errors import BenchError
 from bench.base.files import atomic
+from bench.base.precision import autocast
 from bench.base.processes import rank, world_size
 from bench.base.progress import Progress
 from bench.base.seeds import derive
@@ -205,8 +206,7 @@ class _Loop:
         self.optimizer.zero_grad(set_to_none=True)
         counter = _flop_counter() if step == 0 else nullcontext()
         with counter:
-            device_type = run.device.split(":")[0]
-            with torch.autocast(device_type, dtype=torch.bfloat16, enabled=config.precision == "bf16"):
+            with autocast(run.device, config.precision):
                 terms: dict[str, Tensor] = self.stepper(batch, self.generator)
             terms["loss"].backward()  # type: ignore[no-untyped-call]
         if step == 0:

@@ -45,6 +45,8 @@ class Family:
         title: for people.
         tasks: by contract; the first is that of systems that name none.
         samples: ending of the sample files, ``.npz`` (arrays) or ``.jsonl`` (texts); ``""`` where nothing is sampled.
+        chosen_by: metric by whose score on the validation split a generator's shown setting is chosen; ``""`` for the
+            first that the block declares.
         contracts: module of the Protocols that the tasks name. A new family brings its own: a change of
             :mod:`bench.contracts`, which all systems import, makes every trained model stale.
     """
@@ -53,6 +55,7 @@ class Family:
     title: str
     tasks: tuple[Task, ...]
     samples: str = ""
+    chosen_by: str = ""
     contracts: str = "bench.contracts"
 
     def task(self, contract: str) -> Task:
@@ -83,6 +86,7 @@ _ENTRIES = (
             ),
         ),
         samples=".jsonl",
+        chosen_by="bits_per_byte",
     ),
     Family(
         "text_encoders",
@@ -171,6 +175,7 @@ _ENTRIES = (
             ),
         ),
         samples=".npz",
+        chosen_by="fid",
     ),
     Family(
         "text_to_image",

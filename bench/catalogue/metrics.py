@@ -29,6 +29,8 @@ class MetricInfo:
         meaning: one line.
         cost: True for what a result costs rather than how good it is.
         share: True for a proportion in [0, 1], which the report may show in percent.
+        exact: True for what is counted rather than measured on a sample: it needs no interval. Any other number without
+            an interval is of unknown precision and gets no rank.
     """
 
     name: str
@@ -38,6 +40,7 @@ class MetricInfo:
     meaning: str
     cost: bool = False
     share: bool = False
+    exact: bool = False
 
     @property
     def arrow(self) -> str:
@@ -54,7 +57,11 @@ def _share(name: str, title: str, meaning: str, higher: bool | None = True) -> M
 
 
 def _cost(name: str, title: str, unit: str, meaning: str, higher: bool | None = False) -> MetricInfo:
-    return MetricInfo(name, title, higher, unit, meaning, cost=True)
+    return MetricInfo(name, title, higher, unit, meaning, cost=True, exact=unit == "FLOP" or name == "parameters")
+
+
+def _count(name: str, title: str, meaning: str, *, higher: bool = False, share: bool = False) -> MetricInfo:
+    return MetricInfo(name, title, higher, "", meaning, share=share, exact=True)
 
 
 _ENTRIES = (
@@ -114,7 +121,13 @@ _ENTRIES = (
         "Analogies",
         "Share of analogies (a is to b as c is to d) whose d is the nearest vector to b - a + c",
     ),
-    _share("word_coverage", "Words known", "Share of a test's items whose words are all in the vocabulary"),
+    _count(
+        "word_coverage",
+        "Words known",
+        "Share of a test's items whose words are all in the vocabulary",
+        higher=True,
+        share=True,
+    ),
     _quality(
         "pmi_spearman",
         "Shifted PMI",

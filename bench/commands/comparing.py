@@ -12,16 +12,17 @@ from bench.base.files import read_json
 from bench.commands.printing import print_json, print_table
 from bench.report.display import MetricStyle, format_interval, format_value, metric_style
 from bench.report.schema import Schema, read_schema
-from bench.results.leaderboard import COST_METRICS, Row, column_key, rows_from_json
-from bench.stats.intervals import Difference, difference_from_intervals
+from bench.results.leaderboard import COST_METRICS, Row, column_key, estimate, rows_from_json
+from bench.results.sources import read_items
+from bench.stats.comparisons import Difference, Items, difference
 
 __all__ = ["Pair", "compare_rows", "run"]
 
 
 @dataclass(frozen=True)
 class Pair:
-    """One column of the leaderboard for two generators; each side is that generator's row, the best one if it has
-    variants."""
+    """One column of the leaderboard for two generators; each side is that generator's row, that of its shown setting if
+    it has variants."""
 
     first: Row
     second: Row
@@ -29,33 +30,29 @@ class Pair:
     verdict: str
 
 
-def _better(row: Row, other: Row) -> bool:
-    a, b = row.record.value, other.record.value
-    if a is None or b is None:
-        return b is None and a is not None
-    return a > b if row.record.higher_is_better else a < b
-
-
-def _verdict(first: Row, second: Row) -> tuple[Difference | None, str]:
+def _verdict(first: Row, second: Row, items: Items) -> tuple[Difference | None, str]:
     a, b = first.record, second.record
     if a.value is None or b.value is None:
         return None, "tie" if a.value is b.value else f"{(a if b.value is None else b).generator} is better"
-    difference = difference_from_intervals(a.value, a.ci95, b.value, b.ci95)
+    found = difference(estimate(a, items), estimate(b, items))
     if a.value == b.value:
-        return difference, "equal"
-    exact = a.ci95 is None and b.ci95 is None
-    if exact and a.metric not in COST_METRICS:
-        return difference, "no interval"
-    if not exact and difference.p_value > 0.05:
-        return difference, "tie"
+        return found, "equal"
+    if found is None:
+        return None, "no interval"
+    if found.ci95[0] <= 0.0 <= found.ci95[1]:
+        return found, "tie"
     if a.higher_is_better is None:
-        return difference, "differ"
-    better = a.generator if _better(first, second) else b.generator
-    return difference, f"{better} is {'cheaper' if a.metric in COST_METRICS else 'better'}"
+        return found, "differ"
+    better = a.generator if (a.value > b.value) is a.higher_is_better else b.generator
+    return found, f"{better} is {'cheaper' if a.metric in COST_METRICS else 'better'}"
 
 
-def compare_rows(rows: Sequence[Row], first: str, second: str, metric: str | None = None) -> list[Pair]:
+def compare_rows(
+    rows: Sequence[Row], first: str, second: str, metric: str | None = None, items: Items | None = None
+) -> list[Pair]:
     """The columns (data set, metric, protocol, split, slice) that both have, in the order of the leaderboard.
+
+    ``items`` are the blocks behind numbers: where both rows have them, they are compared block by block.
 
     Raises:
         BenchError: a generator without rows, an unknown metric, or nothing in common.
@@ -67,23 +64,20 @@ def compare_rows(rows: Sequence[Row], first: str, second: str, metric: str | Non
     metrics = {row.record.metric for row in rows if row.record.generator in (first, second)}
     if metric is not None and metric not in metrics:
         raise BenchError(f"neither has the metric {metric!r}.{did_you_mean(metric, metrics)}")
-    best: dict[tuple[str, Any], Row] = {}
+    sides: dict[tuple[str, Any], Row] = {}
     columns: dict[Any, None] = {}
     for row in rows:
         record = row.record
         if record.generator not in (first, second) or (metric is not None and record.metric != metric):
             continue
-        column = column_key(record)
-        columns[column] = None
-        old = best.get((record.generator, column))
-        if old is None or (record.higher_is_better is not None and _better(row, old)):
-            best[record.generator, column] = row
+        if row.shown and record.split != "validation":
+            columns[column_key(record)] = None
+            sides[record.generator, column_key(record)] = row
     pairs = []
     for column in columns:
-        left, right = best.get((first, column)), best.get((second, column))
+        left, right = sides.get((first, column)), sides.get((second, column))
         if left is not None and right is not None:
-            difference, verdict = _verdict(left, right)
-            pairs.append(Pair(left, right, difference, verdict))
+            pairs.append(Pair(left, right, *_verdict(left, right, items or {})))
     if not pairs:
         raise BenchError(
             f"{first} and {second} have no column in common: two protocols are never compared. `bench ls` shows "
@@ -122,7 +116,8 @@ def run(root: Path, first: str, second: str, metric: str | None, as_json: bool) 
     path = root / "reports" / "leaderboard.json"
     if not path.is_file():
         raise BenchError(f"no {path}: run `dvc repro`, or `bench report` if the evaluations are there")
-    pairs = compare_rows(rows_from_json(read_json(path)), first, second, metric)
+    items = {key: blocks for name in (first, second) for key, blocks in read_items(root, name).items()}
+    pairs = compare_rows(rows_from_json(read_json(path)), first, second, metric, items)
     if as_json:
         print_json([_json(pair) for pair in pairs])
         return
@@ -144,7 +139,10 @@ def run(root: Path, first: str, second: str, metric: str | None, as_json: bool) 
             }
         )
     print_table(["metric", first, second, "difference", "verdict", "protocol"], lines, fold="protocol")
-    print("Each side is a generator's best variant in its column; tie: the 95 % interval of the difference holds zero.")
+    print(
+        "Each side is the setting that the leaderboard shows; tie: the 95 % interval of the difference holds zero, "
+        "block by block where both were measured on the same blocks and the evaluations are here."
+    )
 
 
 def _difference(difference: Difference | None, style: MetricStyle) -> str:

@@ -129,7 +129,8 @@ def _processor(root: Path) -> Check:
             "processor",
             "warn",
             found,
-            "no bf16 instructions: blocks with `precision: bf16` run slower here than with fp32",
+            "no bf16 instructions: `precision: auto` means fp32 here, and results differ in the last digits from those "
+            "of machines with them",
         )
     if load > 0.75 * cores:
         return Check(

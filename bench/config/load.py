@@ -22,6 +22,7 @@ from typing import Annotated, Any, Literal
 
 from bench.base.errors import BenchError, did_you_mean
 from bench.base.files import write_text
+from bench.base.precision import Precision
 from bench.base.settings import Checked, Count, Natural, NotNegative, Range, Share, build_config, field_types, merge
 from bench.base.yaml_reader import read_yaml
 from bench.catalogue.families import FAMILIES
@@ -58,7 +59,7 @@ class TrainConfig(Checked):
         grad_clip: largest global gradient norm, 0 for none.
         ema: decay of the exponential moving average of the weights, 0 for none; the window grows from the start
             (weight ``max(1 - ema, 1 / (1 + 0.1 step))``), so that no start-up bias remains.
-        precision: ``fp32`` or ``bf16`` (autocast).
+        precision: ``fp32``, ``bf16`` (autocast), or ``auto``: bf16 where the machine has instructions for it.
         channels_last: memory format of convolutional networks.
         log_every: steps between points of the learning curve.
         checkpoint_every: steps between checkpoints, 0 for none.
@@ -74,7 +75,7 @@ class TrainConfig(Checked):
     tail: Share | None = None
     grad_clip: NotNegative = 1.0
     ema: Annotated[float, Range(low=0, high=0.999999)] = 0.0
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Precision = "fp32"
     channels_last: bool = False
     log_every: Count = 50
     checkpoint_every: Natural = 500
@@ -97,7 +98,7 @@ class RuntimeConfig(Checked):
     """
 
     device: str = "auto"
-    threads: Count = 2
+    threads: Count = 1
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from bench.base.precision import Precision, autocast
 from bench.base.seeds import derive
 from bench.base.settings import Count, Positive
 from bench.contracts import Images
@@ -35,12 +35,12 @@ class DenoisingOptions(SamplerOptions):
     Attributes:
         chunk: items drawn at a time; short chunks are padded.
         clip: bound on the estimate of the clean item.
-        precision: ``fp32`` or ``bf16``.
+        precision: ``fp32``, ``bf16`` or ``auto``.
     """
 
     chunk: Count = 100
     clip: Positive = 1.0
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Precision = "fp32"
 
 
 @dataclass(frozen=True)
@@ -103,18 +103,18 @@ class DiffusionGenerator:
             BenchError: more steps than the schedule has.
         """
         run, times = build_sampler(options.sampler), spaced_steps(len(self.schedule), options.steps)
-        kind, size = self.device.split(":")[0], options.chunk
+        size = options.chunk
         finished = [torch.zeros(0, *self.shape)]
         for start in range(0, n, size):
             count = min(size, n - start)
             noise = ItemNoise(
                 derive(seed, "noise"), range(first + start, first + start + size), self.shape, self.device
             )
-            with torch.autocast(kind, torch.bfloat16, enabled=options.precision == "bf16"):
+            with autocast(self.device, options.precision):
                 network = condition(slice(start, start + count), size)
 
             def denoise(x: Tensor, t: Tensor, network: Network = network) -> Tensor:
-                with torch.autocast(kind, torch.bfloat16, enabled=options.precision == "bf16"):
+                with autocast(self.device, options.precision):
                     out = network(x, t)
                 return self.schedule.x0_from(self.output or self.target, out.float(), x, t)
 

@@ -16,11 +16,8 @@ from bench.report.page import build_context, render
 from bench.report.preview import preview_png
 from bench.report.schema import read_schema
 from bench.report.tables import build_tables, tables_markdown
-from bench.results.extras import Items as ItemsExtra
-from bench.results.extras import of_kind
 from bench.results.leaderboard import Row, build_rows, to_csv, to_json
 from bench.results.sources import Sources
-from bench.stats.paired import Items
 
 __all__ = ["Products", "build"]
 
@@ -48,12 +45,8 @@ def build(sources: Sources, reports: Path) -> Products:
     """
     schema, literature = read_schema(reports / "schema.yaml"), read_yaml(reports / "literature.yaml")
     claims = load_claims(read_yaml(reports / "claims.yaml"))
-    rows = build_rows(sources.records)
-    items: Items = {
-        (name, item.metric, item.variant): (list(item.totals), list(item.weights) or [1.0] * len(item.totals))
-        for name, entry in sources.entries.items()
-        for item in of_kind(entry.extras, ItemsExtra)
-    }
+    items = sources.items
+    rows = build_rows(sources.records, items)
     verdicts = [judge(claim, [row.record for row in rows], items) for claim in claims]
     context = build_context(sources, rows, verdicts, schema, literature)
     intro = (

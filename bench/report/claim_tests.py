@@ -10,9 +10,9 @@ from itertools import combinations, pairwise
 from typing import Any
 
 from bench.report.claims import FAILS, FIELD_KEYS, HOLDS, ROW_KEYS, UNCLEAR, Claim, Comparison, Verdict
+from bench.results.leaderboard import chosen_settings
 from bench.results.records import Record, parse_variant
-from bench.stats.intervals import difference_from_intervals
-from bench.stats.paired import Items, paired_ratio_difference
+from bench.stats.comparisons import Items, difference_from_intervals, paired_ratio_difference
 
 __all__ = ["judge"]
 
@@ -24,6 +24,8 @@ def _alternatives(pattern: object) -> list[str]:
 
 
 def _selected(record: Record, selector: Mapping[str, Any]) -> bool:
+    if record.split == "validation" and "split" not in selector:
+        return False  # what settings are chosen by is no evidence
     for key in ("generator", "system", "family", "role", "metric", "slice", "dataset", "protocol", "split"):
         if key in selector and not any(
             fnmatchcase(str(getattr(record, key)), pattern) for pattern in _alternatives(selector[key])
@@ -44,9 +46,9 @@ def _pick(records: Sequence[Record], test: Mapping[str, Any], side: str) -> list
     shared = {key: test[key] for key in ("metric", "dataset", "protocol", "split") if key in test}
     selector = {"slice": test.get("slice", ""), **shared, **test[side]}
     rows = [record for record in records if _selected(record, selector)]
-    if selector.get("pick") == "best" and rows:
-        sign = -1.0 if rows[0].higher_is_better else 1.0
-        rows = [min(rows, key=lambda row: sign * row.value if row.value is not None else math.inf)]
+    if selector.get("pick") == "shown":
+        chosen = chosen_settings(records)
+        rows = [row for row in rows if row.variant == chosen[row.generator, row.dataset]]
     return rows
 
 
@@ -88,7 +90,10 @@ def _paired(
     if any(getattr(left, key) != getattr(right, key) for key in sorted(ROW_KEYS)):
         return None
     a, b = (items.get((row.generator, row.metric, row.variant)) for row in (left, right))
-    return paired_ratio_difference(*a, *b) if a is not None and b is not None and len(a[0]) == len(b[0]) > 1 else None
+    if a is None or b is None or len(a[0]) != len(b[0]) or len(a[0]) < 3:
+        return None
+    found = paired_ratio_difference(*a, *b)
+    return found.value, found.ci95
 
 
 def _compare(left: Record, right: Record | float, test: Mapping[str, Any], items: Items) -> Comparison:

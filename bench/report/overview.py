@@ -64,8 +64,13 @@ class Headline:
 
     @property
     def best(self) -> Row | None:
-        """The best generator."""
-        return next((row for row in self.rows if row.record.role == "generator" and row.record.value is not None), None)
+        """The best generator, by its shown setting."""
+        return next(iter(best_lines(self)), None)
+
+    @property
+    def tied(self) -> tuple[str, ...]:
+        """Generators that the data cannot tell from the best."""
+        return tuple(row.record.generator for row in best_lines(self)[1:] if row.rank == 1)
 
     def of_role(self, role: str) -> Row | None:
         """The best row of a role."""
@@ -92,8 +97,8 @@ def _scale(rows: Sequence[Row], view: HeadlineView) -> Scale | None:
 def headlines(rows: Sequence[Row], schema: Schema) -> list[Headline]:
     """One for each headline metric of a family and each data set that has it.
 
-    The column is the one that most rows share among those that hold a generator's row of the described slice and
-    variant.
+    The column is the one that most rows share among those that hold a generator's row of the described slice, variant
+    and protocol.
     """
     found = []
     for family, section in schema.families.items():
@@ -103,6 +108,7 @@ def headlines(rows: Sequence[Row], schema: Schema) -> list[Headline]:
             for row in mine:
                 record = row.record
                 fits = record.slice == view.slice and fnmatchcase(record.variant, view.variant)
+                fits = fits and record.split != "validation" and fnmatchcase(record.protocol, view.protocol)
                 if fits and record.role == "generator":
                     key = column_key(record)
                     columns.setdefault(record.dataset, {})[key] = sum(column_key(other.record) == key for other in mine)
@@ -117,12 +123,10 @@ def headlines(rows: Sequence[Row], schema: Schema) -> list[Headline]:
 
 
 def best_lines(headline: Headline) -> list[Row]:
-    """The best variant of every generator, best first (floors, memorisers and ceilings left out)."""
-    seen: dict[str, Row] = {}
-    for row in headline.rows:
-        if row.record.role == "generator" and row.record.value is not None:
-            seen.setdefault(row.record.generator, row)
-    return list(seen.values())
+    """The shown setting of every generator, best first (floors, memorisers and ceilings left out)."""
+    return [
+        row for row in headline.rows if row.shown and row.record.role == "generator" and row.record.value is not None
+    ]
 
 
 def _cost(rows: Sequence[Row], record: Record, metric: str, schema: Schema) -> str:
@@ -134,7 +138,7 @@ def _cost(rows: Sequence[Row], record: Record, metric: str, schema: Schema) -> s
 
 
 def readme_block(rows: Sequence[Row], schema: Schema) -> str:
-    """The README's table: the best variant of every generator on its family's headline metric, between floor and
+    """The README's table: the shown setting of every generator on its family's headline metric, between floor and
     ceiling."""
     lines = [
         "| family | generator | metric | value (95 % interval) | baseline | real data | training | one sample |",

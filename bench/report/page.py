@@ -98,9 +98,7 @@ def _tile(headline: Headline) -> dict[str, Any] | None:
         "arrow": {True: "↑", False: "↓", None: ""}[record.higher_is_better],
         "value": format_value(record.value, style, record.unit),
         "interval": format_interval(record.ci95, style),
-        "tied": any(
-            row.rank == best.rank and row.record.generator != record.generator for row in headline.rows if row.rank
-        ),
+        "tied": ", ".join(headline.tied),
         "marks": marks,
         "position": None if position is None else round(100 * min(1.0, max(0.0, position)), 1),
         "ceiling_title": headline.scale.ceiling_title if headline.scale else "",
@@ -204,14 +202,15 @@ def _family(
 
 
 def _board(table: Table) -> dict[str, Any]:
-    """A table with the picture of each line's ranking value, and which line is the best setting of its generator."""
+    """A table with the picture of each line's ranking value."""
     rank_index = table.columns.index(table.ranking) if table.ranking else None
-    seen: set[str] = set()
-    lines = []
-    for line, micro in zip(table.lines, micro_pictures(table), strict=True):
-        lines.append((line, micro, line.generator not in seen))
-        seen.add(line.generator)
-    return {"table": table, "lines": lines, "rank_index": rank_index}
+    lines = list(zip(table.lines, micro_pictures(table), strict=True))
+    return {
+        "table": table,
+        "lines": lines,
+        "rank_index": rank_index,
+        "folded": sum(not line.shown for line in table.lines),
+    }
 
 
 def _plain(row: Row, schema: Schema) -> dict[str, Any]:

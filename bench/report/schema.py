@@ -112,6 +112,7 @@ class HeadlineView:
         scale: of the position between baseline and real data.
         slice: of its rows.
         variant: shell pattern of its rows.
+        protocol: shell pattern of its rows.
         ideal: stands in where no row of real data exists.
         ideal_title: what it is.
     """
@@ -120,6 +121,7 @@ class HeadlineView:
     scale: Literal["linear", "log"]
     slice: str = ""
     variant: str = "*"
+    protocol: str = "*"
     ideal: float | None = None
     ideal_title: str = "the ideal value"
 

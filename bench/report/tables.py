@@ -70,20 +70,15 @@ class Cell:
     text: str = ""
     interval: str = ""
     rank: int | None = None
-    tied: bool = False
+    place: str = ""
     sort: float | None = None
     n: int = 0
     bounds: tuple[float, float] | None = None
 
-    @property
-    def place(self) -> str:
-        """``"2="`` for a tie."""
-        return "" if self.rank is None else f"{self.rank}{'=' if self.tied else ''}"
-
 
 @dataclass(frozen=True)
 class Line:
-    """One model (generator and variant)."""
+    """One model (generator and variant); ``shown`` is the setting that stands for its generator."""
 
     generator: str
     variant: str
@@ -92,6 +87,7 @@ class Line:
     cells: tuple[Cell, ...]
     place: str = ""
     run_key: str = ""
+    shown: bool = True
 
     @property
     def setting(self) -> str:
@@ -132,7 +128,11 @@ def _letter(i: int) -> str:
 
 
 def _columns(rows: Sequence[Row], view: TableView, schema: Schema) -> list[Column]:
-    """The columns of one table on one data set; of those that fit ``rank_by`` first, the one with most models ranks."""
+    """The columns of one table on one data set; of those that fit ``rank_by`` first, the one with most models ranks.
+
+    Scores on the validation split choose settings and stand under "Further measurements".
+    """
+    rows = [row for row in rows if row.record.split != "validation"]
     picked: dict[ColumnKey, Row] = {}
     models = Counter(column_key(row.record) for row in rows)
     for selector in (*view.columns, *(Selector(metric) for metric in schema.cost_columns)):
@@ -182,7 +182,7 @@ def _cell(row: Row, column: Column) -> Cell:
         text=format_value(record.value, column.style, record.unit),
         interval=format_interval(record.ci95, column.style),
         rank=row.rank,
-        tied=row.tied,
+        place=row.place,
         sort=record.value if record.value is not None else worst,
         n=record.n,
         bounds=record.ci95,
@@ -190,9 +190,12 @@ def _cell(row: Row, column: Column) -> Cell:
 
 
 def _lines(rows: Sequence[Row], columns: Sequence[Column], dataset: str) -> list[Line]:
+    """Best generator first by its shown setting, its other settings beneath."""
     index = {(dataset, c.metric, c.protocol, c.split, c.slice): i for i, c in enumerate(columns)}
     cells: dict[tuple[str, str], list[Cell]] = {}
     first: dict[tuple[str, str], Record] = {}
+    ranking = next((i for i, column in enumerate(columns) if column.ranking), None)
+    shown: dict[str, str] = {}
     for row in rows:
         i = index.get(column_key(row.record))
         if i is None:
@@ -200,7 +203,8 @@ def _lines(rows: Sequence[Row], columns: Sequence[Column], dataset: str) -> list
         model = (row.record.generator, row.record.variant)
         first.setdefault(model, row.record)
         cells.setdefault(model, [Cell()] * len(columns))[i] = _cell(row, columns[i])
-    ranking = next((i for i, column in enumerate(columns) if column.ranking), None)
+        if row.shown and not columns[i].cost and (i == ranking or row.record.generator not in shown):
+            shown[row.record.generator] = row.record.variant
     quality = [i for i, column in enumerate(columns) if not column.cost]
     lines = []
     for (generator, variant), places in cells.items():
@@ -208,13 +212,20 @@ def _lines(rows: Sequence[Row], columns: Sequence[Column], dataset: str) -> list
             continue
         record = first[generator, variant]
         place = places[ranking].place if ranking is not None else ""
-        lines.append(Line(generator, variant, record.system, record.role, tuple(places), place, record.run_key))
+        stands = shown.get(generator, variant) == variant
+        lines.append(Line(generator, variant, record.system, record.role, tuple(places), place, record.run_key, stands))
+    rising = ranking is not None and not columns[ranking].higher_is_better
+
+    def value(line: Line) -> float:
+        cell = line.cells[ranking] if ranking is not None else Cell()
+        number = cell.sort if cell.sort is not None else float("inf") if rising else float("-inf")
+        return number if rising else -number
+
+    leading = {line.generator: (ROLE_ORDER[line.role], value(line)) for line in lines if line.shown}
 
     def order(line: Line) -> tuple[Any, ...]:
-        cell = line.cells[ranking] if ranking is not None else Cell()
-        rising = ranking is not None and not columns[ranking].higher_is_better
-        value = cell.sort if cell.sort is not None else float("inf") if rising else float("-inf")
-        return ROLE_ORDER[line.role], value if rising else -value, line.generator, line.variant
+        top = leading.get(line.generator, (ROLE_ORDER[line.role], value(line)))
+        return *top, line.generator, not line.shown, value(line), line.variant
 
     return sorted(lines, key=order)
 

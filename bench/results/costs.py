@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from bench.base.hardware import machine_id
 from bench.results.records import parse_variant
 
 __all__ = ["cost_rows"]
@@ -20,7 +21,7 @@ def cost_rows(
 ) -> list[dict[str, Any]]:
     """What training took (once for all variants), what one sample takes, and what the sample stage timed itself.
 
-    Seconds and bytes belong to a machine, so their protocol names device and threads; FLOPs and parameters do not.
+    Seconds and bytes belong to a machine, so their protocol names processor and threads; FLOPs and parameters do not.
     Training costs are repeated for each variant, so that quality never stands without its cost; a variant of an arm
     carries what that arm cost.
 
@@ -32,8 +33,7 @@ def cost_rows(
         variants: those that have rows of quality.
         seed: the global seed.
     """
-    facts = train.get("machine") or {}
-    machine = f"device={str(facts.get('device', 'cpu')).partition(':')[0]}/threads={facts.get('threads', 1)}/v1"
+    machine = f"{machine_id(train.get('machine') or {})}/v2"
     trained = (
         ("train_seconds", "seconds", f"cost/wall-time/{machine}"),
         ("train_flops", "train_flops", "cost/counted-flops/v1"),

@@ -3,6 +3,7 @@ of ``bench/report/tables.py``."""
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
@@ -10,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from bench.base.errors import BenchError
 from bench.catalogue.families import FAMILIES
+from bench.catalogue.metrics import CATALOGUE
 from bench.results.records import SCHEMA_VERSION, Record
-from bench.stats.intervals import rank_with_ties
+from bench.stats.comparisons import Estimate, Items, rank_ranges
 
 if TYPE_CHECKING:
     import pandas
@@ -21,7 +23,9 @@ __all__ = [
     "ColumnKey",
     "Row",
     "build_rows",
+    "chosen_settings",
     "column_key",
+    "estimate",
     "rows_from_json",
     "to_csv",
     "to_frame",
@@ -41,18 +45,32 @@ class Row:
 
     Attributes:
         record: the measurement.
-        rank: 1 = best among the generators of its column; None for floors, ceilings, memorisers, neutral metrics and
-            missing values.
-        tied: another generator has the same rank: the data cannot tell them apart.
+        shown: the one setting of the generator that stands for it in this column (:func:`chosen_settings`).
+        rank: best place among the shown settings of the generators of its column that the data allow; None for other
+            settings, floors, ceilings, memorisers, neutral metrics, values without a known interval, and every split
+            but the test split.
+        rank_to: worst place that the data allow.
     """
 
     record: Record
+    shown: bool = True
     rank: int | None = None
-    tied: bool = False
+    rank_to: int | None = None
+
+    @property
+    def tied(self) -> bool:
+        """The data cannot tell it from another generator."""
+        return self.rank != self.rank_to
+
+    @property
+    def place(self) -> str:
+        """``"2"``, or ``"1-3"`` for what may be first, second or third; ``""`` for no place."""
+        return "" if self.rank is None else f"{self.rank}–{self.rank_to}" if self.tied else str(self.rank)
 
     def to_json(self) -> dict[str, Any]:
-        """A JSON-able mapping: the record's fields, ``rank`` and ``tied``."""
-        return {**self.record.to_json(), "rank": self.rank, "tied": self.tied}
+        """A JSON-able mapping: the record's fields, ``shown``, ``rank``, ``rank_to`` and ``tied``."""
+        places = {"shown": self.shown, "rank": self.rank, "rank_to": self.rank_to, "tied": self.tied}
+        return {**self.record.to_json(), **places}
 
 
 def column_key(record: Record) -> ColumnKey:
@@ -60,8 +78,38 @@ def column_key(record: Record) -> ColumnKey:
     return record.dataset, record.metric, record.protocol, record.split, record.slice
 
 
-def build_rows(records: Iterable[Record]) -> list[Row]:
-    """Rows in a fixed order (family, data set, metric, protocol, slice, then as given), ranked column by column.
+def estimate(record: Record, items: Items) -> Estimate:
+    """The record's number for a comparison in its column."""
+    info = CATALOGUE.get(record.metric)
+    blocks = None if record.slice else items.get((record.generator, record.metric, record.variant))
+    return Estimate(record.value, record.ci95, bool(info and info.exact), blocks)
+
+
+def chosen_settings(records: Iterable[Record]) -> dict[tuple[str, str], str]:
+    """(generator, data set) -> the setting that stands for the generator.
+
+    Of the settings that were scored on the validation split under the metric that the family chooses by
+    (:attr:`bench.catalogue.families.Family.chosen_by`), the best there; without such scores the first that the block
+    declares. The test split has no say.
+    """
+    chosen: dict[tuple[str, str], str] = {}
+    best: dict[tuple[str, str], float] = {}
+    for record in records:
+        key = record.generator, record.dataset
+        if record.metric in COST_METRICS:
+            continue
+        family = FAMILIES.get(record.family)
+        if family and record.split == "validation" and record.metric == family.chosen_by and record.value is not None:
+            value = record.value if record.higher_is_better else -record.value
+            if value > best.get(key, -math.inf):
+                best[key], chosen[key] = value, record.variant
+        elif key not in best and record.split != "validation":
+            chosen.setdefault(key, record.variant)
+    return chosen
+
+
+def _ordered(records: Iterable[Record]) -> tuple[list[Record], dict[ColumnKey, list[int]]]:
+    """The records, and the places of those of each column.
 
     Raises:
         BenchError: the same number twice, or a column with two directions.
@@ -78,17 +126,42 @@ def build_rows(records: Iterable[Record]) -> list[Row]:
             )
         seen.add(identity)
         columns[column_key(record)].append(i)
-    rows = [Row(record) for record in ordered]
     for key, members in columns.items():
         if len({ordered[i].higher_is_better for i in members}) > 1:
             raise BenchError(f"{key[1]} ({key[2]}): some rows say higher is better and some say lower")
-        if ordered[members[0]].higher_is_better is None:
-            continue
-        ranked = [i for i in members if ordered[i].role == "generator"]
-        values, intervals = [ordered[i].value for i in ranked], [ordered[i].ci95 for i in ranked]
-        ranks = rank_with_ties(values, intervals, ordered[members[0]].higher_is_better)
-        for i, rank in zip(ranked, ranks, strict=True):
-            rows[i] = Row(ordered[i], rank, rank is not None and ranks.count(rank) > 1)
+    return ordered, columns
+
+
+def build_rows(records: Iterable[Record], items: Items | None = None) -> list[Row]:
+    """Rows in a fixed order (family, data set, metric, protocol, slice, then as given), ranked column by column.
+
+    This is the one place that decides which setting of a generator is shown, who is best and who is tied; the page, the
+    README, ``bench compare``, MLflow and the claims ask here.
+
+    Args:
+        records: all of them.
+        items: the blocks or items behind numbers, for paired tests.
+
+    Raises:
+        BenchError: the same number twice, or a column with two directions.
+    """
+    ordered, columns = _ordered(records)
+    chosen = chosen_settings(ordered)
+    rows = [Row(record) for record in ordered]
+    for members in columns.values():
+        standing: dict[str, int] = {}
+        for i in members:
+            record = ordered[i]
+            if record.variant == chosen.get((record.generator, record.dataset)):
+                standing[record.generator] = i
+            else:
+                standing.setdefault(record.generator, i)
+        ranked = [i for i in standing.values() if ordered[i].role == "generator" and ordered[i].split in ("", "test")]
+        column = [estimate(ordered[i], items or {}) for i in ranked]
+        places = dict(zip(ranked, rank_ranges(column, ordered[members[0]].higher_is_better), strict=True))
+        for i in members:
+            first, last = places.get(i) or (None, None)
+            rows[i] = Row(ordered[i], standing[ordered[i].generator] == i, first, last)
     place = {family: i for i, family in enumerate(FAMILIES)}
     position = {id(row): i for i, row in enumerate(rows)}
 
@@ -119,8 +192,9 @@ def rows_from_json(document: Mapping[str, Any]) -> list[Row]:
     rows = []
     for row in document["rows"]:
         values = dict(row)
-        rank, tied = values.pop("rank"), values.pop("tied")
-        rows.append(Row(Record.from_json(values), rank, tied))
+        del values["tied"]
+        places = [values.pop(name) for name in ("shown", "rank", "rank_to")]
+        rows.append(Row(Record.from_json(values), *places))
     return rows
 
 
@@ -135,10 +209,10 @@ def to_frame(rows: Iterable[Row]) -> pandas.DataFrame:
     columns: dict[str, list[Any]] = {name: [getattr(row.record, name) for row in listed] for name in _FIELDS}
     bounds = [row.record.ci95 or (None, None) for row in listed]
     columns |= {"ci95_low": [low for low, _ in bounds], "ci95_high": [high for _, high in bounds]}
-    columns |= {"rank": [row.rank for row in listed], "tied": [row.tied for row in listed]}
+    columns |= {name: [getattr(row, name) for row in listed] for name in ("shown", "rank", "rank_to", "tied")}
     columns["settings"] = [dict(row.record.settings) for row in listed]
     kinds = dict.fromkeys(("value", "ci95_low", "ci95_high"), "float64") | dict.fromkeys(("n", "seed"), "int64")
-    kinds |= {"rank": "Int64", "tied": "bool", "higher_is_better": "boolean"}
+    kinds |= {"rank": "Int64", "rank_to": "Int64", "shown": "bool", "tied": "bool", "higher_is_better": "boolean"}
     return pandas.DataFrame(columns).astype(kinds)
 
 
@@ -146,6 +220,6 @@ def to_csv(rows: Iterable[Row]) -> str:
     """One line for each row; empty means none (an infinite value, no interval, no rank)."""
     table = to_frame(rows).drop(columns="settings")
     words = {True: "true", False: "false"}
-    for name in ("higher_is_better", "tied"):
+    for name in ("higher_is_better", "shown", "tied"):
         table[name] = table[name].astype("object").map(words)
     return str(table.to_csv(index=False, lineterminator="\n"))

@@ -11,7 +11,7 @@ from bench.catalogue.metrics import CATALOGUE
 
 __all__ = ["SCHEMA_VERSION", "Record", "Setting", "parse_settings", "parse_variant"]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 Setting = bool | int | float | str | None
 """A value of a swept setting."""
 

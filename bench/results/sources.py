@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import math
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,12 @@ from bench.base.errors import BenchError
 from bench.base.files import hash_json, read_json
 from bench.base.yaml_reader import read_yaml
 from bench.results.costs import cost_rows
-from bench.results.extras import Extra, read_extras
+from bench.results.extras import Extra, of_kind, read_extras
+from bench.results.extras import Items as ItemsExtra
 from bench.results.records import Record, Setting, parse_variant
+from bench.stats.comparisons import Blocks, Items
 
-__all__ = ["Entry", "Sources", "arm_settings", "gather", "git_commit", "read_history"]
+__all__ = ["Entry", "Sources", "arm_settings", "gather", "git_commit", "read_history", "read_items"]
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,22 @@ class Sources:
     def records(self) -> list[Record]:
         """Every record of every generator."""
         return [record for entry in self.entries.values() for record in entry.records]
+
+    @property
+    def items(self) -> Items:
+        """The blocks or items behind numbers."""
+        return {key: blocks for entry in self.entries.values() for key, blocks in _items(entry.name, entry.extras)}
+
+
+def _items(name: str, found: Sequence[Extra]) -> Iterator[tuple[tuple[str, str, str], Blocks]]:
+    for item in of_kind(found, ItemsExtra):
+        yield (name, item.metric, item.variant), (item.totals, item.weights or [1.0] * len(item.totals))
+
+
+def read_items(root: Path, name: str) -> Items:
+    """The blocks or items behind one generator's numbers; none where its evaluation is not here."""
+    evaluation = _optional_json(root / "evaluations" / f"{name}.json")
+    return dict(_items(name, read_extras(root / "evaluations" / name, evaluation.get("extras") or {})))
 
 
 def read_history(path: Path) -> dict[str, tuple[float, ...]]:

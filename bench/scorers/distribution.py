@@ -19,7 +19,7 @@ from bench.metrics.fid import frechet_leave_group_out
 from bench.metrics.kid import kernel_distance, kernel_leave_group_out
 from bench.metrics.prdc import manifold_items
 from bench.metrics.protocols import protocol_id
-from bench.scorers.reference import DistanceOptions, Features, Reference, features_of
+from bench.scorers.reference import DistanceOptions, Features, Reference, features_of, image_splits
 from bench.scoring import Output, Score, Subject, scorer
 from bench.stats.intervals import bootstrap_mean_ci, jackknife_ci, wilson_interval
 
@@ -35,22 +35,29 @@ class DistributionOptions(DistanceOptions):
 
 @scorer("ImageGenerator", options=DistributionOptions, needs={"feature_net": ModelNeed("Encoder")})
 def distribution(subject: Subject, options: DistributionOptions) -> Iterator[Output]:
-    """Distances of every variant to the test set."""
+    """Distances of every variant to the test set; of several variants the FID to the validation set as well, by which
+    one is chosen."""
     reference = Reference.of(subject, "feature_net", options)
+    choice = len(subject.samples) > 1 and "validation" in image_splits(subject)
+    validation = Reference.of(subject, "feature_net", options, "validation") if choice else None
     for samples in subject.samples:
         assert samples.images is not None
-        yield from distances(reference, samples.images, samples.variant)
+        yield from distances(reference, samples.images, samples.variant, validation)
 
 
-def distances(reference: Reference, images: Images, variant: str) -> Iterator[Score]:
+def distances(
+    reference: Reference, images: Images, variant: str, validation: Reference | None = None
+) -> Iterator[Score]:
     """FID, its multiple of the floor, KID, precision, recall, density and coverage; fewer images than the minimum give
-    none."""
+    none. Of ``validation`` the FID alone."""
     options, n = reference.options, len(images)
     if n < min(options.minimum_n, options.small_n or options.minimum_n):
         return
     features = features_of(reference.network, images)
     if n >= options.minimum_n:
         yield from _frechet(reference, features, variant)
+        if validation is not None:
+            yield next(_frechet(validation, features, variant))
         yield _kernel(reference, features, options.minimum_n, variant)
         yield from _manifold(reference, features, variant)
     if options.small_n and n >= options.small_n:
@@ -68,7 +75,9 @@ def _frechet(reference: Reference, features: Features, variant: str) -> Iterator
     left_out = frechet_leave_group_out(features, reference.statistics, options.groups, reference.seed, minimum_n=least)
     low, high = jackknife_ci(fid, left_out, lower=0.0)
     floor = reference.floor(n)
-    yield Score("fid", fid, _protocol(reference, "fid", n, minimum_n=least), (low, high), n, variant)
+    protocol = _protocol(reference, "fid", n, minimum_n=least)
+    yield Score("fid", fid, protocol, (low, high), n, variant, split=reference.split)
+    floor = reference.floor(n)
     if math.isfinite(floor):
         drawn = f"{reference.floor_kind}-x{options.floor_draws}"
         protocol = _protocol(reference, "fid_ratio", n, floor=drawn, minimum_n=least)

@@ -37,7 +37,7 @@ class Recipe:
         learning_rate: peak.
         max_tokens: tokens of a text that are read, [CLS] and [SEP] included.
         dropout: while fine-tuning.
-        precision: ``fp32`` or ``bf16``.
+        precision: ``fp32``, ``bf16`` or ``auto``.
     """
 
     steps: int

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated
 
 import numpy as np
 
 from bench.base.errors import BenchError
+from bench.base.precision import Precision
 from bench.base.progress import Progress
 from bench.base.seeds import derive
 from bench.base.settings import Checked, Count, Natural, Positive, Range
@@ -61,7 +62,7 @@ class LabelOptions(Checked):
         scratch_learning_rate: of training from scratch (both chosen on the validation split).
         dropout: while fine-tuning and from scratch.
         max_tokens: tokens of a text that a classifier reads.
-        precision: ``fp32`` or ``bf16`` (autocast) while fine-tuning and from scratch.
+        precision: ``fp32``, ``bf16`` (autocast) or ``auto`` while fine-tuning and from scratch.
         tfidf_strength: scikit-learn's C of the logistic regression on TF-IDF.
         probe: labelled texts for logistic regression on ``embed_texts``, with nothing fine-tuned; 0 for none.
         tests: held-out texts to classify, 0 for all.
@@ -75,7 +76,7 @@ class LabelOptions(Checked):
     scratch_learning_rate: Positive = 1e-3
     dropout: Annotated[float, Range(low=0, below=1)] = 0.1
     max_tokens: Annotated[int, Range(low=3)] = 64  # [CLS], a token and [SEP]
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Precision = "fp32"
     tfidf_strength: Positive = 10.0
     probe: Natural = 0
     tests: Natural = 0

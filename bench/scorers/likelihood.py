@@ -106,12 +106,14 @@ def text_likelihood(model: Any, text: str, block: int, options: Mapping[str, Any
 
 @scorer("LanguageModel", "StateModel", options=LikelihoodOptions, model=True)
 def likelihood(subject: Subject, options: LikelihoodOptions) -> Iterator[Output]:
-    """Bits per byte and perplexity of every setting, the blocks behind them, and curves over the order n."""
+    """Bits per byte and perplexity of every setting, the blocks behind them, and curves over the order n; of several
+    settings the bits per byte of the validation split as well, by which one is chosen."""
     if is_series(subject):
         return
     whole, system, every = held_out(subject), subject.system, settings(subject)
     text = whole[: options.characters or None]
     part = "all-bytes" if len(text) == len(whole) else f"first-{count_bytes(text)}-bytes"
+    validation = _whole_words(corpus(subject).get("validation", "")[: options.characters or None])
     excerpt = _whole_words(corpus(subject)["train"][: options.train_characters])
     found: dict[str, TextLikelihood] = {}
     known: dict[str, TextLikelihood] = {}
@@ -120,6 +122,8 @@ def likelihood(subject: Subject, options: LikelihoodOptions) -> Iterator[Output]
             model, own = setting.model(system)
             found[setting.variant] = text_likelihood(model, text, options.block, own)
             yield from _held_out(subject, found[setting.variant], setting.variant, part, model.vocabulary_name)
+            if len(every) > 1 and validation:
+                yield _for_choice(subject, text_likelihood(model, validation, options.block, own), setting.variant)
             if excerpt:
                 known[setting.variant] = text_likelihood(model, excerpt, options.block, own)
                 yield _of_training(subject, known[setting.variant], setting.variant, count_bytes(excerpt))
@@ -147,6 +151,14 @@ def _held_out(subject: Subject, found: TextLikelihood, variant: str, part: str, 
     yield Score("bits_per_byte", found.bits_per_byte, protocol, found.bits_interval(seed), size, variant)
     protocol = protocol_id("perplexity", "test", vocabulary, part)
     yield Score("perplexity", found.perplexity, protocol, found.perplexity_interval(seed), tokens, variant)
+
+
+def _for_choice(subject: Subject, found: TextLikelihood, variant: str) -> Score:
+    """Bits per byte of the validation split."""
+    size = int(found.sizes.sum())
+    protocol = protocol_id("bits_per_byte", "validation", f"first-{size}-bytes")
+    interval = found.bits_interval(subject.derive("validation", variant))
+    return Score("bits_per_byte", found.bits_per_byte, protocol, interval, size, variant, split="validation")
 
 
 def _of_training(subject: Subject, known: TextLikelihood, variant: str, size: int) -> Score:

@@ -100,7 +100,7 @@ def masked_tokens(subject: Subject, options: MaskedOptions) -> Iterator[Output]:
             rows = slice(start, start + 32)
             guesses = system.fill(batch.inputs[rows], batch.positions[rows], left_only=left_only).argmax(-1)
             right[rows] = (guesses == batch.targets[rows]).sum(1)
-        interval = bootstrap_ratio_ci(right, counts, subject.derive("masked_accuracy", variant))
+        interval = bootstrap_ratio_ci(right, counts, subject.derive("masked_accuracy", variant), share=True)
         value, n = float(right.sum() / counts.sum()), int(counts.sum())
         yield Score("masked_accuracy", value, protocol, interval, n, variant)
 

@@ -97,44 +97,47 @@ def real_images(subject: Subject, n: int, number: int) -> tuple[Images, Ints | N
 
 
 class Reference:
-    """The test set as a feature network sees it, and the floor at each N.
+    """The test set (or another split) as a feature network sees it, and the floor at each N.
 
     Args:
         network: an encoder with ``embed_images``.
         name: its name, for the protocol ids.
-        test: the test images.
+        images: of the split.
         real: ``real(n, number)``: a random draw of n real images that are not in the test set.
         options: settings.
         seed: of all random choices; the same for all generators.
+        split: whose images they are.
     """
 
     def __init__(
         self,
         network: Any,
         name: str,
-        test: Images,
+        images: Images,
         real: Callable[[int, int], Images],
         options: DistanceOptions,
         seed: int,
+        split: str = "test",
     ) -> None:
         self.network, self.name, self.real, self.options, self.seed = network, name, real, options, seed
-        self.features: Features = features_of(network, test)
-        self.ref, self.floor_kind = f"test{len(self.features)}", "real"
+        self.features: Features = features_of(network, images)
+        self.split, self.ref, self.floor_kind = split, f"{split}{len(self.features)}", "real"
         self.statistics = feature_statistics(self.features, min(options.minimum_n, len(self.features)))
         self._floors: dict[int, float] = {}
 
     @classmethod
-    def of(cls, subject: Subject, role: str, options: DistanceOptions) -> Reference:
+    def of(cls, subject: Subject, role: str, options: DistanceOptions, split: str = "test") -> Reference:
         """The reference of a generator by the feature network in a role, made once."""
         return subject.once(
-            ("reference", role, options),
+            ("reference", role, options, split),
             lambda: cls(
                 subject.model(role),
                 subject.model_name(role),
-                image_splits(subject)["test"].images,
+                image_splits(subject)[split].images,
                 lambda n, number: real_images(subject, n, number)[0],
                 options,
                 reference_seed(subject),
+                split,
             ),
         )
 

@@ -66,7 +66,7 @@ def _rate(texts: Sequence[str], train: TrainingText, length: int, seed: int) -> 
     copied, windows = verbatim_copy_counts(texts, train, length)
     if not windows.sum():
         raise BenchError(f"no text holds {length} characters: raise `sample.characters` or lower `evaluate.copied`")
-    interval = bootstrap_ratio_ci(copied[windows > 0], windows[windows > 0], seed)
+    interval = bootstrap_ratio_ci(copied[windows > 0], windows[windows > 0], seed, share=True)
     return float(copied.sum() / windows.sum()), interval, int(windows.sum())
 
 

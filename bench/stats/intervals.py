@@ -1,22 +1,22 @@
-"""Intervals, tests and ranks (above 350 lines, mostly reasons): how sure a number is, and which numbers the data can
-tell apart.
+"""How sure a number is.
 
 Every function is pure: arrays in, numbers out, seeds explicit. What is claimed of them (coverage, false positives) is
-checked by simulation in ``tests/results/test_statistics.py``.
+checked by simulation in ``tests/stats/test_statistics.py``.
 
-Which one to use:
+========================================================= ==================================================
+a mean over items (PSNR, CLIP score)                      :func:`bootstrap_mean_ci`
+a ratio of sums (bits per byte, copy rate)                :func:`bootstrap_ratio_ci` over blocks or texts,
+                                                          never over tokens
+a share of successes (accuracy)                           :func:`wilson_interval`
+a mean over fixed groups (exemplars, clips)               :func:`stratified_t_ci`
+FID, KID, codebook perplexity                             :func:`jackknife_ci` of leave-group-out values, or
+                                                          :func:`disjoint_subsets_ci`
+several seeds                                             :func:`mean_t_ci`, :func:`mean_of_runs_ci`
+two systems, a column of systems                          :mod:`bench.stats.comparisons`
+========================================================= ==================================================
 
-=============================================
-========================================================================== a mean over items (PSNR, CLIP score)
-:func:`bootstrap_mean_ci` a ratio of sums (bits per byte, copy rate)     :func:`bootstrap_ratio_ci` over blocks of text
-or over texts, never over tokens a share of successes (accuracy)                :func:`wilson_interval`
-FID, KID, codebook perplexity                  :func:`jackknife_ci` of leave-group-out values, or
-:func:`disjoint_subsets_ci` several seeds                                  :func:`mean_t_ci`
-two systems on the same items                  :func:`paired_difference`
-two rows of the leaderboard                    :func:`difference_from_intervals`
-a column of the leaderboard                    :func:`rank_with_ties`
-=============================================
-==========================================================================
+An interval that cannot be given is :data:`UNKNOWN`, never one without width: items that all agree say nothing about how
+far others would differ, except where the number is a share, which has a bound (Wilson's).
 
 A naive bootstrap of FID is missing on purpose: a resample repeats items, which shrinks its covariance's effective N and
 adds the bias of that smaller N to every replicate, so the interval lies above the estimate that it should surround.
@@ -26,9 +26,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -36,19 +34,15 @@ from numpy.typing import ArrayLike, NDArray
 from bench.base.errors import BenchError
 
 __all__ = [
-    "Difference",
     "Interval",
     "bootstrap_mean_ci",
     "bootstrap_ratio_ci",
-    "difference_from_intervals",
     "disjoint_subsets_ci",
-    "holm",
+    "finite_vector",
     "jackknife_ci",
     "jackknife_subsets_ci",
     "mean_of_runs_ci",
     "mean_t_ci",
-    "paired_difference",
-    "rank_with_ties",
     "stratified_t_ci",
     "wilson_interval",
 ]
@@ -56,22 +50,18 @@ __all__ = [
 Floats = NDArray[np.float64]
 Interval = tuple[float, float]
 UNKNOWN: Interval = (-math.inf, math.inf)
-"""What one item says about its population; :class:`bench.results.records.Record` stores it as None."""
+"""What too few items say about their population; :class:`bench.results.records.Record` stores it as None."""
 
 _NORMAL = NormalDist()
 _DRAWS = 4_000_000
 
 
-@dataclass(frozen=True)
-class Difference:
-    """``a - b``: its value, 95 % interval, and two-sided p-value of the hypothesis that it is zero."""
+def finite_vector(values: ArrayLike, what: str) -> Floats:
+    """The values as float64 ``(N,)``.
 
-    value: float
-    ci95: Interval
-    p_value: float
-
-
-def _vector(values: ArrayLike, what: str) -> Floats:
+    Raises:
+        BenchError: none, or one that is not finite.
+    """
     array = np.asarray(values, dtype=np.float64).reshape(-1)
     if len(array) == 0 or not np.isfinite(array).all():
         raise BenchError(
@@ -88,19 +78,23 @@ def _t_quantile(probability: float, degrees: int) -> float:
 
 def stratified_t_ci(groups: Sequence[ArrayLike], low: float = -np.inf, high: float = np.inf) -> Interval | None:
     """95 % t interval of the mean over fixed groups (exemplars, clips), from the spread inside each; cut at the
-    possible values.
+    possible values. A share of which all items are 0, or all 1, has Wilson's bound over the items.
 
     >>> stratified_t_ci([[1.0, 3.0], [2.0, 4.0]], low=0.0)
     (0.0, 5.542434922296654)
 
     Returns:
-        None where a group has one item alone, and for infinite values (the PSNR of an exact copy).
+        None where a group has one item alone, for infinite values (the PSNR of an exact copy), and where the items of
+        every group agree.
     """
     values = [np.asarray(group, dtype=np.float64) for group in groups]
     if any(len(each) < 2 or not np.isfinite(each).all() for each in values):
         return None
     error = float(np.sqrt(sum(each.var(ddof=1) / len(each) for each in values))) / len(values)
     middle = float(np.mean([each.mean() for each in values]))
+    if error == 0.0:
+        n = sum(map(len, values))
+        return wilson_interval(n * int(middle), n) if (low, high) == (0.0, 1.0) and middle in (0.0, 1.0) else None
     half = _t_quantile(0.975, sum(len(each) - 1 for each in values)) * error
     return max(low, middle - half), min(high, middle + half)
 
@@ -116,21 +110,28 @@ def bootstrap_mean_ci(values: ArrayLike, seed: int, *, confidence: float = 0.95,
     >>> low < 3.5 < high
     True
     >>> bootstrap_mean_ci([2.0, 2.0, 2.0], seed=0)
-    (2.0, 2.0)
+    (-inf, inf)
     """
-    array = _vector(values, "bootstrap_mean_ci")
+    array = finite_vector(values, "bootstrap_mean_ci")
     return bootstrap_ratio_ci(array, np.ones_like(array), seed, confidence=confidence, repeats=repeats)
 
 
 def bootstrap_ratio_ci(
-    numerators: ArrayLike, denominators: ArrayLike, seed: int, *, confidence: float = 0.95, repeats: int = 2000
+    numerators: ArrayLike,
+    denominators: ArrayLike,
+    seed: int,
+    *,
+    confidence: float = 0.95,
+    repeats: int = 2000,
+    share: bool = False,
 ) -> Interval:
     """Interval of ``sum(numerators) / sum(denominators)`` over independent blocks (same method as
     :func:`bootstrap_mean_ci`).
 
-    For bits per byte: bits and bytes of each block of held-out text, blocks long enough to be nearly
-        independent.
-    One block says nothing: the answer is then ``(-inf, inf)``.
+    For bits per byte: bits and bytes of each block of held-out text, blocks long enough to be nearly independent.
+    Below six blocks the bootstrap covers too rarely and Student's interval of the blocks' influences takes its place;
+    below three, and where all blocks agree, nothing is known. A share of 0 or 1 has Wilson's bound over the blocks:
+    ``share=True`` says that the ratio is one.
 
     >>> bits, size = [210.0, 190.0, 205.0, 195.0], [100, 100, 100, 100]
     >>> low, high = bootstrap_ratio_ci(bits, size, seed=0)
@@ -140,7 +141,7 @@ def bootstrap_ratio_ci(
     Raises:
         BenchError: unequal lengths, values that are not finite, or denominators that are negative or all zero.
     """
-    top, bottom = _vector(numerators, "bootstrap_ratio_ci"), _vector(denominators, "bootstrap_ratio_ci")
+    top, bottom = finite_vector(numerators, "bootstrap_ratio_ci"), finite_vector(denominators, "bootstrap_ratio_ci")
     if len(top) != len(bottom):
         raise BenchError(f"bootstrap_ratio_ci: {len(top)} numerators and {len(bottom)} denominators")
     if (bottom < 0).any() or bottom.sum() == 0:
@@ -149,10 +150,14 @@ def bootstrap_ratio_ci(
     value = top.sum() / bottom.sum()
     influence = (top - value * bottom) / bottom.mean()  # of each block on the ratio, to first order
     spread = math.sqrt(float(influence @ influence))
-    if n == 1:
+    if share and value in (0.0, 1.0):
+        return wilson_interval(n * int(value), n, confidence)
+    if n < 3 or spread <= 1e-12 * max(1.0, abs(value)) * n:
         return UNKNOWN
-    if spread <= 1e-12 * max(1.0, abs(value)) * n:
-        return (float(value), float(value))
+    if n < 6:
+        half = _t_quantile(0.5 + confidence / 2, n - 1) * spread / math.sqrt(n * (n - 1))
+        low, high = (0.0, 1.0) if share else UNKNOWN
+        return (max(low, float(value) - half), min(high, float(value) + half))
     draws = _ratio_draws(top, bottom, repeats, np.random.default_rng(seed))
     tie = 1e-9 * spread / n  # a resample equal to the data must count as equal whatever the rounding of its sum
     below = ((draws < value - tie).sum() + 0.5 * (np.abs(draws - value) <= tie).sum() + 0.5) / (len(draws) + 1)
@@ -205,7 +210,7 @@ def mean_t_ci(values: ArrayLike, confidence: float = 0.95) -> Interval:
     >>> round(low, 3), round(high, 3)
     (-0.484, 4.484)
     """
-    array = _vector(values, "mean_t_ci")
+    array = finite_vector(values, "mean_t_ci")
     n = len(array)
     if n == 1:
         return UNKNOWN
@@ -227,7 +232,7 @@ def mean_of_runs_ci(values: ArrayLike, resampled: ArrayLike, bounds: Interval = 
     >>> round(low, 3), round(high, 3)
     (0.477, 0.523)
     """
-    runs, draws = _vector(values, "mean_of_runs_ci"), _vector(resampled, "mean_of_runs_ci")
+    runs, draws = finite_vector(values, "mean_of_runs_ci"), finite_vector(resampled, "mean_of_runs_ci")
     mean = float(runs.mean())
     items = 1.96 * float(draws.std(ddof=1))
     low, high = mean_t_ci(runs) if len(runs) > 1 else (mean, mean)
@@ -249,7 +254,7 @@ def jackknife_ci(value: float, left_out: ArrayLike, *, confidence: float = 0.95,
         confidence: 0.95.
         lower: bound of the metric's range (0 for FID).
     """
-    array = _vector(left_out, "jackknife_ci")
+    array = finite_vector(left_out, "jackknife_ci")
     groups = len(array)
     if groups < 2:
         return UNKNOWN
@@ -308,115 +313,3 @@ def disjoint_subsets_ci(
     centre = statistic(np.arange(n)) if value is None else value
     half = _t_quantile(0.5 + confidence / 2, subsets - 1) * float(values.std(ddof=1)) / math.sqrt(subsets)
     return (max(lower, centre - half), centre + half)
-
-
-def paired_difference(a: ArrayLike, b: ArrayLike, seed: int, *, repeats: int = 4999) -> Difference:
-    """``mean(a - b)`` over items that both systems were measured on.
-
-    The interval is the bootstrap's; the p-value is that of the sign-flip permutation test of the mean (Fisher 1935),
-    which assumes only that under the null a difference and its negative are equally likely.
-
-    >>> paired_difference([2.0, 3.0, 4.1, 5.2], [1.0, 2.0, 3.0, 4.0], seed=0).value.__round__(3)
-    1.075
-    """
-    difference = _vector(a, "paired_difference") - _vector(b, "paired_difference")
-    value = float(difference.mean())
-    rng = np.random.default_rng([seed, 1])
-    extreme, done = 0, 0
-    rows = max(1, _DRAWS // len(difference))
-    while done < repeats:
-        size = min(rows, repeats - done)
-        signs = rng.integers(0, 2, size=(size, len(difference)), dtype=np.int8) * 2 - 1
-        extreme += int((np.abs(signs @ difference) >= abs(difference.sum()) * (1 - 1e-12)).sum())
-        done += size
-    return Difference(value, bootstrap_mean_ci(difference, seed), (1 + extreme) / (1 + repeats))
-
-
-def difference_from_intervals(a: float, ci_a: Interval | None, b: float, ci_b: Interval | None) -> Difference:
-    """``a - b`` of two independent estimates from their 95 % intervals alone (MOVER, Zou and Donner 2008).
-
-    The distance to each limit comes from the facing limits of the two intervals, so that skewed intervals count on the
-    side that matters. None means an exact number. Two systems measured on the same items are usually positively
-    correlated: then this is conservative, and :func:`paired_difference` sees more.
-
-    >>> difference_from_intervals(2.0, (1.5, 2.5), 1.0, (0.5, 1.5)).p_value < 0.05
-    True
-    >>> difference_from_intervals(2.0, (1.0, 3.0), 1.0, (0.0, 2.0)).p_value < 0.05
-    False
-    """
-    low_a, high_a = ci_a if ci_a is not None else (a, a)
-    low_b, high_b = ci_b if ci_b is not None else (b, b)
-    down = math.hypot(max(a - low_a, 0.0), max(high_b - b, 0.0))
-    up = math.hypot(max(high_a - a, 0.0), max(b - low_b, 0.0))
-    value = a - b
-    towards_zero = down if value > 0 else up
-    if value == 0.0:
-        p = 1.0
-    elif towards_zero == 0.0:
-        p = 0.0
-    else:
-        p = 2 * (1 - _NORMAL.cdf(_NORMAL.inv_cdf(0.975) * abs(value) / towards_zero))
-    return Difference(value, (value - down, value + up), p)
-
-
-def holm(p_values: ArrayLike) -> Floats:
-    """Holm's step-down adjustment (1979): reject where the result is at most alpha, and the family's error rate is at
-    most alpha.
-
-    >>> holm([0.01, 0.04, 0.03]).round(4).tolist()
-    [0.03, 0.06, 0.06]
-    """
-    p = np.asarray(p_values, dtype=np.float64).reshape(-1)
-    order = np.argsort(p, kind="stable")
-    adjusted = np.empty_like(p)
-    adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * (len(p) - np.arange(len(p)))), 1.0)
-    return adjusted
-
-
-def rank_with_ties(
-    values: Sequence[float | None],
-    cis: Sequence[Interval | Sequence[float] | None],
-    higher_is_better: bool | None,
-    *,
-    alpha: float = 0.05,
-) -> list[int | None]:
-    """Competition ranks (1, 1, 3): what the data cannot tell apart shares a rank.
-
-    Rule: all pairs are compared by :func:`difference_from_intervals` and the p-values adjusted by :func:`holm`, so that
-        a column
-    of equally good systems is split at all with a chance of at most ``alpha``. Going from best to worst, the first is
-    leader of a group; whoever cannot be told apart *from the leader* shares its rank; the first who can be becomes the
-    next leader, with one plus the number ahead as rank. (Being indistinguishable is not transitive: comparing with the
-    leader, not with the neighbour, keeps a long chain of small steps from sharing one rank.)
-
-    Args:
-        values: None, nan or inf (an infinite perplexity) gets rank None.
-        cis: 95 % interval of each value; None for an exact number.
-        higher_is_better: None for a number without direction: all ranks None.
-        alpha: error rate of the column.
-
-    >>> rank_with_ties([9.0, 9.1, 20.0, None], [(8.0, 10.0), (8.1, 10.1), (19.0, 21.0), None], higher_is_better=False)
-    [1, 1, 3, None]
-    """
-    if len(values) != len(cis):
-        raise BenchError(f"rank_with_ties: {len(values)} values and {len(cis)} intervals")
-    ranks: list[int | None] = [None] * len(values)
-    if higher_is_better is None:
-        return ranks
-    known = [i for i, value in enumerate(values) if value is not None and math.isfinite(value)]
-    known.sort(key=lambda i: float(values[i] or 0.0), reverse=higher_is_better)
-    numbers = [float(values[i] or 0.0) for i in known]
-    bounds = [_bounds(cis[i]) for i in known]
-    pairs = [(i, j) for i in range(len(known)) for j in range(i + 1, len(known))]
-    adjusted = holm([difference_from_intervals(numbers[i], bounds[i], numbers[j], bounds[j]).p_value for i, j in pairs])
-    apart = {pair: bool(p <= alpha) for pair, p in zip(pairs, adjusted, strict=True)}
-    leader = 0
-    for place, i in enumerate(known):
-        if place > leader and apart[leader, place]:
-            leader = place
-        ranks[i] = leader + 1
-    return ranks
-
-
-def _bounds(ci: Interval | Sequence[Any] | None) -> Interval | None:
-    return None if ci is None else (float(ci[0]), float(ci[1]))

@@ -37,19 +37,20 @@
 
   function refresh(id) {
     var words = document.querySelector("[data-filter='" + id + "']").value.toLowerCase().split(/\s+/).filter(Boolean);
-    var best = document.querySelector("input[data-best='" + id + "']").checked;
+    var fold = document.querySelector("[data-settings='" + id + "']");
     var references = document.querySelector("[data-refs='" + id + "']").checked;
     all("#" + id + " tbody tr").forEach(function (row) {
       var text = row.getAttribute("data-model").toLowerCase();
       var fits = words.every(function (word) { return text.indexOf(word) >= 0; });
-      row.hidden = !fits || (best && row.getAttribute("data-best") !== "1") || (!references && !row.classList.contains("generator"));
+      row.hidden = !fits || (fold && !fold.checked && !words.length && row.classList.contains("setting")) || (!references && !row.classList.contains("generator"));
     });
   }
   all(".controls").forEach(function (box) {
     box.hidden = false;
     all("input", box).forEach(function (input) {
-      var id = input.getAttribute("data-filter") || input.getAttribute("data-best") || input.getAttribute("data-refs");
+      var id = input.getAttribute("data-filter") || input.getAttribute("data-settings") || input.getAttribute("data-refs");
       input.addEventListener("input", function () { refresh(id); });
+      if (input.hasAttribute("data-settings")) { refresh(id); }
     });
   });
 

@@ -106,7 +106,7 @@ def test_loss_draws_once_more_for_the_less_noisy_picture() -> None:
 def test_bad_options() -> None:
     for wrong, match in (
         ({"sampler": "dimm"}, r"here\.sampler: must be one of ddim, ancestral.*Did you mean 'ddim'"),
-        ({"precision": "fp64"}, r"here\.precision: must be one of fp32, bf16"),
+        ({"precision": "fp64"}, r"here\.precision: must be one of auto, fp32, bf16"),
         ({"chunk": 0}, r"here\.chunk: must be a whole number of at least 1"),
         ({"sampler": "ancestral", "eta": 0.5}, r"here\.eta: belongs to sampler ddim"),
     ):

@@ -27,7 +27,7 @@ from bench.results.extras import Figure, Items, Table, of_kind
 from bench.scorers.figures.word_vectors import WordFigureOptions, label_heights, principal_plane, word_map
 from bench.scorers.pmi_agreement import PmiOptions, scores_of
 from bench.scoring import Evaluation, evaluate
-from bench.stats.paired import paired_ratio_difference
+from bench.stats.comparisons import paired_ratio_difference
 
 SCORERS = FAMILIES["text_encoders"].task("WordEmbedding").scorers
 LETTERS = "abcdefghijklmnopqrstuvwxyz"

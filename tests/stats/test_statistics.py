@@ -8,7 +8,6 @@ is far outside.
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable
 
@@ -21,18 +20,15 @@ from scipy import stats
 from bench.base.errors import BenchError
 from bench.metrics.fid import Statistics, feature_statistics, frechet_from_statistics, frechet_leave_group_out
 from bench.metrics.kid import kernel_distance, kernel_leave_group_out
+from bench.stats.comparisons import difference_from_intervals, holm, paired_difference
 from bench.stats.intervals import (
     Interval,
     bootstrap_mean_ci,
     bootstrap_ratio_ci,
-    difference_from_intervals,
     disjoint_subsets_ci,
-    holm,
     jackknife_ci,
     jackknife_subsets_ci,
     mean_t_ci,
-    paired_difference,
-    rank_with_ties,
     wilson_interval,
 )
 
@@ -114,8 +110,9 @@ def test_bootstrap_is_seeded_and_chunking_is_invisible(monkeypatch: pytest.Monke
 
 def test_bootstrap_edges() -> None:
     assert bootstrap_mean_ci([3.0], seed=0) == (-math.inf, math.inf)
-    assert bootstrap_mean_ci([3.0] * 9, seed=0) == (3.0, 3.0)
-    assert bootstrap_ratio_ci([2.0, 4.0], [1.0, 2.0], seed=0) == (2.0, 2.0)
+    assert bootstrap_mean_ci([3.0] * 9, seed=0) == (-math.inf, math.inf)
+    assert bootstrap_ratio_ci([2.0, 4.0, 6.0], [1.0, 2.0, 3.0], seed=0) == (-math.inf, math.inf)
+    assert bootstrap_ratio_ci([2.0, 5.0], [1.0, 2.0], seed=0) == (-math.inf, math.inf)
     low, high = bootstrap_ratio_ci(
         [0.0, 0.0, 3.0], [0.0, 1.0, 1.0], seed=0
     )  # a text shorter than the window has no windows
@@ -131,7 +128,7 @@ def test_bootstrap_edges() -> None:
 
 @settings(deadline=None, max_examples=60)
 @given(
-    st.lists(st.floats(-1e3, 1e3), min_size=5, max_size=40).filter(lambda v: np.std(v) > 1e-3),
+    st.lists(st.floats(-1e3, 1e3), min_size=6, max_size=40).filter(lambda v: np.std(v) > 1e-3),
     st.floats(-100, 100),
     st.floats(0.1, 50),
 )
@@ -365,54 +362,3 @@ def test_holm_keeps_the_error_rate_of_the_family() -> None:
     p[:, :4] = 0.0001  # four true effects
     wrong = [(holm(row)[4:] <= 0.05).any() for row in p]
     assert 0.035 <= np.mean(wrong) <= 0.062
-
-
-def test_a_column_of_equal_systems_is_split_with_a_chance_of_at_most_five_percent() -> None:
-    rng = np.random.default_rng(0)
-    split = 0
-    for _ in range(2000):
-        values = rng.normal(10.0, 1.0, 8)
-        split += len(set(rank_with_ties(list(values), [(v - 1.96, v + 1.96) for v in values], False))) > 1
-    assert 0.01 <= split / 2000 <= 0.055
-
-
-def test_ranks_of_clearly_different_systems_are_all_different() -> None:
-    values = [5.0, 1.0, 9.0, 7.0]
-    cis = [(v - 0.1, v + 0.1) for v in values]
-    assert rank_with_ties(values, cis, True) == [3, 4, 1, 2]
-    assert rank_with_ties(values, cis, False) == [2, 1, 4, 3]
-
-
-def test_a_long_chain_of_small_steps_does_not_share_one_rank() -> None:
-    """Neighbours are indistinguishable throughout, the ends are not: groups are counted from their leader."""
-    values = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]
-    ranks = rank_with_ties(values, [(v - 1.0, v + 1.0) for v in values], False)
-    assert ranks == [1, 1, 1, 4, 4, 4, 7, 7]
-
-
-def test_exact_numbers_missing_numbers_and_numbers_without_direction() -> None:
-    assert rank_with_ties([10.0, 10.0, 11.0], [None, None, None], False) == [1, 1, 3]
-    assert rank_with_ties([None, 3.0, math.inf, 2.0], [None, (2.9, 3.1), None, [1.9, 2.1]], False) == [None, 2, None, 1]
-    assert rank_with_ties([1.0, 2.0], [None, None], None) == [None, None]
-    assert rank_with_ties([], [], True) == []
-    assert rank_with_ties([0.0], [None], True) == [1]
-    with pytest.raises(BenchError):
-        rank_with_ties([1.0], [], True)
-
-
-@settings(deadline=None)
-@given(st.lists(st.tuples(st.integers(-20, 20), st.floats(0.0, 5.0)), min_size=1, max_size=8), st.booleans())
-def test_ranks_follow_the_values_start_at_one_and_do_not_depend_on_the_order(
-    rows: list[tuple[int, float]], higher: bool
-) -> None:
-    values = [float(value) for value, _ in rows]
-    cis = [(value - half, value + half) for value, half in rows]
-    ranks = rank_with_ties(values, cis, higher)
-    best_first = sorted(range(len(rows)), key=lambda i: values[i], reverse=higher)
-    in_order = [ranks[i] for i in best_first]
-    assert in_order[0] == 1
-    assert all(
-        later == earlier or later == place + 1 for place, (earlier, later) in enumerate(itertools.pairwise(in_order), 1)
-    )
-    if len(set(values)) == len(values):
-        assert rank_with_ties(values[::-1], cis[::-1], higher)[::-1] == ranks

@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from bench.base.hardware import describe, machine_id
+from bench.base.precision import autocast
 from bench.stats.intervals import mean_t_ci
 
 __all__ = ["step_costs", "step_inputs"]
@@ -59,12 +61,11 @@ def step_costs(system: Any, pixels: tuple[int, ...], repeats: int, steps: int, b
     """
     twin: nn.Module = system.in_pixels(pixels[0]).to(system.device).to(memory_format=torch.channels_last)
     latent, picture = step_inputs(system, system.shape, batch), step_inputs(system, pixels, batch)
-    half = system.options.precision == "bf16"
     codes = latent[0].cpu().numpy()
 
     def step(network: nn.Module, given: tuple[Tensor, ...]) -> Callable[[], Any]:
         def run() -> None:
-            with torch.autocast(system.device.split(":")[0], torch.bfloat16, enabled=half):
+            with autocast(system.device, system.options.precision):
                 network(*given)
 
         return run
@@ -82,8 +83,8 @@ def step_costs(system: Any, pixels: tuple[int, ...], repeats: int, steps: int, b
             taken[name].append(_seconds(work, system.device) / batch)
     latents = np.array(taken["latent"]) + np.array(taken["decoder"]) / steps
     in_pixels = np.array(taken["pixel"])
-    machine = f"device={system.device.split(':')[0]}/threads={torch.get_num_threads()}"
-    protocol = f"cost/step/batch={batch}/decoder-share={steps}/{machine}/v1"
+    machine = machine_id(describe(system.device))
+    protocol = f"cost/step/batch={batch}/decoder-share={steps}/{machine}/v2"
     rows: list[dict[str, Any]] = [
         {
             "metric": "step_seconds_per_item",

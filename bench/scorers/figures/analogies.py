@@ -17,7 +17,7 @@ from bench.results.pictures import grid, png
 from bench.results.records import parse_variant
 from bench.scorers.analogies.answers import Answered, answered, flat
 from bench.scoring import Output, Subject, scorer
-from bench.stats.intervals import paired_difference
+from bench.stats.comparisons import paired_difference
 
 __all__ = ["AnalogyFigureOptions", "analogy_figures"]
 

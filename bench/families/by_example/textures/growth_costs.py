@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.base.errors import BenchError
+from bench.base.hardware import cpu_name, machine_id
 from bench.base.settings import Checked, Count
 from bench.capabilities import GrowingSynthesizer
 from bench.families.by_example.textures.texture_growth import available_threads
@@ -89,6 +90,7 @@ def growth_costs(
 def _row(metric: str, variant: str, values: NDArray[np.float64]) -> dict[str, Any]:
     """A cost that the report takes over as it is."""
     interval = list(mean_t_ci(values)) if len(values) > 1 else None
-    protocol = f"cost/growth/device=cpu/threads={available_threads()}/v1"
+    machine = machine_id({"name": cpu_name(), "threads": available_threads()})
+    protocol = f"cost/growth/{machine}/v2"
     found = {"metric": metric, "protocol": protocol, "variant": variant, "value": float(values.mean())}
     return {**found, "ci95": interval, "n": len(values)}
