@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from bench.base.errors import BenchError
 from bench.base.files import write_text
 from bench.data.cards import SPLITS, Card
+from bench.data.names import visible_files
 from bench.data.readers import read_text
 from bench.data.splits import split_items
 
@@ -109,7 +110,7 @@ def prepare(card: Card, raw: Path, folder: Path, quiet: bool) -> tuple[dict[str,
     """
     rows: list[tuple[str, str]] = []
     names: list[str] = []
-    for path in sorted(p for p in raw.rglob("*") if p.is_file()):
+    for path in visible_files(raw):
         found = read_rows(path, card.encoding)
         rows += found
         names += (

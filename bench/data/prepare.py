@@ -16,13 +16,14 @@ from bench.data import datasets, readers
 from bench.data.archives import replace_folder
 from bench.data.cards import Card
 from bench.data.datasets import ImageSplit
+from bench.data.names import composed, visible_files
 from bench.data.splits import split_items, split_texts
 
 __all__ = ["prepare_card"]
 
 
 def _text(card: Card, raw: Path) -> dict[str, str]:
-    files = sorted(p for p in raw.rglob("*") if p.is_file())
+    files = visible_files(raw)
     if card.format == "wikitext":
         works = {
             title: text
@@ -79,7 +80,7 @@ def _classes(card: Card, names: list[str]) -> tuple[list[str], NDArray[np.int64]
         return list(card.classes), None
     if not all(folders):
         raise card.error("members", f"{names[folders.index('')]!r} lies in no class folder, others do")
-    classes = list(card.classes) or sorted(set(folders))
+    classes = [composed(name) for name in card.classes] or sorted(set(folders))
     unknown = sorted(set(folders) - set(classes))
     if unknown:
         raise card.error("classes", f"the folder {unknown[0]!r} is not among {', '.join(classes)}")

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from bench.base.errors import did_you_mean
 from bench.base.seeds import generator
 from bench.data.cards import Card
+from bench.data.names import composed
 
 __all__ = ["carve", "split_items", "split_positions", "split_texts"]
 
@@ -87,7 +88,7 @@ def split_texts(card: Card, works: Mapping[str, str]) -> dict[str, str]:
         result = split_positions(whole, float(card.split.validation), float(card.split.test))  # type: ignore[arg-type]
     else:
         if rule == "works":
-            held = {s: tuple(getattr(card.split, s)) for s in ("validation", "test")}
+            held = {s: tuple(composed(name) for name in getattr(card.split, s)) for s in ("validation", "test")}
             for split, names in held.items():
                 for name in names:
                     if name not in works:
