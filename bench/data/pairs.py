@@ -25,6 +25,7 @@ from bench.base.files import write_npz
 from bench.base.progress import track
 from bench.base.seeds import generator
 from bench.data.cards import Card
+from bench.data.contamination import count_repeated, image_keys
 from bench.data.datasets import SPLITS
 from bench.data.names import visible_files
 from bench.data.picture_files import PICTURES, decode_picture
@@ -146,7 +147,7 @@ def prepare(card: Card, raw: Path, folder: Path, quiet: bool) -> tuple[dict[str,
     if lonely := sorted(pictures["before"].keys() ^ pictures["after"].keys()):
         raise card.error("members", f"{lonely[0]!r} is in one of before/ and after/ only: every picture needs both")
     titles, groups = _described(raw, names)
-    counts = {}
+    counts, keys = {}, {}
     for split, rows in _split(card, names, groups).items():
         arrays: dict[str, NDArray[Any]] = {
             side: np.stack([drawn[names[i]] for i in rows]) for side, drawn in pictures.items()
@@ -155,7 +156,9 @@ def prepare(card: Card, raw: Path, folder: Path, quiet: bool) -> tuple[dict[str,
         arrays["groups"] = np.array([groups[i] for i in rows], dtype=np.str_)
         write_npz(folder / f"{split}.npz", arrays)
         counts[split] = len(rows)
-    return counts, "pairs", {"shape": [*card.size, 3], "groups": sorted(set(groups))}
+        keys[split] = image_keys(arrays["before"], arrays["after"])
+    facts = {"shape": [*card.size, 3], "groups": sorted(set(groups)), "repeated": [count_repeated("pairs", keys)]}
+    return counts, "pairs", facts
 
 
 def load(folder: Path) -> dict[str, PairSplit]:

@@ -221,7 +221,8 @@ def read_captions(folder: Path, where: str, names: Sequence[str]) -> list[tuple[
         path = folder / where
         if not path.exists() or path.suffix not in (".tsv", ".csv", ".jsonl"):
             raise BenchError(f"{path}: captions: must be `sidecar` or a .tsv, .csv or .jsonl file among the members")
-        for line, file, caption in ((line, composed(file), caption) for line, file, caption in _caption_rows(path)):
+        for line, stored, caption in _caption_rows(path):
+            file = composed(stored)
             if not caption.strip():
                 problems.append(f"{path}: line {line}: no caption for {file!r}")
             elif not (folder / file).is_file():
