@@ -29,6 +29,7 @@ import numpy as np
 from mlflow.pyfunc.model import PythonModel
 
 from bench.base.files import read_json
+from bench.base.finite import drawn_by
 from bench.inference import parse_request, predict
 
 __all__ = ["Generator"]
@@ -43,12 +44,13 @@ class _Answering:
         from bench.registry import load_model
 
         facts = read_json(Path(context.artifacts["facts"]))
-        self.family = str(facts["family"])
+        self.name, self.family = str(facts.get("name", "")), str(facts["family"])
         self.system = load_model(Path(context.artifacts["model"]), "cpu", defaults=facts.get("defaults"))
 
     def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]  # MLflow infers schemas of type hints
         """A list of texts, or one array of pictures (or features)."""
-        found = predict(self.system, self.family, parse_request(self.family, model_input, params or {}))
+        with drawn_by(self.name):
+            found = predict(self.system, self.family, parse_request(self.family, model_input, params or {}))
         return found if self.family == "words" else np.stack(found)
 
 
