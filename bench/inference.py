@@ -17,6 +17,7 @@ from bench.base.errors import BenchError
 from bench.base.finite import rounded_pixels
 from bench.base.seeds import derive
 from bench.capabilities import GrowingSynthesizer
+from bench.data.datasets import check_images
 from bench.registry import contract_of
 
 __all__ = ["PREDICT_PARAMS", "Request", "parse_request", "predict"]
@@ -123,11 +124,11 @@ def _text_features(system: Any, request: Request) -> list[NDArray[Any]]:
 
 
 def _image_features(system: Any, request: Request) -> list[NDArray[Any]]:
-    return list(system.embed_images(_batch(request)))
+    return list(system.embed_images(_batch(system, request)))
 
 
 def _reconstructions(system: Any, request: Request) -> list[NDArray[Any]]:
-    return list(system.decode(system.encode(_batch(request))))
+    return list(system.decode(system.encode(_batch(system, request))))
 
 
 def _analogy(system: Any, request: Request) -> list[NDArray[Any]]:
@@ -184,10 +185,11 @@ def _exemplar(request: Request) -> NDArray[np.uint8]:
     return request.exemplar
 
 
-def _batch(request: Request) -> NDArray[np.uint8]:
+def _batch(system: Any, request: Request) -> NDArray[np.uint8]:
     pictures = _exemplar(request)
     if pictures.ndim != 4:
         raise BenchError(f"pictures must be (N, H, W, C), not {pictures.shape}")
+    check_images(getattr(system, "config", None), pictures, type(system).__name__, "the request")
     return pictures
 
 
