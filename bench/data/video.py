@@ -8,7 +8,6 @@ checked while decoding.
 from __future__ import annotations
 
 import io
-import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +23,7 @@ from bench.data.cards import Card
 from bench.data.datasets import load_meta
 from bench.data.names import visible_files
 from bench.data.rendered_clips import render_clip
+from bench.data.video_files import display_matrix
 
 __all__ = ["MAX_FRAMES", "VIDEOS", "Clip", "decode", "load", "load_clip", "prepare", "read_video"]
 
@@ -125,7 +125,7 @@ class _Source:
             raise BenchError(f"{self.name}: frames of {width}x{height} pixels are too large: reduce the video first")
         ratio = float(self.stream.sample_aspect_ratio or 1)
         shown = width * ratio if 0.1 < ratio < 10 else float(width)
-        a, b, c, d = _display_matrix(frame)
+        a, b, c, d = display_matrix(frame)
         lying = abs(b) + abs(c) > abs(a) + abs(d)
         limit = (float("inf"), float("inf")) if self.box is None else self.box[:: -1 if lying else 1]
         factor = min(1.0, limit[0] / height, limit[1] / shown)
@@ -137,18 +137,6 @@ class _Source:
         if lying:
             picture, a, d = picture.transpose(1, 0, 2), c, b
         return np.ascontiguousarray(picture[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
-
-
-def _display_matrix(frame: Any) -> tuple[int, int, int, int]:
-    """(a, b, c, d): a stored pixel (x, y) is shown at (a x + c y, b x + d y), up to scale and shift.
-
-    Rotations and mirrorings alike; ``frame.rotation`` would take a mirroring for a half turn.
-    """
-    stored = frame.side_data.get("DISPLAYMATRIX")
-    if stored is None:
-        return 1, 0, 0, 1
-    a, b, _, c, d = struct.unpack("=5i", bytes(stored)[:20])
-    return a, b, c, d
 
 
 def _plain(error: BaseException) -> str:
