@@ -93,7 +93,10 @@ class DataFacts:
         """
         if self.size is not None and any(side % factor for side in self.size):
             height, width = self.size
-            raise ValueError(f"{key}: pictures of {self.name} are {height}x{width}, and must be multiples of {factor}")
+            raise ValueError(
+                f"{key}: pictures of {self.name} are {height}x{width}, and must be multiples of {factor}; `size` in a "
+                "card scales them"
+            )
 
     def check_equal(self, name: str, value: Any) -> None:
         """Refuse a setting that contradicts the data.
@@ -103,7 +106,8 @@ class DataFacts:
         """
         fact = getattr(self, name)
         if fact is not None and fact != value:
-            raise ValueError(f"{name}: {value} does not fit the data set {self.name}, whose {name} is {fact}")
+            hint = f"; `{name}` in a card changes its pictures" if name in ("size", "channels") else ""
+            raise ValueError(f"{name}: {value} does not fit the data set {self.name}, whose {name} is {fact}{hint}")
 
 
 @runtime_checkable

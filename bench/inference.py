@@ -5,6 +5,7 @@ pictures. The command line and the logged MLflow models share it.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,8 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.base.errors import BenchError
+from bench.base.finite import rounded_pixels
 from bench.base.seeds import derive
 from bench.capabilities import GrowingSynthesizer
+from bench.data.datasets import check_images
 from bench.registry import contract_of
 
 __all__ = ["PREDICT_PARAMS", "Request", "parse_request", "predict"]
@@ -121,11 +124,11 @@ def _text_features(system: Any, request: Request) -> list[NDArray[Any]]:
 
 
 def _image_features(system: Any, request: Request) -> list[NDArray[Any]]:
-    return list(system.embed_images(_batch(request)))
+    return list(system.embed_images(_batch(system, request)))
 
 
 def _reconstructions(system: Any, request: Request) -> list[NDArray[Any]]:
-    return list(system.decode(system.encode(_batch(request))))
+    return list(system.decode(system.encode(_batch(system, request))))
 
 
 def _analogy(system: Any, request: Request) -> list[NDArray[Any]]:
@@ -182,10 +185,11 @@ def _exemplar(request: Request) -> NDArray[np.uint8]:
     return request.exemplar
 
 
-def _batch(request: Request) -> NDArray[np.uint8]:
+def _batch(system: Any, request: Request) -> NDArray[np.uint8]:
     pictures = _exemplar(request)
     if pictures.ndim != 4:
         raise BenchError(f"pictures must be (N, H, W, C), not {pictures.shape}")
+    check_images(getattr(system, "config", None), pictures, type(system).__name__, "the request")
     return pictures
 
 
@@ -194,8 +198,11 @@ def parse_request(family: str, model_input: Any, params: Mapping[str, Any]) -> R
 
     Raises:
         ValueError: the input is none of the forms of :mod:`bench.tracking.pyfunc`.
+        BenchError: pictures of another scale than 0 to 255 or [0, 1], labels that are no integers, no finite guidance.
     """
     given = {**PREDICT_PARAMS, **params}
+    if not math.isfinite(given["guidance"]):
+        raise BenchError(f"guidance: must be a finite number, not {given['guidance']}")
     common: dict[str, Any] = {
         "seed": int(given["seed"]),
         "n_chars": int(given["n_chars"]),
@@ -210,26 +217,63 @@ def parse_request(family: str, model_input: Any, params: Mapping[str, Any]) -> R
 def _asked(family: str, model_input: Any) -> dict[str, Any]:
     """The fields of the request that the input itself says."""
     if isinstance(model_input, Mapping):
-        return {"pictures": {str(name): np.asarray(one, dtype=np.uint8) for name, one in model_input.items()}}
+        return {"pictures": {str(name): _pixels(one, str(name)) for name, one in model_input.items()}}
     if hasattr(model_input, "columns"):  # a data frame
         columns = {str(name): list(model_input[name]) for name in model_input.columns}
         if "prompt" in columns:
             prompts = [str(prompt) for prompt in columns["prompt"]]
             return {"prompts": prompts, "negative_prompts": columns.get("negative_prompt")}
         if "label" in columns:
-            return {"labels": [int(label) for label in columns["label"]]}
+            return {"labels": _integers(columns["label"], "label")}
         if "count" in columns:
-            return {"n": int(sum(columns["count"]))}
+            return {"n": sum(_integers(columns["count"], "count"))}
         if len(columns) != 1:
             raise ValueError(f"expected a column prompt, label or count, got {', '.join(columns)}")
         model_input = next(iter(columns.values()))
     if isinstance(model_input, int | np.integer):
-        return {"n": int(model_input)}
+        return {"n": _integers([model_input], "count")[0]}
     if isinstance(model_input, str):
         return {"prompts": [model_input]}
     if isinstance(model_input, np.ndarray) and model_input.ndim >= 2:
-        return {"exemplar": model_input.astype(np.uint8)}
+        return {"exemplar": _pixels(model_input, "picture")}
     return _asked_by_items(family, list(model_input))
+
+
+def _pixels(given: Any, name: str) -> NDArray[np.uint8]:
+    """Bytes as they are, integers of 0 to 255, and floats in [0, 1] scaled to 0 to 255.
+
+    Raises:
+        BenchError: anything else, and integers of 0 and 1 alone, which may be black and white.
+    """
+    array = np.asarray(given)
+    if array.dtype == np.uint8 or array.size == 0:
+        return array.astype(np.uint8)
+    allowed = "pixels are uint8, integers from 0 to 255, or floats in [0, 1]"
+    if array.dtype.kind not in "iuf" or (array.dtype.kind == "f" and not np.isfinite(array).all()):
+        found = f"{array.dtype} values" if array.dtype.kind != "f" else "NaN or infinity"
+        raise BenchError(f"{name}: {found}: {allowed}")
+    low, high = array.min(), array.max()
+    if low < 0 or high > (1 if array.dtype.kind == "f" else 255):
+        raise BenchError(f"{name}: {array.dtype} from {low:g} to {high:g}: {allowed}")
+    if array.dtype.kind == "f":
+        return rounded_pixels(255.0 * array.astype(np.float64))
+    if high == 1:
+        raise BenchError(
+            f"{name}: {array.dtype} of 0 and 1 alone: give uint8 if 1 is one step above black, floats if it is white"
+        )
+    return array.astype(np.uint8)
+
+
+def _integers(given: Sequence[Any], name: str) -> list[int]:
+    """Labels or counts; a float would be cut off, and True is no class.
+
+    Raises:
+        BenchError: something that is no integer.
+    """
+    for one in given:
+        if isinstance(one, bool | np.bool_) or not isinstance(one, int | np.integer):
+            raise BenchError(f"{name}: {one!r} is no integer")
+    return [int(one) for one in given]
 
 
 def _asked_by_items(family: str, items: Sequence[Any]) -> dict[str, Any]:
@@ -237,5 +281,6 @@ def _asked_by_items(family: str, items: Sequence[Any]) -> dict[str, Any]:
         return {"prompts": items}
     if items and all(isinstance(item, int | np.integer) for item in items):
         single = len(items) == 1 or family == "words"
-        return {"n": int(items[0])} if single else {"labels": [int(item) for item in items]}
+        integers = _integers(items, "count" if single else "label")
+        return {"n": integers[0]} if single else {"labels": integers}
     raise ValueError(f"cannot sample from an input of {len(items)} items: give prompts, labels, a count or pictures")

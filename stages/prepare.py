@@ -12,6 +12,7 @@ from pathlib import Path
 from bench.base.errors import friendly
 from bench.config.load import load_params
 from bench.data.card_reader import card_of_block
+from bench.data.contamination import sentences
 from bench.data.prepare import prepare_card
 from bench.pipeline.stage import leave_empty
 
@@ -32,6 +33,8 @@ def main(root: Path, name: str) -> None:
         + ", ".join(f"{split} {count:,}" for split, count in meta["splits"].items())
         + f" {meta['unit']}"
     )
+    for line in sentences(meta):
+        print(f"prepare {name}: {line}")
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.base.errors import BenchError
+from bench.base.finite import drawn_by, refuse_not_finite
 
 __all__ = [
     "SampleSet",
@@ -123,6 +124,8 @@ def write_image_samples(path: Path, sets: Iterable[SampleSet]) -> None:
     index = []
     for i, item in enumerate(sets):
         assert item.images is not None
+        with drawn_by(item.variant):
+            refuse_not_finite(item.images.dtype.kind != "f" or bool(np.isfinite(item.images).all()))
         arrays[f"images_{i}"] = item.images
         if item.labels is not None:
             arrays[f"labels_{i}"] = item.labels

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.base.errors import BenchError
+from bench.base.finite import drawn_by
 from bench.base.progress import Progress
 
 __all__ = ["run_analogy"]
@@ -63,7 +64,10 @@ def run_analogy(
     pairs = [(read_picture(one), read_picture(other)) for one, other in zip(a, a_prime, strict=True)]
     question = read_picture(b)
     system, settings = ImageAnalogies(), dict(options or {})
-    with Progress("analogy", system.work(pairs, [question], **settings), "pixels", quiet=quiet) as progress:
+    with (
+        Progress("analogy", system.work(pairs, [question], **settings), "pixels", quiet=quiet) as progress,
+        drawn_by("analogy"),
+    ):
         (answer,) = system.solve(pairs, [question], progress=progress.update, **settings)
     _write(out, answer.picture)
     if sheet is not None:

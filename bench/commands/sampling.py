@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.base.errors import BenchError, did_you_mean
+from bench.base.finite import drawn_by
 from bench.base.progress import Progress
 from bench.base.settings import build_config
 from bench.catalogue.families import FAMILIES
@@ -280,7 +281,7 @@ def run(
         size=height_width,
         options=chosen,
     )
-    with bar:
+    with bar, drawn_by(found):
         items = predict(system, family, request)
     if family == "words":
         _write_texts([f"{prompt}{text}" for prompt, text in zip(_all(prompts, n), items, strict=True)], out)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.base.errors import BenchError
+from bench.base.finite import drawn_by
 from bench.base.progress import Progress
 
 __all__ = ["run_style"]
@@ -68,7 +69,7 @@ def run_style(
     system = _system(root, weights)
     steps = system.settings(job.options).steps
     frames = sorted({0, *(max(1, round(steps * share)) for share in (0.03, 0.1, 0.3, 1.0))}) if strip else ()
-    with Progress("style", steps, "steps", quiet=quiet) as progress:
+    with Progress("style", steps, "steps", quiet=quiet) as progress, drawn_by("style"):
         done = system.run(job, frames, progress.update)
     picture: Picture = done.picture
     _write(out, picture)

@@ -2,8 +2,13 @@
 run.
 
 An archive is a wheel or zip, a tar (``.tar.gz``, ``.tgz``, ``.tar``, ``.tar.bz2``, ``.tar.xz``), a folder, or a single
-file (a single ``.gz`` file is its unpacked content). Names that leave the folder (``../x``, absolute, with a backslash
-or a drive) condemn the whole archive; links and devices are refused where a card asks for them.
+file (a single ``.gz`` file is its unpacked content). The same files give the same members in whichever form they come:
+
+- Names that leave the folder (``../x``, absolute, with a backslash or a drive) condemn the whole archive.
+- Hidden files and what systems leave behind (``__MACOSX/``, ``Thumbs.db``) are no members.
+- Links and devices are refused where a card asks for them, or for something below a linked folder.
+- Names are UTF-8, in composed form (NFC). A zip that does not mark its names as UTF-8 has them in code page 437, as the
+  standard says; a name that could be either is refused.
 """
 
 from __future__ import annotations
@@ -11,7 +16,9 @@ from __future__ import annotations
 import gzip
 import hashlib
 import lzma
+import os
 import shutil
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -24,7 +31,7 @@ from typing import IO, cast
 from bench.base.errors import BenchError
 from bench.base.files import atomic
 from bench.data.cards import Card
-from bench.data.names import matches, plain_path, relative
+from bench.data.names import composed, is_clutter, matches, may_hold, plain_path, relative
 
 __all__ = ["Entry", "copy_members", "entries", "replace_folder"]
 
@@ -37,11 +44,15 @@ _BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOF
 
 @dataclass(frozen=True)
 class Entry:
-    """A file inside an archive: its stored name, and how to open it. ``plain`` is False for links and devices."""
+    """A file inside an archive: its stored name, and how to open it.
+
+    ``plain`` is False for links and devices; ``also`` is what else the bytes of the name may mean.
+    """
 
     name: str
     open: Callable[[], IO[bytes]]
     plain: bool = True
+    also: str = ""
 
 
 def _opener(path: Path) -> Callable[[], IO[bytes]]:
@@ -49,13 +60,31 @@ def _opener(path: Path) -> Callable[[], IO[bytes]]:
 
 
 def _folder_entries(folder: Path) -> Iterator[Entry]:
-    """The visible files below ``folder``, sorted. A link that leaves the folder is not plain."""
-    base = folder.resolve()
-    for path in sorted(folder.rglob("*")):
+    """The visible files below ``folder``, sorted. Links, to files or to folders, are not followed and not plain."""
+    found: list[Path] = []
+    for base, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not is_clutter(name)]
+        found += [Path(base, name) for name in names]
+        found += [Path(base, name) for name in folders if Path(base, name).is_symlink()]
+    for path in sorted(found):
         name = path.relative_to(folder).as_posix()
-        if any(part.startswith(".") for part in name.split("/")) or path.is_dir():
-            continue
-        yield Entry(name, _opener(path), plain=path.is_file() and path.resolve().is_relative_to(base))
+        yield Entry(name, _opener(path), plain=path.is_file() and not path.is_symlink())
+
+
+def _zip_names(info: zipfile.ZipInfo) -> tuple[str, str]:
+    """The name of a member, and what else its bytes may mean."""
+    if info.flag_bits & 0x800 or info.orig_filename.isascii():
+        return info.orig_filename, ""
+    stored, extra = info.orig_filename.encode("cp437"), info.extra
+    while len(extra) >= 4:  # Info-ZIP writes the name in UTF-8 into a field of its own
+        kind, size = struct.unpack("<HH", extra[:4])
+        field, extra = extra[4 : 4 + size], extra[4 + size :]
+        if kind == 0x7075 and field[1:5] == struct.pack("<I", zlib.crc32(stored)):
+            return field[5:].decode("utf-8", "surrogateescape"), ""
+    try:
+        return info.orig_filename, stored.decode("utf-8")
+    except UnicodeDecodeError:
+        return info.orig_filename, ""
 
 
 def _zip_entries(file: zipfile.ZipFile) -> Iterator[Entry]:
@@ -67,7 +96,8 @@ def _zip_entries(file: zipfile.ZipFile) -> Iterator[Entry]:
                     "`path:`"
                 )
             kind = (info.external_attr >> 16) & 0o170000
-            yield Entry(info.orig_filename, lambda info=info: file.open(info), plain=kind in (0, 0o100000))  # type: ignore[misc]
+            name, also = _zip_names(info)
+            yield Entry(name, lambda info=info: file.open(info), kind in (0, 0o100000), also)  # type: ignore[misc]
 
 
 def _tar_entries(file: tarfile.TarFile) -> Iterator[Entry]:
@@ -128,6 +158,34 @@ def _copy(stream: IO[bytes], target: Path, where: str) -> str:
     return digest.hexdigest()
 
 
+def _asks_for(pattern: str, name: str, entry: Entry) -> bool:
+    """Whether a card wants an entry; a link is wanted for what may lie below it, too."""
+    return matches(name, pattern) or (not entry.plain and may_hold(name, pattern))
+
+
+def _refuse(path: Path, entry: Entry) -> None:
+    """Refuse an entry whose content or name is not a plain one.
+
+    Raises:
+        BenchError: a link, a device, a name that is not UTF-8 or that could be read in two ways.
+    """
+    if not entry.plain:
+        raise BenchError(
+            f"{path}: {entry.name!r} is a link or a device, not a file: refused; put what it leads to in its place, or "
+            "leave it out of `members`"
+        )
+    if entry.also:
+        raise BenchError(
+            f"{path}: the archive does not say whether a member is called {entry.also!r} (UTF-8) or {entry.name!r} "
+            "(code page 437): unpack it and name the folder as `path:`"
+        )
+    try:
+        entry.name.encode("utf-8")
+    except UnicodeEncodeError:
+        shown = os.fsencode(entry.name)
+        raise BenchError(f"{path}: the name {shown!r} of a member is not UTF-8: rename it") from None
+
+
 def copy_members(card: Card, prefix: str, paths: list[Path], folder: Path) -> list[str]:
     """Copy the card's members out of ``paths`` into ``folder``; their names, sorted.
 
@@ -138,8 +196,8 @@ def copy_members(card: Card, prefix: str, paths: list[Path], folder: Path) -> li
         folder: target; must not hold anything else.
 
     Raises:
-        BenchError: a hostile name, a link or device asked for, a member twice, missing or with another sha256, a broken
-            archive, no space.
+        BenchError: a hostile name, a link, device or ambiguous name asked for, a member twice, missing or with another
+            sha256, a broken archive, no space.
     """
     found: dict[str, str] = {}
     hits = dict.fromkeys((m.name for m in card.members), 0)
@@ -148,12 +206,13 @@ def copy_members(card: Card, prefix: str, paths: list[Path], folder: Path) -> li
             for entry in items:
                 if not plain_path(entry.name.removeprefix("./")):
                     raise BenchError(f"{path}: hostile member name {entry.name!r}: the archive is refused")
-                name = relative(entry.name.removeprefix("./"), prefix)
-                wanted = [m for m in card.members if name and matches(name, m.name)]
-                if not wanted or name is None:
+                name = relative(composed(entry.name.removeprefix("./")), composed(prefix))
+                if not name or is_clutter(entry.name.removeprefix("./")):
                     continue
-                if not entry.plain:
-                    raise BenchError(f"{path}: {entry.name!r} is a link or a device, not a file: refused")
+                wanted = [m for m in card.members if _asks_for(composed(m.name), name, entry)]
+                if not wanted:
+                    continue
+                _refuse(path, entry)
                 if name in found:
                     raise BenchError(f"{path}: {entry.name!r} is there twice: refused")
                 with entry.open() as stream:

@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 
 from bench.base.errors import BenchError
 from bench.base.files import hash_file, read_json, write_json, write_npz, write_text
-from bench.contracts import DataFacts
+from bench.contracts import DataFacts, DependsOnData
 
 __all__ = [
     "ImageSplit",
+    "check_images",
     "facts_of",
     "load",
     "load_exemplars",
@@ -90,6 +91,28 @@ def facts_of(folder: Path) -> DataFacts:
         shape[2] if shape else None,
         len(classes) or None if classes else None,
     )
+
+
+def check_images(config: Any, images: NDArray[np.uint8], who: str, name: str = "train") -> None:
+    """Refuse pictures that a system's settings do not fit, where no card or ``meta.json`` was asked before.
+
+    Args:
+        config: of the system, asked if it is :class:`bench.contracts.DependsOnData`.
+        images: ``(N, H, W, C)``.
+        who: whose settings they are, in the error.
+        name: what the pictures are called there.
+
+    Raises:
+        BenchError: another shape, no pictures, or the key that does not fit.
+    """
+    if images.ndim != 4 or 0 in images.shape:
+        raise BenchError(f"{who}: pictures of {name} must be (N, H, W, C) and at least one, not {images.shape}")
+    if isinstance(config, DependsOnData):
+        _, height, width, channels = images.shape
+        try:
+            config.check_data(DataFacts(name, "images", size=(height, width), channels=channels))
+        except ValueError as error:
+            raise BenchError(f"{who}: model.{error}") from error
 
 
 def load_meta(folder: Path) -> dict[str, Any]:

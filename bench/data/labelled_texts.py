@@ -22,6 +22,8 @@ from numpy.typing import NDArray
 from bench.base.errors import BenchError
 from bench.base.files import write_text
 from bench.data.cards import SPLITS, Card
+from bench.data.contamination import count_repeated, text_keys
+from bench.data.names import visible_files
 from bench.data.readers import read_text
 from bench.data.splits import split_items
 
@@ -109,7 +111,7 @@ def prepare(card: Card, raw: Path, folder: Path, quiet: bool) -> tuple[dict[str,
     """
     rows: list[tuple[str, str]] = []
     names: list[str] = []
-    for path in sorted(p for p in raw.rglob("*") if p.is_file()):
+    for path in visible_files(raw):
         found = read_rows(path, card.encoding)
         rows += found
         names += (
@@ -123,16 +125,16 @@ def prepare(card: Card, raw: Path, folder: Path, quiet: bool) -> tuple[dict[str,
     if unknown := sorted({label for label, _ in rows} - set(classes)):
         raise card.error("classes", f"the label {unknown[0]!r} is not among {', '.join(classes)}")
     counts, shares = {}, {}
-    texts: dict[str, set[str]] = {}
+    keys: dict[str, list[bytes]] = {}
     for split, indices in split_items(card, names).items():
         kept = [rows[i] for i in indices[: card.limit.get(split)]]
         lines = [json.dumps({"label": label, "text": text}, ensure_ascii=False) for label, text in kept]
         write_text(folder / f"{split}.jsonl", "\n".join(lines) + "\n")
         counts[split] = len(kept)
         shares[split] = {name: sum(label == name for label, _ in kept) for name in classes}
-        texts[split] = {text for _, text in kept}
-    repeated = len(texts["test"] & (texts["train"] | texts["validation"]))
-    return counts, "texts", {"classes": classes, "per_class": shares, "test_texts_in_training": repeated}
+        keys[split] = text_keys(text for _, text in kept)
+    repeated = [count_repeated("texts", keys)]
+    return counts, "texts", {"classes": classes, "per_class": shares, "repeated": repeated}
 
 
 def load(folder: Path) -> dict[str, TextSplit]:

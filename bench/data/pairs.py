@@ -11,7 +11,6 @@ drawn by the card's name.
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,8 +25,11 @@ from bench.base.files import write_npz
 from bench.base.progress import track
 from bench.base.seeds import generator
 from bench.data.cards import Card
+from bench.data.contamination import count_repeated, image_keys
 from bench.data.datasets import SPLITS
-from bench.data.readers import PICTURES, read_pictures
+from bench.data.names import visible_files
+from bench.data.picture_files import PICTURES, decode_picture
+from bench.data.readers import read_pictures
 
 __all__ = ["PairSplit", "load", "prepare"]
 
@@ -58,17 +60,15 @@ class PairSplit:
 def _drawn(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
     """An SVG file on white, ``(H, W, 3)``."""
     import resvg_py
-    from PIL import Image
 
     height, width = size
     try:
         content = resvg_py.svg_to_bytes(
             svg_path=str(path), width=width, height=height, background="white", skip_system_fonts=True
         )
-        with Image.open(io.BytesIO(bytes(content))) as image:
-            picture = np.asarray(image.convert("RGB"), dtype=np.uint8)
     except (ValueError, OSError) as error:
         raise BenchError(f"{path}: not a readable SVG file ({error})") from error
+    picture = decode_picture(bytes(content), 3, str(path))
     if picture.shape[:2] != size:
         raise BenchError(
             f"{path}: draws as {picture.shape[0]}x{picture.shape[1]}, not in the proportions of size {height}x{width}"
@@ -89,9 +89,11 @@ def _side(
         found[key] = picture
 
     for folder in (raw / name for name in folders if (raw / name).is_dir()):
-        for path in track(sorted(folder.rglob("*.svg")), f"drawing {card.name}/{folder.name}", "pictures", quiet=quiet):
+        for path in track(
+            visible_files(folder, (".svg",)), f"drawing {card.name}/{folder.name}", "pictures", quiet=quiet
+        ):
             keep(path.relative_to(folder), _drawn(path, size))
-        if any(path.suffix.lower() in PICTURES for path in folder.rglob("*")):
+        if visible_files(folder, PICTURES):
             pictures = read_pictures(folder, size, 3, card.on_broken, quiet=quiet)
             for name, picture in zip(pictures.names, pictures.images, strict=True):
                 keep(Path(name), picture)
@@ -145,7 +147,7 @@ def prepare(card: Card, raw: Path, folder: Path, quiet: bool) -> tuple[dict[str,
     if lonely := sorted(pictures["before"].keys() ^ pictures["after"].keys()):
         raise card.error("members", f"{lonely[0]!r} is in one of before/ and after/ only: every picture needs both")
     titles, groups = _described(raw, names)
-    counts = {}
+    counts, keys = {}, {}
     for split, rows in _split(card, names, groups).items():
         arrays: dict[str, NDArray[Any]] = {
             side: np.stack([drawn[names[i]] for i in rows]) for side, drawn in pictures.items()
@@ -154,7 +156,9 @@ def prepare(card: Card, raw: Path, folder: Path, quiet: bool) -> tuple[dict[str,
         arrays["groups"] = np.array([groups[i] for i in rows], dtype=np.str_)
         write_npz(folder / f"{split}.npz", arrays)
         counts[split] = len(rows)
-    return counts, "pairs", {"shape": [*card.size, 3], "groups": sorted(set(groups))}
+        keys[split] = image_keys(arrays["before"], arrays["after"])
+    facts = {"shape": [*card.size, 3], "groups": sorted(set(groups)), "repeated": [count_repeated("pairs", keys)]}
+    return counts, "pairs", facts
 
 
 def load(folder: Path) -> dict[str, PairSplit]:

@@ -15,14 +15,18 @@ from bench.base.seeds import derive
 from bench.data import datasets, readers
 from bench.data.archives import replace_folder
 from bench.data.cards import Card
+from bench.data.contamination import SHORTEST_LINE, count_repeated, image_keys, line_keys, text_keys
 from bench.data.datasets import ImageSplit
-from bench.data.splits import split_items, split_texts
+from bench.data.names import composed, visible_files
+from bench.data.splits import split_items, split_texts, work_sides
 
 __all__ = ["prepare_card"]
 
+_LINES = f"lines of {SHORTEST_LINE} characters or more"
 
-def _text(card: Card, raw: Path) -> dict[str, str]:
-    files = sorted(p for p in raw.rglob("*") if p.is_file())
+
+def _text(card: Card, raw: Path) -> tuple[dict[str, str], dict[str, Any]]:
+    files = visible_files(raw)
     if card.format == "wikitext":
         works = {
             title: text
@@ -31,8 +35,12 @@ def _text(card: Card, raw: Path) -> dict[str, str]:
         }
     else:
         works = {p.relative_to(raw).as_posix(): readers.read_text(p, card.encoding) for p in files}
-    texts = split_texts(card, works)
-    return {split: text[: card.limit.get(split)] for split, text in texts.items()}
+    texts = {split: text[: card.limit.get(split)] for split, text in split_texts(card, works).items()}
+    repeated = [count_repeated(_LINES, {split: line_keys(text) for split, text in texts.items()})]
+    if sides := work_sides(card, works):
+        whole = {split: text_keys(works[name] for name in works if sides[name] == split) for split in texts}
+        repeated.insert(0, count_repeated("works" if card.format == "wikitext" else "files", whole))
+    return texts, {"repeated": repeated}
 
 
 def _official(card: Card, train: ImageSplit, test: ImageSplit) -> dict[str, ImageSplit]:
@@ -79,7 +87,7 @@ def _classes(card: Card, names: list[str]) -> tuple[list[str], NDArray[np.int64]
         return list(card.classes), None
     if not all(folders):
         raise card.error("members", f"{names[folders.index('')]!r} lies in no class folder, others do")
-    classes = list(card.classes) or sorted(set(folders))
+    classes = [composed(name) for name in card.classes] or sorted(set(folders))
     unknown = sorted(set(folders) - set(classes))
     if unknown:
         raise card.error("classes", f"the folder {unknown[0]!r} is not among {', '.join(classes)}")
@@ -133,7 +141,8 @@ def prepare_card(card: Card, raw: Path, folder: Path, seed: int = 0, *, quiet: b
     extra: dict[str, Any] = {}
     with replace_folder(folder) as fresh:
         if card.kind == "text":
-            counts, unit = datasets.write_texts(fresh, _text(card, raw)), "characters"
+            texts, extra = _text(card, raw)
+            counts, unit = datasets.write_texts(fresh, texts), "characters"
         elif card.kind == "textures":
             exemplars, extra = _textures(card, raw, quiet)
             counts, unit = datasets.write_exemplars(fresh, exemplars), "exemplars"
@@ -156,6 +165,8 @@ def prepare_card(card: Card, raw: Path, folder: Path, seed: int = 0, *, quiet: b
             splits = {split: data.take(slice(card.limit.get(split))) for split, data in splits.items()}
             counts, unit = datasets.write_images(fresh, splits), "pictures"
             extra["shape"] = list(splits["train"].images.shape[1:])
+            keys = {split: image_keys(data.images) for split, data in splits.items() if split in datasets.SPLITS}
+            extra["repeated"] = [count_repeated("pictures", keys)]
         head = {
             "name": card.name,
             "kind": card.kind,

@@ -6,23 +6,20 @@ import csv
 import io
 import json
 import struct
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.base.errors import BenchError
 from bench.base.progress import Progress
-
-if TYPE_CHECKING:
-    from PIL import Image
+from bench.data.names import composed, visible_files
+from bench.data.picture_files import PICTURES, decode_picture
 
 __all__ = [
-    "PICTURES",
     "Pictures",
     "read_captions",
     "read_idx",
@@ -32,9 +29,6 @@ __all__ = [
     "read_text",
 ]
 
-PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
-MAX_PIXELS = 1 << 28
-"""Larger pictures are taken for decompression bombs."""
 _IDX_TYPES: dict[int, np.dtype[Any]] = {
     8: np.dtype("u1"),
     9: np.dtype("i1"),
@@ -75,73 +69,24 @@ def read_rows(path: Path, size: tuple[int, int], channels: int) -> NDArray[np.ui
     Raises:
         BenchError: broken, or rows of another length.
     """
-    picture = _decode(path, channels)
+    picture = decode_picture(path, channels)
     height, width = size
     if picture.shape[1] != height * width:
         raise BenchError(f"{path}: rows of {picture.shape[1]} pixels, but size is {height} x {width}")
     return picture.reshape(-1, height, width, channels)
 
 
-def _eight_bits(picture: Image.Image) -> Image.Image:
-    """Deep grey pictures scaled to 0..255, which Pillow would only cut off there: 16 bits, and floats in 0..1.
-
-    Raises:
-        ValueError: values outside the range.
-    """
-    from PIL import Image
-
-    if not picture.mode.startswith(("I", "F")):
-        return picture
-    values = np.asarray(picture).astype(np.float64)
-    low, high = (0.0, 1.0) if picture.mode == "F" else (0.0, 65535.0)
-    if not np.isfinite(values).all() or values.min() < low or values.max() > high:
-        raise ValueError(
-            f"values from {values.min():g} to {values.max():g}, mode {picture.mode}: rescale them to 8 bits first"
-        )
-    return Image.fromarray(np.rint(values * (255.0 / high)).astype(np.uint8))
-
-
 def read_picture(path: Path) -> NDArray[np.uint8]:
     """``(H, W)`` uint8 of a grey picture file, ``(H, W, 3)`` of any other.
 
-    Transparency is laid over white; 16-bit pictures and floats in 0..1 are scaled to 8 bits.
+    Turned upright as its EXIF tags say; transparency is laid over white; 16-bit pictures and floats in 0..1 are scaled
+    to 8 bits.
 
     Raises:
         BenchError: no such file, or not a picture.
     """
-    if _is_grey(path):
-        return _decode(path, 1)[:, :, 0]
-    return _decode(path, 3)
-
-
-def _decode(path: Path, channels: int) -> NDArray[np.uint8]:
-    """A picture file as ``(H, W, channels)``; transparency is laid over white, deep pictures are scaled to 8 bits."""
-    from PIL import Image
-
-    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, MAX_PIXELS
-    try:
-        with Image.open(path) as file:
-            file.load()
-            picture = _eight_bits(file)
-            if "A" in picture.getbands() or "transparency" in picture.info:
-                layer = picture.convert("RGBA")
-                picture = Image.new("RGBA", layer.size, "white")
-                picture.alpha_composite(layer)
-            array = np.asarray(picture.convert("L" if channels == 1 else "RGB"), dtype=np.uint8)
-    except (
-        OSError,
-        ValueError,
-        SyntaxError,
-        EOFError,
-        struct.error,
-        zlib.error,
-        Image.DecompressionBombError,
-    ) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0].replace(str(path), path.name)
-        raise BenchError(f"{path}: not a readable picture ({reason})") from error
-    finally:
-        Image.MAX_IMAGE_PIXELS = limit
-    return array.reshape(*array.shape[:2], channels)
+    picture = decode_picture(path)
+    return picture[:, :, 0] if picture.shape[2] == 1 else picture
 
 
 def _fit(picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
@@ -190,12 +135,12 @@ def read_pictures(
     Raises:
         BenchError: broken files and ``refuse``, or not one readable picture.
     """
-    files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in PICTURES)
+    files = visible_files(folder, PICTURES)
     found = Pictures([], [])
     with Progress(f"reading pictures of {folder.name}", len(files), "pictures", quiet=quiet) as progress:
         for path in files:
             try:
-                picture = _decode(path, channels or (1 if _is_grey(path) else 3))
+                picture = decode_picture(path, channels)
                 found.images.append(_fit(picture, size) if size else picture)
                 found.names.append(path.relative_to(folder).as_posix())
             except BenchError as error:
@@ -210,16 +155,6 @@ def read_pictures(
     if not found.names:
         raise BenchError(f"{folder}: not one readable picture ({', '.join(PICTURES)})")
     return found
-
-
-def _is_grey(path: Path) -> bool:
-    from PIL import Image
-
-    try:
-        with Image.open(path) as file:
-            return file.mode in ("1", "L", "LA", "La", "F") or file.mode.startswith("I")
-    except (OSError, ValueError, SyntaxError):
-        return False
 
 
 def read_text(path: Path, encoding: str = "utf-8") -> str:
@@ -286,7 +221,8 @@ def read_captions(folder: Path, where: str, names: Sequence[str]) -> list[tuple[
         path = folder / where
         if not path.exists() or path.suffix not in (".tsv", ".csv", ".jsonl"):
             raise BenchError(f"{path}: captions: must be `sidecar` or a .tsv, .csv or .jsonl file among the members")
-        for line, file, caption in _caption_rows(path):
+        for line, stored, caption in _caption_rows(path):
+            file = composed(stored)
             if not caption.strip():
                 problems.append(f"{path}: line {line}: no caption for {file!r}")
             elif not (folder / file).is_file():

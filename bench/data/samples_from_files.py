@@ -1,8 +1,9 @@
 """Samples that any program left: folders of images, arrays, texts, and the captions that belong to images.
 
 =================  ==================================================================================================
-images             a folder of PNG, JPEG, WebP or BMP files of one size (whole-numbered subfolders are classes); an
-                   ``.npz`` with ``images`` (or ``arr_0``), ``labels`` (or ``arr_1``) and ``captions``; an ``.npy``
+images             a folder of PNG, JPEG, WebP, BMP, GIF or TIFF files of one size (whole-numbered subfolders are
+                   classes); an ``.npz`` with ``images`` (or ``arr_0``), ``labels`` (or ``arr_1``) and ``captions``; an
+                   ``.npy``
 texts              a ``.jsonl`` with ``text``, and perhaps ``prompt`` and ``variant``, in each line; a folder of
                    ``.txt`` files; one ``.txt`` file
 captions           a ``.jsonl`` with ``caption`` in each line, and ``file`` where the images are files
@@ -25,10 +26,10 @@ from numpy.typing import NDArray
 
 from bench.base.errors import BenchError
 from bench.base.files import SampleSet, hash_file, read_image_samples, read_text_samples
+from bench.data.names import visible_files
+from bench.data.picture_files import PICTURES, decode_picture
 
-__all__ = ["SUFFIXES", "digest_of", "fitted", "read_samples"]
-
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+__all__ = ["digest_of", "fitted", "read_samples"]
 
 
 def read_samples(path: Path, ending: str, captions: Path | None = None) -> list[SampleSet]:
@@ -51,7 +52,7 @@ def read_samples(path: Path, ending: str, captions: Path | None = None) -> list[
     elif path.suffix in (".npz", ".npy"):
         sets, names = _arrays(path)
     else:
-        raise BenchError(f"{path}: images are a folder of {', '.join(SUFFIXES)} files, an .npz or an .npy")
+        raise BenchError(f"{path}: images are a folder of {', '.join(PICTURES)} files, an .npz or an .npy")
     return sets if captions is None else [_captioned(one, names, captions) for one in sets]
 
 
@@ -59,9 +60,8 @@ def digest_of(*paths: Path) -> str:
     """sha256 over the names and bytes of files and folders: what makes results of them stale."""
     whole = hashlib.sha256()
     for path in paths:
-        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-            if file.is_file():
-                whole.update(f"{file.relative_to(path.parent).as_posix()} {hash_file(file)}\n".encode())
+        for file in visible_files(path) if path.is_dir() else [path]:
+            whole.update(f"{file.relative_to(path.parent).as_posix()} {hash_file(file)}\n".encode())
     return whole.hexdigest()
 
 
@@ -88,16 +88,12 @@ def fitted(sets: Sequence[SampleSet], like: NDArray[np.uint8], where: str) -> li
 
 
 def _folder(path: Path) -> tuple[list[SampleSet], list[str]]:
-    from PIL import Image
-
-    files = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES)
+    files = visible_files(path, PICTURES)
     if not files:
-        raise BenchError(f"{path}: no image in this folder; known are {', '.join(SUFFIXES)}")
+        raise BenchError(f"{path}: no image in this folder; known are {', '.join(PICTURES)}")
     images = []
     for file in files:
-        with Image.open(file) as picture:
-            array = np.asarray(picture if picture.mode in ("L", "RGB") else picture.convert("RGB"))
-        images.append(array[..., None] if array.ndim == 2 else array)
+        images.append(decode_picture(file))
         if images[-1].shape != images[0].shape:
             raise BenchError(
                 f"{file} is {images[-1].shape}, {files[0]} is {images[0].shape}: one size and mode for all"
@@ -165,7 +161,7 @@ def _rows(path: Path, key: str) -> list[Mapping[str, Any]]:
 
 def _texts(path: Path) -> list[SampleSet]:
     if path.is_dir() or path.suffix == ".txt":
-        files = sorted(path.rglob("*.txt")) if path.is_dir() else [path]
+        files = visible_files(path, (".txt",)) if path.is_dir() else [path]
         rows: list[Mapping[str, Any]] = [{"text": file.read_text(encoding="utf-8")} for file in files]
         if not rows:
             raise BenchError(f"{path}: no .txt file in this folder")

@@ -19,6 +19,7 @@ from bench.base.errors import BenchError, did_you_mean
 from bench.base.files import write_text
 from bench.data.cards import Card
 from bench.data.datasets import load_text
+from bench.data.names import visible_files
 from bench.data.readers import read_text
 
 __all__ = ["load", "prepare", "states_of"]
@@ -83,7 +84,7 @@ def prepare(card: Card, raw: Path, folder: Path, quiet: bool) -> tuple[dict[str,
     Raises:
         BenchError: not one file, a malformed row, or a split without states.
     """
-    files = sorted(p for p in raw.rglob("*") if p.is_file())
+    files = visible_files(raw)
     if len(files) != 1:
         raise card.error("members", f"a series is one CSV file, not {len(files)}")
     states = states_of(read_text(files[0], card.encoding), card.states, str(files[0]))

@@ -3,7 +3,7 @@ two splits."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from bench.base.errors import did_you_mean
 from bench.base.seeds import generator
 from bench.data.cards import Card
+from bench.data.names import composed
 
-__all__ = ["carve", "split_items", "split_positions", "split_texts"]
+__all__ = ["carve", "split_items", "split_positions", "split_texts", "work_sides"]
 
 
 def carve(n: int, held_out: int, *seed: int | str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -75,37 +76,44 @@ def split_positions(text: str, validation: float, test: float) -> dict[str, str]
     return {"train": text[: cuts[0]], "validation": text[cuts[0] : cuts[1]], "test": text[cuts[1] :]}
 
 
+def work_sides(card: Card, works: Iterable[str]) -> dict[str, str]:
+    """Name of a work -> its split, by the rules ``works`` and ``fraction``; empty where works are cut (``position``).
+
+    Raises:
+        BenchError: a held-out work that does not exist or is named twice, or too few works.
+    """
+    names = sorted(works)
+    if card.split.rule == "position":
+        return {}
+    if card.split.rule == "works":
+        held = {s: tuple(composed(name) for name in getattr(card.split, s)) for s in ("validation", "test")}
+        for split, wanted in held.items():
+            for name in wanted:
+                if name not in names:
+                    raise card.error(f"split.{split}", f"no work {name!r}.{did_you_mean(name, names)}")
+        both = set(held["validation"]) & set(held["test"])
+        if both:
+            raise card.error("split", f"{sorted(both)} are in validation and in test")
+        return {name: next((s for s in held if name in held[s]), "train") for name in names}
+    if len(names) < 3:
+        raise card.error("split.rule", f"fraction draws whole files, and there are {len(names)}: use `rule: position`")
+    return {names[i]: split for split, rows in split_items(card, names).items() for i in rows}
+
+
 def split_texts(card: Card, works: Mapping[str, str]) -> dict[str, str]:
     """Split -> one text: the works of each split in the order of their names, with an empty line between them.
 
     Raises:
         BenchError: a held-out work that does not exist or is named twice, or an empty split.
     """
-    rule = card.split.rule
-    if rule == "position":
-        whole = "\n\n".join(works[name] for name in sorted(works))
-        result = split_positions(whole, float(card.split.validation), float(card.split.test))  # type: ignore[arg-type]
-    else:
-        if rule == "works":
-            held = {s: tuple(getattr(card.split, s)) for s in ("validation", "test")}
-            for split, names in held.items():
-                for name in names:
-                    if name not in works:
-                        raise card.error(f"split.{split}", f"no work {name!r}.{did_you_mean(name, works)}")
-            both = set(held["validation"]) & set(held["test"])
-            if both:
-                raise card.error("split", f"{sorted(both)} are in validation and in test")
-            sides = {n: next((s for s in held if n in held[s]), "train") for n in works}
-        else:
-            if len(works) < 3:
-                raise card.error(
-                    "split.rule", f"fraction draws whole files, and there are {len(works)}: use `rule: position`"
-                )
-            names_sorted = sorted(works)
-            sides = {names_sorted[i]: split for split, rows in split_items(card, names_sorted).items() for i in rows}
+    sides = work_sides(card, works)
+    if sides:
         result = {
             s: "\n\n".join(works[n] for n in sorted(works) if sides[n] == s) for s in ("train", "validation", "test")
         }
+    else:
+        whole = "\n\n".join(works[name] for name in sorted(works))
+        result = split_positions(whole, float(card.split.validation), float(card.split.test))  # type: ignore[arg-type]
     for split, text in result.items():
         if not text.strip():
             raise card.error("split", f"{split} would be empty")

@@ -21,7 +21,9 @@ from bench.base.files import atomic, write_npz
 from bench.base.progress import Progress
 from bench.data.cards import Card
 from bench.data.datasets import load_meta
+from bench.data.names import visible_files
 from bench.data.rendered_clips import render_clip
+from bench.data.video_files import display_matrix
 
 __all__ = ["MAX_FRAMES", "VIDEOS", "Clip", "decode", "load", "load_clip", "prepare", "read_video"]
 
@@ -123,15 +125,18 @@ class _Source:
             raise BenchError(f"{self.name}: frames of {width}x{height} pixels are too large: reduce the video first")
         ratio = float(self.stream.sample_aspect_ratio or 1)
         shown = width * ratio if 0.1 < ratio < 10 else float(width)
-        turned = round(frame.rotation / 90) % 4
-        limit = (float("inf"), float("inf")) if self.box is None else self.box[:: -1 if turned % 2 else 1]
+        a, b, c, d = display_matrix(frame)
+        lying = abs(b) + abs(c) > abs(a) + abs(d)
+        limit = (float("inf"), float("inf")) if self.box is None else self.box[:: -1 if lying else 1]
         factor = min(1.0, limit[0] / height, limit[1] / shown)
         if factor * shown == width and factor == 1:
             picture = frame.to_ndarray(format="rgb24")
         else:  # even sides, which every encoder takes
             to = (max(2, 2 * round(shown * factor / 2)), max(2, 2 * round(height * factor / 2)))
             picture = frame.to_ndarray(width=to[0], height=to[1], format="rgb24", interpolation="AREA")
-        return np.ascontiguousarray(np.rot90(picture, turned))
+        if lying:
+            picture, a, d = picture.transpose(1, 0, 2), c, b
+        return np.ascontiguousarray(picture[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
 
 
 def _plain(error: BaseException) -> str:
@@ -198,7 +203,7 @@ def decode(
 
     Args:
         source: a file, or the bytes of one. Sound is ignored, 10-bit and 12-bit colours become 8-bit, alpha is dropped,
-            a rotation noted by a telephone is carried out.
+            a rotation or mirroring noted by a telephone is carried out.
         target: the file to write.
         name: for messages.
         size: largest (height, width); larger frames are reduced by area, keeping their shape.
@@ -288,7 +293,7 @@ def prepare(card: Card, raw: Path, folder: Path, quiet: bool = False) -> tuple[d
     """
     clips: dict[str, dict[str, Any]] = {}
     skipped: list[str] = []
-    for path in sorted(p for p in raw.rglob("*") if p.is_file() and p.suffix.lower() in VIDEOS):
+    for path in visible_files(raw, VIDEOS):
         name = path.relative_to(raw).with_suffix("").as_posix().replace("/", "-")
         if name in clips:
             raise card.error("members", f"two videos are called {name!r}")

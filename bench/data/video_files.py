@@ -2,11 +2,13 @@
 
 MP4: 8-bit 4:2:0 (``yuv420p``), even sides, colours tagged, the index at the beginning, one encoder thread and no clock
 in the file. GIF: one palette for the whole film and an ordered dither, so that what stands still does not crawl.
+Reading is :mod:`bench.data.video`; how a file turns its frames for showing is read here.
 """
 
 from __future__ import annotations
 
 import itertools
+import struct
 import tempfile
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
@@ -19,12 +21,24 @@ from numpy.typing import NDArray
 from bench.base.errors import BenchError
 from bench.base.files import atomic
 
-__all__ = ["contact_sheet", "mp4_bytes", "write_gif", "write_mp4"]
+__all__ = ["contact_sheet", "display_matrix", "mp4_bytes", "write_gif", "write_mp4"]
 
 ENCODERS = ("libx264", "libopenh264")
 _BAYER = np.array([[0, 8, 2, 10], [12, 4, 14, 6], [3, 11, 1, 9], [15, 7, 13, 5]])
 SMALLEST_DELAY = 2
 """Hundredths of a second: browsers show frames with a shorter delay for 100 ms."""
+
+
+def display_matrix(frame: Any) -> tuple[int, int, int, int]:
+    """(a, b, c, d): a stored pixel (x, y) is shown at (a x + c y, b x + d y), up to scale and shift.
+
+    Rotations and mirrorings alike; ``frame.rotation`` would take a mirroring for a half turn.
+    """
+    stored = frame.side_data.get("DISPLAYMATRIX")
+    if stored is None:
+        return 1, 0, 0, 1
+    a, b, _, c, d = struct.unpack("=5i", bytes(stored)[:20])
+    return a, b, c, d
 
 
 def _even(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:

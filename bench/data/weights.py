@@ -15,6 +15,7 @@ from bench.base.errors import BenchError
 from bench.base.files import atomic
 from bench.data.cards import Card
 from bench.data.datasets import load_meta
+from bench.data.names import visible_files
 
 __all__ = ["FILE", "SUFFIXES", "load", "prepare"]
 
@@ -60,7 +61,7 @@ def prepare(card: Card, raw: Path, folder: Path, quiet: bool) -> tuple[dict[str,
     """
     from safetensors.torch import save_file
 
-    files = sorted(path for path in raw.rglob("*") if path.is_file() and path.suffix in SUFFIXES)
+    files = visible_files(raw, SUFFIXES)
     if len(files) != 1:
         raise card.error("members", f"must name one file of weights ({', '.join(SUFFIXES)}), not {len(files)}")
     state = _read(files[0])

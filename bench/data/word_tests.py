@@ -15,6 +15,7 @@ from typing import Any
 from bench.base.errors import BenchError
 from bench.base.files import read_json, write_json
 from bench.data.cards import Card
+from bench.data.names import visible_files
 from bench.data.readers import read_text
 
 __all__ = ["load", "parse_analogies", "parse_pairs", "prepare"]
@@ -92,7 +93,7 @@ def prepare(card: Card, raw: Path, folder: Path, quiet: bool) -> tuple[dict[str,
     if card.limit:
         raise card.error("limit", "not allowed for word tests: a test is used whole")
     tests: dict[str, Any] = {}
-    for path in sorted(p for p in raw.rglob("*") if p.is_file()):
+    for path in visible_files(raw):
         text = read_text(path, card.encoding)
         first = next((line for _, line in _lines(text)), "")
         analogies = first.startswith(":")

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from bench.base.errors import BenchError
 
-__all__ = ["features_2d", "image_pair", "unit_rows"]
+__all__ = ["features_2d", "image_pair", "range_of", "unit_rows"]
 
 Floats = NDArray[np.float64]
 
@@ -44,6 +44,23 @@ def image_pair(images: NDArray[Any], others: NDArray[Any], what: str) -> tuple[N
     if images.ndim != 4:
         raise BenchError(f"{what}: pictures must be (N, H, W, C), got shape {images.shape}")
     return images, others
+
+
+def range_of(images: NDArray[Any], others: NDArray[Any], given: float | None, what: str) -> float:
+    """The largest possible difference of two arrays of pictures: the given one, or 255 for bytes.
+
+    Raises:
+        BenchError: none is given, and one of the arrays does not hold bytes: values in [0, 1] would be measured on the
+            scale of 0 to 255.
+    """
+    if given is None and images.dtype == others.dtype == np.uint8:
+        return 255.0
+    if given is None:
+        types = " and ".join(dict.fromkeys(str(one.dtype) for one in (images, others)))
+        raise BenchError(f"{what}: pictures are {types}: give data_range (1.0 for values in [0, 1])")
+    if not 0 < given < np.inf:
+        raise BenchError(f"{what}: data_range must be a finite number above 0, not {given}")
+    return float(given)
 
 
 def unit_rows(vectors: ArrayLike) -> Floats:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.base.errors import BenchError
-from bench.metrics.arrays import image_pair
+from bench.metrics.arrays import image_pair, range_of
 
 __all__ = ["ssim"]
 
@@ -30,7 +30,7 @@ def _valid_filter(length: int) -> Floats:
     return matrix
 
 
-def ssim(images: NDArray[Any], reconstructions: NDArray[Any], data_range: float = 255.0) -> Floats:
+def ssim(images: NDArray[Any], reconstructions: NDArray[Any], data_range: float | None = None) -> Floats:
     """SSIM of each picture, ``(N,)``, mean over channels and over the positions where the whole window fits.
 
     Equals scikit-image's ``structural_similarity(gaussian_weights=True, sigma=1.5, use_sample_covariance=False)``.
@@ -38,16 +38,17 @@ def ssim(images: NDArray[Any], reconstructions: NDArray[Any], data_range: float 
     Args:
         images: ``(N, H, W, C)`` (or ``(N, H, W)``), uint8 or float, at least 11 x 11.
         reconstructions: the same shape.
-        data_range: largest possible difference: 255 for bytes, 1 for floats in [0, 1].
+        data_range: largest possible difference, 1 for floats in [0, 1]; None means 255 and is for bytes alone.
 
     >>> ramp = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1)
     >>> ssim(ramp, ramp).round(6).tolist(), bool(ssim(ramp, 255 - ramp)[0] < 0)
     ([1.0], True)
 
     Raises:
-        BenchError: pictures smaller than the window, or unequal shapes.
+        BenchError: pictures smaller than the window, unequal shapes, or floats without ``data_range``.
     """
     images, reconstructions = image_pair(images, reconstructions, "ssim")
+    data_range = range_of(images, reconstructions, data_range, "ssim")
     _, height, width, _ = images.shape
     if min(height, width) < 2 * _RADIUS + 1:
         raise BenchError(f"ssim needs pictures of at least {2 * _RADIUS + 1} pixels a side, got {height} x {width}")

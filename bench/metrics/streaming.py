@@ -53,8 +53,8 @@ class _MeanOfImages(_Items):
 
     higher_is_better: bool = True
 
-    def __init__(self, data_range: float = 255.0, **kwargs: Any) -> None:
-        """``data_range``: largest possible difference, 255 for bytes."""
+    def __init__(self, data_range: float | None = None, **kwargs: Any) -> None:
+        """``data_range``: largest possible difference; None for bytes (255)."""
         super().__init__(**kwargs)
         self.data_range = data_range
 

@@ -16,6 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from bench.base.finite import refuse_not_finite
+
 __all__ = [
     "ConvNormAct",
     "Downsample",
@@ -142,7 +144,12 @@ def images_to_tensor(images: NDArray[np.uint8], device: str | torch.device = "cp
 
 
 def tensor_to_images(tensor: Tensor) -> NDArray[np.uint8]:
-    """The inverse of :func:`images_to_tensor`: clamped, rounded to the nearest byte."""
+    """The inverse of :func:`images_to_tensor`: clamped, rounded to the nearest byte.
+
+    Raises:
+        NotFiniteError: NaN or infinity, which clamping would turn into black or white.
+    """
+    refuse_not_finite(bool(torch.isfinite(tensor).all()))
     scaled = tensor.detach().float().clamp(-1.0, 1.0).add(1.0).mul(127.5).round_().to(torch.uint8)
     images: NDArray[np.uint8] = scaled.permute(0, 2, 3, 1).contiguous().cpu().numpy()
     return images

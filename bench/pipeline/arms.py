@@ -22,6 +22,7 @@ from bench.base.files import (
     write_image_samples,
     write_text_samples,
 )
+from bench.base.finite import drawn_by
 from bench.config.variants import variant_id
 from bench.context import StageContext
 from bench.registry import task_of
@@ -45,8 +46,9 @@ def sample(module: ModuleType, context: StageContext) -> list[SampleSet]:
     """``module.sample`` of the generator, or of each of its arms in turn."""
     sets: list[SampleSet] = []
     for arm in _arms(context):
-        for item in module.sample(dataclasses.replace(context, arm=arm)):
-            sets.append(dataclasses.replace(item, variant=_named(arm, item.variant)))
+        with drawn_by(f"{context.name} {_named(arm, '')}".strip()):
+            for item in module.sample(dataclasses.replace(context, arm=arm)):
+                sets.append(dataclasses.replace(item, variant=_named(arm, item.variant)))
     return sets
 
 
@@ -54,12 +56,14 @@ def evaluate(context: StageContext, names: Sequence[str]) -> Evaluation:
     """The named scorers on the generator, or on each of its arms in turn."""
     arms = _arms(context)
     if arms == [""]:
-        return scoring.evaluate(context, names)
+        with drawn_by(context.name):
+            return scoring.evaluate(context, names)
     rows: list[dict[str, Any]] = []
     extras: list[Extra] = []
     with tempfile.TemporaryDirectory() as folder:
         for arm in arms:
-            part = scoring.evaluate(_looking_at(context, arm, Path(folder)), names)
+            with drawn_by(f"{context.name} {_named(arm, '')}"):
+                part = scoring.evaluate(_looking_at(context, arm, Path(folder)), names)
             rows += [{**row, "variant": _named(arm, row["variant"])} for row in part.rows]
             extras += [extra for extra in (_titled(arm, one) for one in part.extras) if extra not in extras]
     return Evaluation(rows, extras)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.catalogue.families import FAMILIES
+from bench.data.contamination import sentences
 from bench.report.claims import FAILS, HOLDS, UNCLEAR, Comparison, Verdict
 from bench.report.display import format_interval, format_value, metric_style, short_variant
 from bench.report.figures import (
@@ -252,6 +253,7 @@ def build_context(
     return {
         "schema": schema,
         "sources": sources,
+        "repeated": {name: sentences(meta) for name, meta in sources.datasets.items()},
         "rows": len(rows),
         "generators": sum(entry.role == "generator" for entry in sources.entries.values()),
         "references": sum(entry.role != "generator" for entry in sources.entries.values()),

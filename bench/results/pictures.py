@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from bench.base.finite import pixels_of
+
 __all__ = ["figure_png", "grid", "png", "png_bytes", "png_size"]
 
 
@@ -34,11 +36,12 @@ def grid(
 
     Raises:
         ValueError: no pictures, or a wrong shape.
+        BenchError: NaN, infinity, or values outside of 0 to 255.
 
     >>> grid(np.zeros((3, 4, 4, 1), np.uint8), columns=2, gap=1).shape
     (9, 9, 1)
     """
-    array = np.asarray(images, dtype=np.uint8)
+    array = pixels_of(images)
     if array.ndim == 3:
         array = array[..., None]
     if array.ndim != 4 or len(array) == 0 or array.shape[-1] not in (1, 3):
@@ -60,8 +63,9 @@ def png_bytes(image: NDArray[Any]) -> bytes:
 
     Raises:
         ValueError: another shape.
+        BenchError: NaN, infinity, or values outside of 0 to 255.
     """
-    array = np.ascontiguousarray(np.asarray(image, dtype=np.uint8))
+    array = np.ascontiguousarray(pixels_of(image))
     if array.ndim == 2:
         array = array[..., None]
     if array.ndim != 3 or array.shape[-1] not in (1, 3) or array.size == 0:
@@ -87,7 +91,7 @@ def png(image: NDArray[Any], colours: int = 0, dither: bool = True) -> bytes:
     >>> png(np.zeros((2, 3), np.uint8))[1:4], png_size(png(np.zeros((2, 3), np.uint8)))
     (b'PNG', (3, 2))
     """
-    array = np.asarray(image, dtype=np.uint8)
+    array = pixels_of(image)
     if not colours or array.ndim != 3 or array.shape[-1] != 3:
         return png_bytes(array)
     spread = Image.Dither.FLOYDSTEINBERG if dither else Image.Dither.NONE

@@ -3,17 +3,19 @@
 ``predict`` takes what the contract asks for::
 
     model = mlflow.pyfunc.load_model(uri)
-    model.predict(["To be"], params={"n_chars": 200, "seed": 7})                 # words: beginnings -> texts
-    model.predict(["a red three above a blue seven"], params={"guidance": 3.0})  # text to image: captions -> (N, H, W,
-    3) model.predict(16)                                                            # images: a count -> (16, H, W, C)
-    model.predict(pandas.DataFrame({"label": [0, 1, 2]}))                        # images: asked classes
-    model.predict(exemplar)                                                      # textures: (H, W[, 3]) -> (1, h, w[,
-    3]) model.predict(frames, params={"n_frames": 300})                              # video textures: (T, H, W, C) ->
-    (300, H, W, C) model.predict({"a": a, "a_prime": a_prime, "b": b})                          # analogies: pictures ->
-    (1, H, W, 3) model.predict({"content": content, "style": style})                          # style transfer: pictures
-    -> (1, H, W, 3) model.predict(["some text"])                                                 # text encoders: texts
-    -> (N, dimensions) model.predict(pictures)                                                      # codecs, encoders:
-    (N, H, W, C)
+    model.predict(["To be"], params={"n_chars": 200, "seed": 7})  # words: beginnings -> texts
+    model.predict(["a red three"], params={"guidance": 3.0})      # text to image: captions -> (N, H, W, 3)
+    model.predict(16)                                             # images: a count -> (16, H, W, C)
+    model.predict(pandas.DataFrame({"label": [0, 1, 2]}))         # images: asked classes
+    model.predict(exemplar)                                       # textures: (H, W[, 3]) -> (1, h, w[, 3])
+    model.predict(frames, params={"n_frames": 300})               # video textures: (T, H, W, C) -> (300, H, W, C)
+    model.predict({"a": a, "a_prime": a_prime, "b": b})           # analogies: pictures -> (1, H, W, 3)
+    model.predict({"content": content, "style": style})           # style transfer: pictures -> (1, H, W, 3)
+    model.predict(["some text"])                                  # text encoders: texts -> (N, dimensions)
+    model.predict(pictures)                                       # codecs, encoders: (N, H, W, C)
+
+Pictures are uint8, integers from 0 to 255, or floats in [0, 1]; anything else is refused, and so are integers of 0 and
+1 alone, which could be either. Labels and counts are integers.
 
 A data frame may have the columns ``prompt``, ``negative_prompt``, ``label`` or ``count``. Further keyword arguments of
 the system's ``sample`` come as JSON in ``params={"options": '{"steps": 10}'}``.
@@ -29,6 +31,7 @@ import numpy as np
 from mlflow.pyfunc.model import PythonModel
 
 from bench.base.files import read_json
+from bench.base.finite import drawn_by
 from bench.inference import parse_request, predict
 
 __all__ = ["Generator"]
@@ -43,12 +46,13 @@ class _Answering:
         from bench.registry import load_model
 
         facts = read_json(Path(context.artifacts["facts"]))
-        self.family = str(facts["family"])
+        self.name, self.family = str(facts.get("name", "")), str(facts["family"])
         self.system = load_model(Path(context.artifacts["model"]), "cpu", defaults=facts.get("defaults"))
 
     def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]  # MLflow infers schemas of type hints
         """A list of texts, or one array of pictures (or features)."""
-        found = predict(self.system, self.family, parse_request(self.family, model_input, params or {}))
+        with drawn_by(self.name):
+            found = predict(self.system, self.family, parse_request(self.family, model_input, params or {}))
         return found if self.family == "words" else np.stack(found)
 
 

@@ -6,8 +6,11 @@ import errno
 import gzip
 import hashlib
 import io
+import struct
 import tarfile
+import unicodedata
 import zipfile
+import zlib
 from pathlib import Path
 
 import pytest
@@ -201,3 +204,79 @@ def test_replace_folder_swaps_whole_folders(tmp_path):
     with pytest.raises(IsADirectoryError), replace_folder(target) as fresh:
         fresh.write_text("fails in the middle of the work")
     assert listing(tmp_path) == ["x/new.txt"]
+
+
+CLUTTER = {"__MACOSX/pkg/._a.txt": b"\0", "pkg/.DS_Store": b"1", "pkg/Thumbs.db": b"2", "pkg/.git/config": b"3"}
+
+
+@pytest.mark.parametrize("name", ["a.zip", "a.tgz", "a.tar", "folder"])
+@pytest.mark.parametrize("clutter", [dict([item]) for item in CLUTTER.items()] + [CLUTTER])
+def test_what_systems_leave_behind_is_no_member(tmp_path, out, name, clutter):
+    source = make(tmp_path / name, {"pkg/a.txt": b"1", **clutter})
+    assert copy_members(card_of("**"), "", [source], out) == ["pkg/a.txt"]
+
+
+@pytest.mark.parametrize("pattern", ["**", "my/**", "my/*/*.txt", "my/dog/0.txt"])
+@pytest.mark.parametrize("inside", [True, False])
+def test_a_linked_class_folder_is_refused_by_name(tmp_path, out, pattern, inside):
+    files = {"my/cat/0.txt": b"1", "my/bird/0.txt": b"2"}
+    source = make(tmp_path / "folder", files)
+    elsewhere = make(tmp_path / "elsewhere", {"0.txt": b"3"})
+    (source / "my/dog").symlink_to(source / "my/cat" if inside else elsewhere)
+    with tarfile.open(tmp_path / "a.tgz", "w:gz") as tar:
+        for name, content in files.items():
+            add(tar, name, content)
+        add(tar, "my/dog", kind=tarfile.SYMTYPE, link="cat")
+    for path in (source, tmp_path / "a.tgz"):
+        with pytest.raises(BenchError, match="'my/dog' is a link or a device"):
+            copy_members(card_of(pattern), "", [path], out)
+        assert copy_members(card_of("my/cat/*"), "", [path], out) == ["my/cat/0.txt"]  # nothing linked is asked for
+
+
+def test_a_link_inside_the_users_folder_is_refused_as_in_an_archive(tmp_path, out):
+    source = make(tmp_path / "folder", {"a.txt": b"1"})
+    (source / "b.txt").symlink_to(source / "a.txt")
+    with pytest.raises(BenchError, match=r"'b.txt' is a link"):
+        copy_members(card_of("*.txt"), "", [source], out)
+
+
+def named(path: Path, stored: bytes, *, utf8: bool = False, extra: bytes = b"") -> Path:
+    """A zip with one member whose name has these bytes."""
+    with zipfile.ZipFile(path, "w") as archive:
+        info = zipfile.ZipInfo("n" * len(stored))
+        info.extra = extra
+        archive.writestr(info, b"1")
+    content = path.read_bytes().replace(b"n" * len(stored), stored)
+    if utf8:
+        content = content.replace(b"PK\x03\x04\x14\0\0\0", b"PK\x03\x04\x14\0\0\x08")
+        at = content.index(b"PK\x01\x02") + 8
+        content = content[:at] + b"\0\x08" + content[at + 2 :]
+    path.write_bytes(content)
+    return path
+
+
+def test_names_of_a_zip(tmp_path, out):
+    assert copy_members(card_of("**"), "", [named(tmp_path / "1.zip", "Zürich.txt".encode(), utf8=True)], out) == [
+        "Zürich.txt"
+    ]
+    assert copy_members(card_of("**"), "", [named(tmp_path / "2.zip", "Köln.txt".encode("cp437"))], out) == ["Köln.txt"]
+    with pytest.raises(BenchError, match=r"called 'Genève.txt' \(UTF-8\) or 'Gen├¿ve.txt' \(code page 437\)"):
+        copy_members(card_of("**"), "", [named(tmp_path / "3.zip", "Genève.txt".encode())], out)
+    stored = "Århus.txt".encode()
+    field = b"\x01" + struct.pack("<I", zlib.crc32(stored)) + stored
+    path = named(tmp_path / "4.zip", stored, extra=struct.pack("<HH", 0x7075, len(field)) + field)
+    assert copy_members(card_of("**"), "", [path], out) == ["Århus.txt"]
+
+
+@pytest.mark.parametrize("name", ["a.zip", "a.tgz", "folder"])
+def test_accents_are_composed_in_every_form(tmp_path, out, name):
+    apart = unicodedata.normalize("NFD", "Zürich/é.txt")
+    source = make(tmp_path / name, {apart: b"1"})
+    assert copy_members(card_of("Zürich/*.txt"), "", [source], out) == [unicodedata.normalize("NFC", apart)]
+
+
+def test_a_name_that_is_not_utf8_is_refused(tmp_path, out):
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        add(tar, "caf\udce9.txt")
+    with pytest.raises(BenchError, match=r"the name b'caf.xe9.txt' of a member is not UTF-8"):
+        copy_members(card_of("**"), "", [tmp_path / "a.tar"], out)

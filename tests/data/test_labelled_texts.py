@@ -47,7 +47,7 @@ def test_official_split_with_validation_carved_from_train(tmp_path: Path) -> Non
     assert (
         {name: len(split) for name, split in data.items()} == meta["splits"] == {"train": 6, "validation": 2, "test": 4}
     )
-    assert meta["classes"] == ["a", "b"] and meta["unit"] == "texts" and meta["test_texts_in_training"] == 0
+    assert meta["classes"] == ["a", "b"] and meta["unit"] == "texts" and meta["repeated"][0]["test"] == [0, 4]
     assert data["test"].texts == [f"unseen number {i}" for i in range(4)]
     assert data["test"].labels.tolist() == [0, 1, 0, 1] and data["test"].labels.dtype == np.int64
     seen = {*data["train"].texts, *data["validation"].texts}
@@ -71,7 +71,7 @@ def test_equal_texts_stay_on_one_side_and_are_counted_if_the_source_repeats_them
     assert not texts["train"] & texts["test"] and not texts["train"] & texts["validation"]
     assert sum(map(len, data.values())) == 40
     again = prepared(tmp_path / "raw", {"train.tab": rows(6), "test.tab": rows(3)})
-    assert load_meta(again)["test_texts_in_training"] == 3
+    assert load_meta(again)["repeated"] == [{"unit": "texts", "validation": [0, 2], "test": [3, 3]}]
 
 
 def test_limits_cut_each_split(tmp_path: Path) -> None:

@@ -142,9 +142,9 @@ def test_a_folder_without_pictures_is_refused(tmp_path):
 
 
 def test_a_picture_of_too_many_pixels_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("bench.data.readers.MAX_PIXELS", 20)
+    monkeypatch.setattr("bench.data.picture_files.MAX_PIXELS", 63)
     gallery(tmp_path / "g")
-    with pytest.raises(BenchError, match=r"grey\.png: not a readable picture \(Image size \(64 pixels\) exceeds"):
+    with pytest.raises(BenchError, match=r"grey\.png: not a readable picture \(8x8 pixels are more than 63"):
         read_pictures(tmp_path / "g", None, None)
 
 

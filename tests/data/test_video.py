@@ -116,6 +116,27 @@ def test_a_telephone_held_upright_is_turned(tmp_path: Path) -> None:
     assert boxed.shape == (4, 24, 16, 3)
 
 
+@pytest.mark.parametrize(
+    ("matrix", "shown"),
+    [
+        ((-1, 0, 0, 1), lambda frames: frames[:, :, ::-1]),  # the mirror of a front camera
+        ((1, 0, 0, -1), lambda frames: frames[:, ::-1]),
+        ((-1, 0, 0, -1), lambda frames: frames[:, ::-1, ::-1]),
+        ((0, -1, 1, 0), lambda frames: np.rot90(frames, 1, axes=(1, 2))),
+        ((0, 1, 1, 0), lambda frames: frames.transpose(0, 2, 1, 3)),
+        ((0, -1, -1, 0), lambda frames: frames.transpose(0, 2, 1, 3)[:, ::-1, ::-1]),
+    ],
+)
+def test_mirrored_and_turned_videos_are_shown_upright(tmp_path: Path, matrix: Any, shown: Any) -> None:
+    content = bytearray(mp4_bytes(film(4), 25.0, crf=5))
+    plain = read_video(bytes(content), tmp_path, name="plain").frames
+    at = content.index(b"tkhd") + 4 + 40
+    a, b, c, d = (65536 * part for part in matrix)
+    content[at : at + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    frames = read_video(bytes(content), tmp_path, name="shown").frames
+    np.testing.assert_array_equal(frames, shown(plain))
+
+
 # Faults
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from bench.metrics.perplexity import perplexity
 from bench.metrics.psnr import psnr, psnr_of_mean_error
 from bench.metrics.retrieval import retrieval_at_k
 from bench.metrics.ssim import ssim
+from bench.metrics.streaming import PeakSignalToNoise, StructuralSimilarity
 from bench.metrics.zero_shot import class_weights, zero_shot_accuracy
 
 
@@ -74,6 +76,29 @@ def test_psnr_of_bytes_does_not_wrap_around_and_exact_is_infinite() -> None:
 def test_mean_of_psnr_is_never_below_psnr_of_mean_error() -> None:
     images, others = reconstructions()
     assert psnr(images, others).mean() > psnr_of_mean_error(images, others)
+
+
+@pytest.mark.parametrize("metric", [ssim, psnr, psnr_of_mean_error])
+@pytest.mark.parametrize(
+    "kinds", [(np.float64, np.float64), (np.float32, np.uint8), (np.uint8, np.float64), (np.int64, np.int64)]
+)
+def test_floats_need_a_data_range_as_in_scikit_image(metric: Any, kinds: tuple[type, type]) -> None:
+    """0.947 of floats in [0, 1] would become 1.000 on the scale of bytes."""
+    images, others = (one.astype(kind) for one, kind in zip(reconstructions(), kinds, strict=True))
+    with pytest.raises(BenchError, match="give data_range"):
+        metric(images, others)
+    np.testing.assert_allclose(metric(images, others, 255.0), metric(*reconstructions()), rtol=1e-9)
+    for wrong in (0.0, -1.0, math.nan, math.inf):
+        with pytest.raises(BenchError, match="finite number above 0"):
+            metric(images, others, wrong)
+
+
+def test_streamed_floats_need_a_data_range_too() -> None:
+    images, others = (one / 255.0 for one in reconstructions())
+    for streamed in (PeakSignalToNoise, StructuralSimilarity):
+        with pytest.raises(BenchError, match="give data_range"):
+            streamed().update(images, others)
+        streamed(data_range=1.0).update(images, others)
 
 
 def test_unequal_shapes_are_refused() -> None:

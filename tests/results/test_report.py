@@ -232,6 +232,15 @@ def test_an_empty_workspace_still_gives_a_page(tmp_path: Path, declared: Declare
     assert products.preview.startswith(b"\x89PNG")
 
 
+def test_repeated_items_of_a_data_set_are_said(fresh_workspace: Path, declared: Declared, reports: Path) -> None:
+    path = sorted((fresh_workspace / "data/prepared").glob("*/meta.json"))[0]
+    assert "earlier split" not in make(fresh_workspace, declared, reports).html
+    repeated = [{"unit": "pictures", "validation": [0, 5000], "test": [3, 10000]}]
+    write_json(path, {**read_json(path), "repeated": repeated})
+    page = Page(make(fresh_workspace, declared, reports).html)
+    assert "pictures that an earlier split holds, too: test 3 of 10,000, validation 0 of 5,000" in page.text
+
+
 def test_text_from_a_model_cannot_become_markup(fresh_workspace: Path, declared: Declared, reports: Path) -> None:
     path = fresh_workspace / "evaluations/transformer-char.json"
     document = read_json(path)

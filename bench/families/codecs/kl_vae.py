@@ -27,6 +27,7 @@ from bench.base.processes import seeded
 from bench.base.seeds import derive, generator
 from bench.base.settings import Checked, Count, Natural, NotNegative
 from bench.contracts import DataFacts, Images, RunContext
+from bench.data.datasets import check_images
 from bench.nn.blocks import (
     Downsample,
     NormKind,
@@ -144,6 +145,7 @@ class KLVAE:
     def fit(self, data: Mapping[str, Any], run: RunContext) -> None:
         """Train on ``data["train"].images``, then measure the latents' mean and standard deviation."""
         config = self.config
+        check_images(config, data["train"].images, run.name)
         with seeded(derive(run.seed, "init")):
             self.network = KLVAEModule(config)
         network, images = self.network, data["train"].images

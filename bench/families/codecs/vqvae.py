@@ -30,6 +30,7 @@ from bench.base.processes import seeded
 from bench.base.seeds import derive
 from bench.base.settings import Checked, Count, Natural, NotNegative, Range, Share
 from bench.contracts import DataFacts, Images, RunContext
+from bench.data.datasets import check_images
 from bench.nn.blocks import NormKind, ResBlock, images_to_tensor, in_chunks, ready, tensor_to_images
 from bench.nn.quantize import CodebookKind, VectorQuantizer
 from bench.training import TrainConfig, fit, load_module, save_module
@@ -129,6 +130,7 @@ class VQVAE:
     def fit(self, data: Mapping[str, Any], run: RunContext) -> None:
         """Eq. 3 on ``data["train"].images``."""
         config = self.config
+        check_images(config, data["train"].images, run.name)
         seed = run.seed if config.init_seed is None else derive("vqvae", config.init_seed)
         with seeded(derive(seed, "init")):
             self.network = VQVAEModule(config)

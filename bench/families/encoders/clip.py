@@ -31,6 +31,7 @@ from bench.base.processes import seeded, world_size
 from bench.base.seeds import derive, generator
 from bench.base.settings import Checked, Count, Natural, Range
 from bench.contracts import DataFacts, Images, RunContext
+from bench.data.datasets import check_images
 from bench.nn.attention import Form, TransformerBlock
 from bench.nn.blocks import ConvNormAct, images_to_tensor, in_chunks, ready
 from bench.scene_language import MAX_WORDS, VOCABULARY, encode_captions
@@ -176,6 +177,7 @@ class CLIP:
         split = data["train"]
         if split.captions is None:
             raise BenchError(f"{run.name}: clip needs pictures with captions, and this data set has none")
+        check_images(self.config, split.images, run.name)
         with seeded(derive(run.seed, "init")):
             self.network = CLIPModule(self.config)
         network = self.network

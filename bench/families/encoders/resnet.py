@@ -21,10 +21,12 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from bench.base.errors import BenchError
 from bench.base.processes import seeded
 from bench.base.seeds import derive
 from bench.base.settings import Checked, Count, Natural, Range
 from bench.contracts import DataFacts, Images, RunContext
+from bench.data.datasets import check_images
 from bench.nn.blocks import ResBlock, images_to_tensor, in_chunks, ready
 from bench.training import fit, load_module, save_module
 
@@ -141,6 +143,11 @@ class ResNet:
     def fit(self, data: Mapping[str, Any], run: RunContext) -> None:
         """Cross-entropy on ``data["train"]`` (images and labels), shifted by up to ``shift`` pixels."""
         config, split = self.config, data["train"]
+        check_images(config, split.images, run.name)
+        if split.labels is None:
+            raise BenchError(f"{run.name}: resnet learns classes, and this data has no labels")
+        if (found := int(np.max(split.labels)) + 1) > config.classes:
+            raise BenchError(f"{run.name}: model.classes: {config.classes}, but the data has {found}")
         with seeded(derive(run.seed, "init")):
             self.network = ResNetModule(config)
         pad = config.shift

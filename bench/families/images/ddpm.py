@@ -25,6 +25,7 @@ from bench.base.processes import seeded
 from bench.base.seeds import derive
 from bench.base.settings import Checked, Count, Natural, changed, taken_over
 from bench.contracts import DataFacts, Images, Ints, RunContext
+from bench.data.datasets import check_images
 from bench.diffusion.generator import Condition, DenoisingOptions, DiffusionGenerator
 from bench.diffusion.loss import Network, draw_steps
 from bench.diffusion.samplers import ItemNoise, OnStep
@@ -122,6 +123,7 @@ class DDPM:
     def fit(self, data: Mapping[str, Any], run: RunContext) -> None:
         """Train on ``data["train"]`` (images and labels)."""
         split = data["train"]
+        check_images(self.config, split.images, run.name)
         images = np.ascontiguousarray(split.images.transpose(0, 3, 1, 2))  # (N, C, H, W)
         labels = split.labels
         c = self.config

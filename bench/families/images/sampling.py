@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.base.files import SampleSet
+from bench.base.finite import drawn_by
 from bench.base.processes import gather, shard, world_size
 from bench.base.progress import Progress
 from bench.base.seeds import derive, generator
@@ -92,7 +93,8 @@ def sample(context: StageContext) -> list[SampleSet]:
             labels = proportional_labels(test_labels, config.n, seed)
             labels = None if labels is None else labels[:n]
             start = time.monotonic()
-            images = _sample(system, n, seed, labels, chosen)
+            with drawn_by(variant_id(chosen)):
+                images = _sample(system, n, seed, labels, chosen)
             seconds = time.monotonic() - start
             extra: dict[str, NDArray[Any]] = {}
             if not sets and config.strip and labels is not None and isinstance(system, StripSampler):

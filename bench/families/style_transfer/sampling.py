@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from bench.base.errors import BenchError, did_you_mean
 from bench.base.files import SampleSet
+from bench.base.finite import drawn_by
 from bench.base.progress import Progress
 from bench.base.settings import Checked, Count, Natural, NothingToSet, build_config
 from bench.capabilities import IterativeStyler
@@ -207,7 +208,8 @@ def sample(context: StageContext) -> list[SampleSet]:
     with Progress(f"sample {context.name}", total, "steps", quiet=context.quiet) as progress:
         for work in works:
             start = time.monotonic()
-            images = _make(system, context, pairs, work.options, progress)
+            with drawn_by(work.variant):
+                images = _make(system, context, pairs, work.options, progress)
             seconds = time.monotonic() - start
             info = {"seconds": seconds, "seconds_per_item": seconds / len(images)}
             sets.append(SampleSet(work.variant, images, prompts=[name for name, _, _ in pairs], info=info))

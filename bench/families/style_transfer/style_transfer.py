@@ -28,6 +28,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from bench.base.errors import BenchError
+from bench.base.finite import rounded_pixels
 from bench.contracts import DataNeed, Need, RunContext
 from bench.families.style_transfer.style_colour import from_yiq, match_colours, match_luminance, to_yiq
 from bench.families.style_transfer.style_losses import Losses, StyleConfig, StyleOptions
@@ -217,7 +218,7 @@ class StyleTransfer:
             )
         finally:
             torch.set_num_threads(threads)
-        pictures = np.stack([np.rint(255 * np.clip(finish(x), 0.0, 1.0)).astype(np.uint8) for x in taken.values()])
+        pictures = np.stack([rounded_pixels(255 * finish(x)) for x in taken.values()])
         named = dict(zip(taken, pictures, strict=True))
         shown = [named[step] for step in sorted(set(frames)) if step in named]
         return Styled(named[config.steps], np.stack(shown) if shown else pictures[:0], np.array(curve))

@@ -33,6 +33,7 @@ from bench.base.processes import seeded
 from bench.base.seeds import derive
 from bench.base.settings import Checked, Count, Natural, NotNegative, Positive, Share, changed, taken_over
 from bench.contracts import Images, ModelNeed, Need, RunContext
+from bench.data.datasets import check_images
 from bench.diffusion.generator import Condition, DenoisingOptions, DiffusionGenerator
 from bench.diffusion.guidance import guided, negatives_for
 from bench.diffusion.loss import Network, draw_steps
@@ -215,7 +216,14 @@ class LatentDiffusion:
             raise BenchError(f"{run.name}: text to image needs captions, and this data has none")
         self.device = run.device
         self.attach(run.models)
+        check_images(getattr(self.codec, "config", None), split.images, f"{run.name}: codec")
         latents = np.asarray(self.codec.encode(split.images), dtype=np.float32)  # (N, c, h, w)
+        factor, (height, width) = 2 ** (len(c.widths) - 1), latents.shape[2:]
+        if height % factor or width % factor:
+            raise BenchError(
+                f"{run.name}: model.widths: {len(c.widths)} levels need latents in multiples of {factor}, and pictures "
+                f"of {split.images.shape[1]}x{split.images.shape[2]} become latents of {height}x{width}"
+            )
         captions = sorted({"", *split.captions})  # the empty caption comes first
         place = {caption: i for i, caption in enumerate(captions)}
         which = np.array([place[caption] for caption in split.captions])

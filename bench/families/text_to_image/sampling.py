@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.base.files import SampleSet
+from bench.base.finite import drawn_by
 from bench.base.processes import gather, shard, world_size
 from bench.base.progress import Progress
 from bench.base.seeds import derive
@@ -126,7 +127,8 @@ def sample(context: StageContext) -> list[SampleSet]:
             chosen = dict(options)
             prompts = suite.prompts(int(chosen.pop("captions", config.captions)))
             start = time.monotonic()
-            images = _sample(system, prompts, seed, chosen)
+            with drawn_by(variant_id(chosen)):
+                images = _sample(system, prompts, seed, chosen)
             seconds = time.monotonic() - start
             info = {"seconds": seconds, "seconds_per_item": seconds / max(1, len(prompts)), "kind": "suite", **chosen}
             info["parts"] = suite.sizes
@@ -148,7 +150,8 @@ def sample(context: StageContext) -> list[SampleSet]:
             for negative in ("", *COLOURS):
                 options = {**chosen, "negative": negative or "none"}
                 negatives = [negative] * len(asked)
-                images = _sample(system, asked, seed, {**chosen, "negative_prompts": negatives})
+                with drawn_by(variant_id(options)):
+                    images = _sample(system, asked, seed, {**chosen, "negative_prompts": negatives})
                 info = {"kind": "negative", **chosen, "negative": negative}
                 sets.append(SampleSet(variant=variant_id(options), images=images, prompts=list(asked), info=info))
             progress.update(1, "negative prompts")

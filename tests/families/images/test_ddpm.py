@@ -99,6 +99,22 @@ def test_strip_ends_in_the_sample(tiny: DDPM, options: dict[str, object]):
     assert np.abs(strip[:, 0].astype(float) - strip[:, -1]).mean() > 10  # it starts from noise
 
 
+def test_the_stage_writes_no_picture_of_a_diverged_model(tmp_path: Path) -> None:
+    @dataclass(frozen=True)
+    class Context(StageContext):
+        def load(self) -> DDPM:
+            broken = train(steps=1)
+            with torch.no_grad():
+                next(broken.network.parameters()).fill_(float("nan"))
+            return broken
+
+    split = ImageSplit(stripes().images, stripes().labels)
+    write_images(tmp_path, {"train": split, "validation": split, "test": split})
+    block = {"dataset": "stripes", "sample": {"n": 4, "strip": 0, "variants": [{"steps": 2}]}}
+    with pytest.raises(BenchError, match=r"^steps=2: a picture holds NaN"):
+        sample(Context("tiny", "images", block, 0, "cpu", tmp_path, tmp_path, quiet=True))
+
+
 def test_the_stage_draws_a_strip_that_ends_in_its_samples(tiny: DDPM, tmp_path: Path):
     """Whatever the options of the first variant."""
 

@@ -102,6 +102,13 @@ def test_contract_and_shapes(learned: LatentDiffusion):
     assert learned.sample([], 0).shape == (0, 16, 16, 3)
 
 
+def test_latents_that_the_levels_cannot_halve_are_named() -> None:
+    data = scenes(8)
+    data.images = data.images[:, :14]
+    with pytest.raises(BenchError, match=r"model\.widths: 2 levels .* multiples of 2, .* 14x16 become latents of 7x8"):
+        LatentDiffusion(TINY).fit({"train": data}, RunContext(name="tiny", seed=1, train={"steps": 1}, models=MODELS))
+
+
 @pytest.mark.parametrize("guidance", [1.0, 3.0])
 def test_item_depends_on_seed_index_and_prompt_alone(learned: LatentDiffusion, guidance: float):
     prompts = ["a red", "a blue", "a red", "blue", "red", "a"]

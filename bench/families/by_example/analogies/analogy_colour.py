@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.base.errors import BenchError
+from bench.base.finite import rounded_pixels
 
 __all__ = ["as_unit", "luminance", "remapping", "rgb_to_yiq", "to_bytes", "yiq_to_rgb"]
 
@@ -39,8 +40,7 @@ def as_unit(picture: NDArray[np.uint8], what: str) -> Floats:
 
 def to_bytes(picture: Floats) -> NDArray[np.uint8]:
     """0..1 (cut off there) as uint8."""
-    rounded: NDArray[np.uint8] = np.rint(np.clip(picture, 0.0, 1.0) * 255.0).astype(np.uint8)
-    return rounded
+    return rounded_pixels(picture * 255.0)
 
 
 def rgb_to_yiq(picture: Floats) -> Floats:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from bench.base.errors import BenchError
 from bench.base.files import SampleSet
+from bench.base.finite import drawn_by
 from bench.base.progress import Progress
 from bench.base.settings import build_config
 from bench.capabilities import CopyingSolver
@@ -87,7 +88,11 @@ def sample(context: StageContext) -> list[SampleSet]:
     ]
     total = sum(_pixels(system, question, settings) for _, asks in works for question, settings in asks)
     with Progress(f"sample {context.name}", total, "pixels", quiet=context.quiet) as progress:
-        return [_answered(system, variant_id(name), asks, context, progress) for name, asks in works]
+        answers = []
+        for name, asks in works:
+            with drawn_by(variant_id(name)):
+                answers.append(_answered(system, variant_id(name), asks, context, progress))
+        return answers
 
 
 def _pixels(system: AnalogySolver, question: Question, settings: Mapping[str, Any]) -> int:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.base.finite import rounded_pixels
 from bench.base.seeds import generator
 from bench.base.settings import Checked, Range
 from bench.families.by_example.exemplars import ExemplarSystem, placed
@@ -62,6 +63,6 @@ class BiharmonicTexture(ExemplarSystem[BiharmonicTextureConfig]):
             picture, known = placed(initial, mask, size)
         smooth = inpaint_biharmonic(picture / 255.0, ~known, channel_axis=-1 if picture.ndim == 3 else None)
         filled: NDArray[np.uint8] = np.where(
-            known[..., None] if picture.ndim == 3 else known, picture, np.rint(255 * smooth)
-        ).astype(np.uint8)
+            known[..., None] if picture.ndim == 3 else known, picture, rounded_pixels(255 * smooth)
+        )
         return filled
