@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from bench.base.errors import BenchError, did_you_mean
 from bench.base.files import SampleSet, read_json
+from bench.base.names import slug
 from bench.base.processes import resolve_device, set_threads
 from bench.base.yaml_reader import parse_yaml
 from bench.catalogue.families import FAMILIES
@@ -54,12 +54,12 @@ def run(
     if (data is None) == (against is None):
         raise BenchError("say what to measure against: --data NAME (a prepared data set) or --against FOLDER")
     context = StageContext(
-        name=_slug(name or path.stem),
+        name=slug(name or path.stem, "samples"),
         family=family,
         block={
             "system": SYSTEM,
             "family": family,
-            "dataset": data or _slug(against.name if against else ""),
+            "dataset": data or slug(against.name if against else "", "samples"),
             "role": "generator",
             "evaluate": _pairs(options, "--option", "KEY=VALUE"),
         },
@@ -85,10 +85,6 @@ def run(
         said = log_scores(root, context, result, digest_of(*(one for one in (path, captions, against) if one)))
         if not as_json:
             print(said)
-
-
-def _slug(text: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "samples"
 
 
 def _pairs(texts: Sequence[str], flag: str, form: str) -> dict[str, Any]:
@@ -184,7 +180,7 @@ def _network(root: Path, given: str) -> tuple[Any, str]:
         system.read()
         return system, f"inception-{digest_of(path)[:8]}"
     folder = path if (path / "model.json").is_file() else root / "models" / given
-    return load_model(folder), _slug(folder.name)
+    return load_model(folder), slug(folder.name, "network")
 
 
 def floors_beside(root: Path, params: Params, context: StageContext) -> dict[str, dict[str, float]]:
