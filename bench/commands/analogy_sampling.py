@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from bench.base.errors import BenchError
 from bench.base.progress import Progress
+from bench.commands.flags import check_output
 
 __all__ = ["run_analogy"]
 
@@ -58,8 +59,7 @@ def run_analogy(
             f"--a and --a-prime name {len(a)} and {len(a_prime)} pictures: give one A' for each A, at least one pair"
         )
     for path in (out, *([sheet] if sheet else [])):
-        if path.suffix.lower() != ".png":
-            raise BenchError(f"{path}: pictures are written as .png")
+        check_output(path, (".png",), "pictures", (*a, *a_prime, b))
     pairs = [(read_picture(one), read_picture(other)) for one, other in zip(a, a_prime, strict=True)]
     question = read_picture(b)
     system, settings = ImageAnalogies(), dict(options or {})

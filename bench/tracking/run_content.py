@@ -1,8 +1,8 @@
 """What an MLflow run of one generator holds: params, metrics, curves, tags and artifacts, as plain data.
 
-Nothing here knows MLflow; :mod:`bench.tracking.sync` writes it. MLflow allows letters, digits, ``_ - . : /`` and space in
-a name, so ``variant="sampler=ddim,steps=50"`` of metric ``fid`` becomes ``eval/fid/sampler-ddim.steps-50``
-(:mod:`bench.base.names`).
+Nothing here knows MLflow; :mod:`bench.tracking.sync` writes it. Names are those that MLflow allows
+(:mod:`bench.base.names`): ``variant="sampler=ddim,steps=50"`` of metric ``fid`` becomes
+``eval/fid/sampler-ddim.steps-50``.
 """
 
 from __future__ import annotations
