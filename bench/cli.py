@@ -282,11 +282,15 @@ def track(
 
 
 @command()
-def report() -> None:
+def report(
+    to: Annotated[
+        Path | None, typer.Option(help="Write into this folder, whatever is missing, and leave reports/ as it is.")
+    ] = None,
+) -> None:
     """Write the leaderboard and the page from what is evaluated (the pipeline's last stage, by itself)."""
     from bench.commands.stages import run
 
-    raise typer.Exit(run(Path.cwd(), "report"))
+    raise typer.Exit(run(Path.cwd(), "report", ["--to", str(to)] if to is not None else []))
 
 
 @command()
