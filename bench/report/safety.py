@@ -42,7 +42,8 @@ def lost_sources(root: Path, generators: Collection[str], reports: Path) -> list
     except (OSError, ValueError, KeyError, TypeError):
         return []  # no leaderboard, or none that could be read: there is nothing to lose
     wanted = dict.fromkeys(path for row in rows if row["generator"] in generators for path in _sources(root, row))
-    return sorted(path.relative_to(root).as_posix() for path in wanted if not _there(path))
+    lost = [path.relative_to(root).as_posix() for path in wanted if not _there(path)]
+    return sorted(lost, key=lambda path: (not path.startswith("evaluations/"), path))
 
 
 def check_replaceable(root: Path, generators: Collection[str], reports: Path) -> None:
