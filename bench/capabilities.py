@@ -5,6 +5,7 @@ Sampling and scorers ask ``isinstance(system, Capability)`` and make do with the
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
@@ -30,7 +31,15 @@ __all__ = [
     "PixelTwin",
     "StripSampler",
     "TransitionModel",
+    "takes_negative_prompts",
 ]
+
+
+def takes_negative_prompts(cls: Any) -> bool:
+    """Whether a class of :class:`bench.contracts.TextToImage` pushes its pictures away from what a negative prompt
+    names; a floor would draw the same picture."""
+    system = getattr(cls, "SYSTEM", cls)  # of a series of arms
+    return "negative_prompts" in inspect.signature(system.sample).parameters
 
 
 @runtime_checkable

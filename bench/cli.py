@@ -6,29 +6,78 @@ Only Typer is imported here; every command imports what it needs when it runs, s
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
+from bench import __version__
 from bench.base.errors import BenchError
 
 __all__ = ["app", "main"]
 
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class _NamesOptions:
+    """The error that refuses an option lists those that there are."""
+
+    def parse_args(self, context: Any, given: list[str]) -> list[str]:
+        try:
+            parsed: list[str] = super().parse_args(context, given)  # type: ignore[misc]
+        except Exception as error:
+            if hasattr(error, "possibilities"):  # Click's NoSuchOption
+                options = (name for parameter in self.get_params(context) for name in parameter.opts)  # type: ignore[attr-defined]
+                error.possibilities = [name for name in options if name.startswith("--")]
+            raise
+        return parsed
+
+
+class _Command(_NamesOptions, TyperCommand):
+    pass
+
+
+class _Group(_NamesOptions, TyperGroup):
+    pass
+
+
 app = typer.Typer(
     name="bench",
-    help="Words & Pixels: the history of generative models as one reproducible benchmark.",
+    cls=_Group,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+
+def command(name: str | None = None) -> Callable[[F], F]:
+    """Registers a command."""
+    return app.command(name, cls=_Command)
+
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
 
 
-@app.command("ls")
+def _say_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"bench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def start(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    """Words & Pixels: the history of generative models as one reproducible benchmark."""
+
+
+@command("ls")
 def list_(
     systems: Annotated[
         bool, typer.Option("--systems", help="The systems instead: names for `system:` in params.yaml.")
@@ -40,10 +89,12 @@ def list_(
     """List the generators: family, system, data set, role, and what is trained and evaluated."""
     from bench.commands.listing import run
 
+    if systems and datasets:
+        raise BenchError("--systems and --datasets: give one of them")
     run(Path.cwd(), "systems" if systems else "datasets" if datasets else "generators", family, as_json)
 
 
-@app.command()
+@command()
 def validate(params: Annotated[Path, typer.Argument(help="The file to check.")] = Path("params.yaml")) -> None:
     """Check params.yaml to the last key, with the systems' own settings and the data set cards."""
     from bench.commands.listing import validate as check
@@ -51,7 +102,7 @@ def validate(params: Annotated[Path, typer.Argument(help="The file to check.")] 
     check(params)
 
 
-@app.command("run")
+@command("run")
 def run_(
     targets: Annotated[
         list[str] | None, typer.Argument(help="Stages to bring up to date, with what they need; all without any.")
@@ -80,7 +131,7 @@ def run_(
     raise typer.Exit(run(Path.cwd(), targets or [], jobs, on, workers, remote, plain))
 
 
-@app.command()
+@command()
 def schema() -> None:
     """Write the JSON Schemas of params.yaml and of cards, docs/schema/, by which editors complete and underline."""
     from bench.pipeline.schemas import write_schemas
@@ -89,7 +140,7 @@ def schema() -> None:
         typer.echo(f"wrote {path}")
 
 
-@app.command()
+@command()
 def sample(
     context: typer.Context,
     name: Annotated[
@@ -162,7 +213,7 @@ def sample(
     )
 
 
-@app.command()
+@command()
 def graph(
     check: Annotated[bool, typer.Option("--check", help="Write nothing; fail if dvc.yaml is out of date.")] = False,
 ) -> None:
@@ -172,7 +223,7 @@ def graph(
     print("dvc.yaml is written" if write(Path.cwd(), check) else "dvc.yaml is up to date")
 
 
-@app.command()
+@command()
 def compare(
     first: Annotated[str, typer.Argument(help="A generator.")],
     second: Annotated[str, typer.Argument(help="Another one.")],
@@ -185,7 +236,7 @@ def compare(
     run(Path.cwd(), first, second, metric, as_json)
 
 
-@app.command()
+@command()
 def score(
     samples: Annotated[
         Path, typer.Argument(help="Any program's: a folder or .npz of images, a .jsonl or folder of texts.")
@@ -216,7 +267,7 @@ def score(
     run(Path.cwd(), samples, family, data, against, roles, captions, option or [], name or "", log, as_json)
 
 
-@app.command()
+@command()
 def track(
     uri: Annotated[str | None, typer.Option(help="The store; default MLFLOW_TRACKING_URI, else mlflow.db.")] = None,
     quiet: Quiet = False,
@@ -230,15 +281,19 @@ def track(
     typer.echo(done.sentence())
 
 
-@app.command()
-def report() -> None:
+@command()
+def report(
+    to: Annotated[
+        Path | None, typer.Option(help="Write into this folder, whatever is missing, and leave reports/ as it is.")
+    ] = None,
+) -> None:
     """Write the leaderboard and the page from what is evaluated (the pipeline's last stage, by itself)."""
     from bench.commands.stages import run
 
-    raise typer.Exit(run(Path.cwd(), "report"))
+    raise typer.Exit(run(Path.cwd(), "report", ["--to", str(to)] if to is not None else []))
 
 
-@app.command()
+@command()
 def verify(
     cache: Annotated[bool, typer.Option("--cache", help="Check every object in DVC's cache too.")] = False,
     as_json: AsJson = False,
@@ -250,7 +305,7 @@ def verify(
     raise typer.Exit(run(Path.cwd(), cache, as_json, quiet))
 
 
-@app.command()
+@command()
 def doctor(as_json: AsJson = False) -> None:
     """Check this machine: Python, packages, npm, disk, memory, processor, threads, GPU, the stores. Exit status 1 on an
     error."""
@@ -259,7 +314,7 @@ def doctor(as_json: AsJson = False) -> None:
     raise typer.Exit(run(Path.cwd(), as_json))
 
 
-@app.command()
+@command()
 def profile(
     name: Annotated[
         str | None, typer.Argument(help="smoke, cpu or gpu; without it the one in force is printed.")
@@ -274,7 +329,7 @@ def profile(
         typer.echo(f"profile: {load_params().profile}")
 
 
-@app.command()
+@command()
 def where() -> None:
     """Say where the report is and how to open the MLflow UI."""
     from bench.commands.stages import where as text

@@ -123,6 +123,34 @@ class DependsOnData(Protocol):
 
 
 @runtime_checkable
+class DependsOnModels(Protocol):
+    """Settings that fit some of the models that their system needs and not others."""
+
+    def check_models(self, models: Mapping[str, Any], facts: DataFacts) -> None:
+        """Refuse models that they do not fit.
+
+        Args:
+            models: role -> settings of the model in it.
+            facts: of the data set that all are trained on.
+
+        Raises:
+            ValueError: the key, and what does not fit.
+        """
+
+
+@runtime_checkable
+class DependsOnSystem(Protocol):
+    """Keys of sampling that ask something of the system that not every one can do."""
+
+    def check_system(self, cls: Any) -> None:
+        """Refuse a class of systems that cannot do what they ask.
+
+        Raises:
+            ValueError: the key, and what the system cannot do.
+        """
+
+
+@runtime_checkable
 class DependsOnConfig(Protocol):
     """Options of sampling that go with some configurations of their system and not with others."""
 
@@ -471,15 +499,12 @@ class TextToImage(System, Protocol):
 
     def fit(self, data: Mapping[str, Any], run: RunContext) -> None: ...
 
-    def sample(
-        self,
-        prompts: Sequence[str],
-        seed: int,
-        *,
-        negative_prompts: Sequence[str] | None = None,
-        **options: Any,
-    ) -> Images:
-        """One picture for each prompt; item ``i`` depends on (seed, i, prompt i) alone."""
+    def sample(self, prompts: Sequence[str], seed: int, **options: Any) -> Images:
+        """One picture for each prompt; item ``i`` depends on (seed, i, prompt i) alone.
+
+        A system that takes negative prompts has the keyword ``negative_prompts``, a sequence of one for each prompt or
+        None (:func:`bench.capabilities.takes_negative_prompts`).
+        """
 
 
 def extends(contract: str, module: str = __name__) -> tuple[str, ...]:

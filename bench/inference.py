@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from bench.base.errors import BenchError
 from bench.base.finite import rounded_pixels
 from bench.base.seeds import derive
-from bench.capabilities import GrowingSynthesizer
+from bench.base.settings import NothingToSet, field_types
+from bench.capabilities import GrowingSynthesizer, takes_negative_prompts
 from bench.data.datasets import check_images
 from bench.registry import contract_of
 
@@ -106,9 +107,15 @@ def _captioned_images(system: Any, request: Request) -> list[NDArray[Any]]:
     if negative is not None and len(negative) != len(prompts):
         raise BenchError(f"{len(negative)} negative prompts for {len(prompts)} prompts: give one, or one for each")
     options = dict(request.options)
+    if negative is not None:
+        if not takes_negative_prompts(type(system)):
+            raise BenchError(f"{type(system).__name__} takes no negative prompts: leave them out")
+        options["negative_prompts"] = negative
     if request.guidance is not None:
+        if "guidance" not in field_types(getattr(type(system), "SampleOptions", NothingToSet)):
+            raise BenchError(f"{type(system).__name__} has no guidance: leave it out")
         options["guidance"] = request.guidance
-    return list(system.sample(prompts, request.seed, negative_prompts=negative, **options))
+    return list(system.sample(prompts, request.seed, **options))
 
 
 def _images(system: Any, request: Request) -> list[NDArray[Any]]:

@@ -17,7 +17,7 @@ from bench.base.settings import NothingToSet, build_config, changed, located, me
 from bench.catalogue.families import FAMILIES, Task
 from bench.catalogue.plugins import with_plugins
 from bench.catalogue.systems import BUILT_IN
-from bench.contracts import Adjustable, Attachable, DataFacts, DependsOnConfig, DependsOnData
+from bench.contracts import Adjustable, Attachable, DataFacts, DependsOnConfig, DependsOnData, DependsOnModels
 from bench.series import Arm, Series, series_of
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "build_config",
     "build_system",
     "check_data",
+    "check_models",
     "configs_of",
     "contract_of",
     "description",
@@ -110,6 +111,19 @@ def check_data(config: Any, facts: DataFacts, where: str) -> None:
     try:
         if isinstance(config, DependsOnData):
             config.check_data(facts)
+    except ValueError as error:
+        raise BenchError(located(where, str(error))) from error
+
+
+def check_models(config: Any, models: Mapping[str, Any], facts: DataFacts, where: str) -> None:
+    """Ask a config whether it fits the settings of the models that its system needs, if it depends on them.
+
+    Raises:
+        BenchError: it does not; ``where`` names the config.
+    """
+    try:
+        if isinstance(config, DependsOnModels):
+            config.check_models(models, facts)
     except ValueError as error:
         raise BenchError(located(where, str(error))) from error
 

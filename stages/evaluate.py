@@ -17,10 +17,11 @@ from bench.pipeline.arms import evaluate
 from bench.pipeline.plan import scorers_of
 from bench.pipeline.stage import context, leave_empty
 from bench.results.extras import write_extras
+from bench.results.headlines import headline_numbers, headline_views
 
 
 def main() -> None:
-    """Score, then write evaluations/NAME.json and, flat, what `dvc metrics` shows."""
+    """Score, then write evaluations/NAME.json and the few numbers of it that `dvc metrics show` shows."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name", help="a generator's block in params.yaml")
     name = parser.parse_args().name
@@ -39,11 +40,8 @@ def main() -> None:
             return
     extras = write_extras(scores.with_suffix(""), result.extras)
     write_json(scores, {"generator": name, "records": result.rows, "extras": extras})
-    flat: dict[str, dict[str, float | None]] = {}
-    for row in result.rows:
-        key = " ".join(part for part in (row["variant"], row["slice"]) if part) or "all"
-        flat.setdefault(row["metric"], {})[key] = row["value"]
-    write_json(scores.with_suffix(".metrics.json"), flat)
+    shown = headline_numbers(result.rows, headline_views(root, block["family"]), block["role"])
+    write_json(scores.with_suffix(".metrics.json"), shown)
     print(f"evaluate {name}: {len(result.rows)} records in {time.monotonic() - start:.1f} s")
 
 

@@ -2,7 +2,10 @@
 README's table.
 
 python stages/report.py
-python stages/report.py --readme      (also puts the table between the markers of README.md)
+python stages/report.py --readme             (also puts the table between the markers of README.md)
+python stages/report.py --to build/report    (elsewhere: a page of what is here, whatever is missing)
+
+A report is never replaced by one that lacks its rows: bench/report/safety.py.
 """
 
 from __future__ import annotations
@@ -10,23 +13,31 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from bench.base.errors import friendly
-from bench.base.files import atomic, write_json, write_text
+from bench.base.errors import BenchError, friendly
+from bench.base.files import atomic, check_writable, write_json, write_text
 from bench.config.load import load_params
 from bench.report.build import build
 from bench.report.overview import insert_block
+from bench.report.safety import check_replaceable
 from bench.results.sources import gather
 
 
 def main() -> None:
-    """Gather, build, write."""
+    """Check, gather, build, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--readme", action="store_true", help="renew the table in README.md as well")
+    parser.add_argument("--to", type=Path, metavar="FOLDER", help="write there instead of into reports/")
     arguments = parser.parse_args()
     root = Path.cwd()
     params = load_params()
+    reports: Path = arguments.to or root / "reports"
+    if arguments.to is None:
+        check_replaceable(root, params.generators(), reports)
+    elif arguments.readme:
+        raise BenchError("--readme renews the README with the report in reports/: not together with --to")
+    else:
+        check_writable(reports / "index.html", "--to: ")
     products = build(gather(root, params.generators(), params.profile, params.seed), root / "reports")
-    reports = root / "reports"
     write_json(reports / "leaderboard.json", products.leaderboard)
     write_text(reports / "leaderboard.csv", products.csv)
     write_text(reports / "leaderboard.md", products.markdown)

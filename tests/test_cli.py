@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import bench
 from bench.base.errors import BenchError
 from bench.base.files import write_json
 from bench.cli import main
@@ -94,7 +95,15 @@ class TestStart:
     def test_unknown_command_and_option(self, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert run("sampel") == 2
         assert run("ls", "--sytems") == 2
-        assert "--systems" in capsys.readouterr().err
+        error = capsys.readouterr().err
+        for option in ("--systems", "--datasets", "--family", "--json"):
+            assert option in error
+        assert run("--verison") == 2
+        assert "--version" in capsys.readouterr().err
+
+    def test_version(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert run("--version") == 0
+        assert capsys.readouterr().out == f"bench {bench.__version__}\n"
 
 
 class TestListing:
@@ -305,8 +314,6 @@ class TestSample:
             "latent-diffusion",
             "--prompt",
             "a red three above a blue seven",
-            "--negative-prompt",
-            "blue",
             "--seed",
             "7",
         ]
@@ -450,6 +457,23 @@ def test_help_speed(benchmark: Any) -> None:
         (["dummy-images", "--steps", "5"], "options: dummy-images: unknown key 'steps'"),
         (["analogy", "--a", "a", "--a-prime", "b", "--b", "c", "--style", "d"], "--style does not belong to analogy"),
         (["video-texture", "--video", "nowhere.mp4"], "nowhere.mp4"),
+        (
+            ["analogy", "--a", "a", "--a-prime", "b", "--b", "c", "--n", "4"],
+            "--n does nothing for analogy, which takes",
+        ),
+        (["analogy", "--a", "a", "--a-prime", "b", "--b", "c", "-p", "hi"], "--prompt does nothing for analogy"),
+        (["video-texture", "--video", "a.mp4", "--size", "9"], "--size does nothing for video-texture, which takes"),
+        (["video-texture", "--video", "a.mp4", "--n", "4"], "--n does nothing for video-texture"),
+        (["video-texture", "--video", "a.mp4", "-p", "hi"], "--prompt does nothing for video-texture"),
+        (["video-texture", "--video", "a.mp4", "-o", "speed=.inf"], "option: speed: must be a number above 0"),
+        (["video-texture", "--video", "a.mp4", "-o", "speed=.nan"], "option: speed: must be a number above 0"),
+        (["video-texture", "--video", "a.mp4", "-o", "fps=[1"], "--option 'fps=[1': the value is not YAML"),
+        (["ngram-char", "-o", f"n={10**400}"], "n: must be a whole number of at least 1"),
+        (["latent-diffusion", "-p", "a red three", "-o", "guidance=-1"], "guidance: must be a number of at least 0"),
+        (["dummy-scenes", "-p", "a red three", "--negative-prompt", "red"], "--negative-prompt does nothing for dummy"),
+        (["memoriser-scenes", "-p", "a three", "--negative-prompt", "red"], "--negative-prompt does nothing for memor"),
+        (["real-scenes", "-p", "a three", "--negative-prompt", "red"], "--negative-prompt does nothing for real-sc"),
+        (["real-scenes", "-p", "a red three", "--guidance", "3"], "unknown key 'guidance'"),
     ],
 )
 def test_what_is_made_from_files_says_which_files(
@@ -462,3 +486,57 @@ def test_what_is_made_from_files_says_which_files(
         main(["sample", *arguments])
     assert stop.value.code == 1
     assert wanted in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "flag", [["--seconds", "nan"], ["--steps", "0"], ["--n", "1e-1"], ["--seed", "-1"], ["--scale", "-3"]]
+)
+def test_a_number_that_no_flag_takes_is_refused(flag: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("sample", "ngram-char", *flag) == 2
+    assert f"Invalid value for '{flag[0]}'" in capsys.readouterr().err
+
+
+ANALOGY = ["analogy", "--a", "a.png", "--a-prime", "a.png", "--b", "a.png"]
+STYLE = ["style", "--content", "a.png", "--style", "a.png"]
+VIDEO = ["video-texture", "--video", "a.mp4"]
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["a.png/x.END", "/proc/x.END", "folder.END", f"{'x' * 300}.END", "a.png/below/x.END"],
+    ids=lambda one: one[:9],
+)
+@pytest.mark.parametrize(
+    ("arguments", "ending"),
+    [(["ngram-char"], "txt"), (["dummy-images"], "png"), (ANALOGY, "png"), (STYLE, "png"), (VIDEO, "gif")],
+    ids=["text", "picture", "analogy", "style", "film"],
+)
+def test_a_file_that_cannot_be_written_is_refused_before_the_work(
+    arguments: list[str], ending: str, place: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "a.png").write_bytes(b"no picture, no film: reading it would be another message")
+    out = here / place.replace("END", ending)
+    if place.startswith("folder"):
+        out.mkdir()
+    assert run("sample", *arguments, "--out", str(out)) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: --out: cannot write ")
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("arguments", [ANALOGY, STYLE, ["texture", "--exemplar", "a.png"]])
+def test_no_file_that_is_read_is_overwritten(
+    arguments: list[str], here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with (here / "params.yaml").open("a") as file:
+        file.write("by_example:\n  efros-leung: {system: texture_synthesis, dataset: digits}\n")
+    Image.fromarray(np.zeros((9, 9), np.uint8)).save(here / "a.png")
+    before = (here / "a.png").read_bytes()
+    assert run("sample", *arguments, "--out", "./a.png") == 1
+    assert "one of the files that are read" in capsys.readouterr().err
+    assert (here / "a.png").read_bytes() == before
+
+
+def test_missing_folders_above_a_file_are_made(here: Path) -> None:
+    assert run("sample", "dummy-images", "--out", "new/er/x.png") == 0
+    assert (here / "new/er/x.png").is_file()

@@ -23,6 +23,7 @@ from bench.base.finite import drawn_by, refuse_not_finite
 __all__ = [
     "SampleSet",
     "atomic",
+    "check_writable",
     "hash_file",
     "hash_json",
     "read_image_samples",
@@ -43,8 +44,11 @@ def atomic(path: Path) -> Iterator[Path]:
     Raises:
         BenchError: the disk is full (or another OSError at write), naming the path; nothing half-written is left.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", dir=path.parent)
+    except OSError as error:
+        raise BenchError(f"cannot write {path}: {error.strerror or error}") from error
     os.close(handle)
     temporary = Path(name)
     try:
@@ -55,6 +59,29 @@ def atomic(path: Path) -> Iterator[Path]:
         raise BenchError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_writable(path: Path, where: str = "") -> None:
+    """Refuse a place where :func:`atomic` would fail, before the work begins; missing folders above it are no fault.
+
+    Args:
+        path: the file to be written later.
+        where: what the message begins with: the flag that named the file.
+
+    Raises:
+        BenchError: ``path`` is a folder, lies below something that is none, in a folder that cannot be written, or has
+            too long a name.
+    """
+    try:
+        if path.is_dir():
+            raise BenchError(f"{where}cannot write {path}: it is a folder")
+        above = next(one for one in path.absolute().parents if os.path.lexists(one))
+        if not above.is_dir():
+            raise BenchError(f"{where}cannot write {path}: {above} is no folder")
+        with tempfile.NamedTemporaryFile(prefix=".", dir=above):  # asking for permissions does not tell, as root say
+            pass
+    except OSError as error:
+        raise BenchError(f"{where}cannot write {path}: {error.strerror or error}") from error
 
 
 def write_text(path: Path, text: str) -> None:

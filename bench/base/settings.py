@@ -174,12 +174,19 @@ def _value(kind: Any, value: Any) -> Any:
         return value if isinstance(value, kind) else _made(kind, {} if value is None else value)  # type: ignore[arg-type]
     elif kind in (int, float):
         number = isinstance(value, Integral if kind is int else Real) and not isinstance(value, bool)
-        fits = number and math.isfinite(value) and bounds.holds(value)
+        fits = number and _finite(value) and bounds.holds(value)
     else:
         fits = isinstance(value, kind)
     if not fits:
         raise _wrong(whole, value)
     return value
+
+
+def _finite(value: Any) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number beyond the range of floats
+        return False
 
 
 def _either(inner: tuple[Any, ...], value: Any) -> Any:

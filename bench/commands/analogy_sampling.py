@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from bench.base.errors import BenchError
 from bench.base.finite import drawn_by
 from bench.base.progress import Progress
+from bench.commands.flags import check_output
 
 __all__ = ["run_analogy"]
 
@@ -59,8 +60,7 @@ def run_analogy(
             f"--a and --a-prime name {len(a)} and {len(a_prime)} pictures: give one A' for each A, at least one pair"
         )
     for path in (out, *([sheet] if sheet else [])):
-        if path.suffix.lower() != ".png":
-            raise BenchError(f"{path}: pictures are written as .png")
+        check_output(path, (".png",), "pictures", (*a, *a_prime, b))
     pairs = [(read_picture(one), read_picture(other)) for one, other in zip(a, a_prime, strict=True)]
     question = read_picture(b)
     system, settings = ImageAnalogies(), dict(options or {})

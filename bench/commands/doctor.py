@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -205,19 +206,19 @@ def _pipeline(root: Path) -> Check:
 
 
 def _store(root: Path) -> Check:
-    from bench.tracking.store import store_state, tracking_uri
+    from bench.tracking.store import database_of, store_state, tracking_uri
 
     uri = tracking_uri(root)
-    if not uri.startswith("sqlite:///"):
+    database = database_of(uri)
+    if database is None:
         return Check("mlflow", "ok", f"{uri} (not asked)")
     state = store_state(uri)
     if state is None:
-        path = uri.removeprefix("sqlite:///")
         return Check(
             "mlflow",
             "error",
             f"{uri} cannot be read",
-            f"rm {path} && bench track: every run is restored from the result files",
+            f"rm {shlex.quote(str(database))} && bench track: every run is restored from the result files",
         )
     finished, unfinished = state
     if unfinished:

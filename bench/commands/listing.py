@@ -76,7 +76,13 @@ def dataset_rows(root: Path) -> list[dict[str, str]]:
 
 
 def run(root: Path, what: str, family: str | None, as_json: bool) -> None:
-    """Print generators, systems or datasets."""
+    """Print generators, systems or datasets.
+
+    Raises:
+        BenchError: a family that there is not, or for data sets, which belong to none.
+    """
+    if family is not None and what == "datasets":
+        raise BenchError("--family does nothing with --datasets: a data set belongs to no family")
     rows = system_rows() if what == "systems" else dataset_rows(root) if what == "datasets" else generator_rows(root)
     if family is not None:
         if family not in FAMILIES:

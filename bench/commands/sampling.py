@@ -16,7 +16,7 @@ from bench.base.finite import drawn_by
 from bench.base.progress import Progress
 from bench.base.settings import build_config
 from bench.catalogue.families import FAMILIES
-from bench.commands.flags import SETTINGS, TAKES, StyleFiles, check_flags, parse_options
+from bench.commands.flags import SETTINGS, TAKES, StyleFiles, check_flags, check_output, parse_options
 from bench.config.load import Params, load_params
 from bench.contracts import extends
 from bench.inference import Request, predict
@@ -238,7 +238,7 @@ def run(
         files = " ".join(f"--{key} FILE" for key in _FROM_FILES[kind])
         raise BenchError(f"{found!r} works on files of yours: `bench sample {kind} {files}`")
     from bench.base.processes import resolve_device, set_threads
-    from bench.capabilities import GrowingSynthesizer
+    from bench.capabilities import GrowingSynthesizer, takes_negative_prompts
     from bench.registry import contract_of, load_model, resolve, sample_options
 
     cls = resolve(block["system"])  # before the device: only what is imported tells whether torch is in use
@@ -249,7 +249,14 @@ def run(
             f"{found!r} is of contract {contract}, and `bench sample` asks only {', '.join(TAKES)}. What its block "
             f"asks for is drawn by `dvc repro sample-{family}@{found}`"
         )
+    if "negative_prompt" in taken and not takes_negative_prompts(cls):
+        taken = tuple(flag for flag in taken if flag != "negative_prompt")
     check_flags([flag for flag in flags if flag not in SETTINGS], taken, f"{found} ({block['system']})")
+    if family != "words":
+        read = [Path(exemplar)] if exemplar is not None and Path(exemplar).is_file() else []
+        check_output(out := out or Path(f"{found}.png"), (".png",), "pictures", read)
+    elif out is not None:
+        check_output(out, (), "texts")
     if n > 1 and max(len(prompts), len(labels)) > 1:
         raise BenchError("--n does nothing with several prompts or labels: each gives one sample")
     chosen = parse_options(options)
@@ -285,11 +292,11 @@ def run(
         items = predict(system, family, request)
     if family == "words":
         _write_texts([f"{prompt}{text}" for prompt, text in zip(_all(prompts, n), items, strict=True)], out)
-    else:
+    elif out is not None:
         arrays = [np.asarray(item) for item in items]
         if family == "codecs" and pictures is not None:
             arrays = [np.concatenate([pictures[i], item], axis=0) for i, item in enumerate(arrays)]
-        _write_pictures(arrays, out or Path(f"{found}.png"), scale)
+        _write_pictures(arrays, out, scale)
 
 
 def _all(prompts: Sequence[str], n: int) -> list[str]:
@@ -312,8 +319,6 @@ def _write_pictures(arrays: Sequence[NDArray[Any]], out: Path, scale: int) -> No
     from bench.base.files import atomic
     from bench.results.pictures import grid, png_bytes
 
-    if out.suffix.lower() != ".png":
-        raise BenchError(f"--out {out}: pictures are written as .png")
     columns = max(1, round(len(arrays) ** 0.5 + 0.49))
     picture = grid(np.stack(arrays), columns=columns, scale=scale)
     with atomic(out) as temporary:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,10 +9,11 @@ from typing import Any
 
 from bench.base.errors import BenchError, did_you_mean
 from bench.base.files import SampleSet, read_json
+from bench.base.names import slug
 from bench.base.processes import resolve_device, set_threads
-from bench.base.yaml_reader import parse_yaml
 from bench.catalogue.families import FAMILIES
 from bench.catalogue.metrics import metric_info
+from bench.commands.flags import parse_options
 from bench.commands.printing import print_json, print_table
 from bench.config.load import Params, load_params
 from bench.context import StageContext
@@ -53,15 +53,17 @@ def run(
         raise BenchError(f"--family {family}: not a family that is sampled.{did_you_mean(family, sampled)}")
     if (data is None) == (against is None):
         raise BenchError("say what to measure against: --data NAME (a prepared data set) or --against FOLDER")
+    if captions is not None and FAMILIES[family].samples != ".npz":
+        raise BenchError(f"--captions does nothing for {family}: captions belong to images")
     context = StageContext(
-        name=_slug(name or path.stem),
+        name=slug(name or path.stem, "samples"),
         family=family,
         block={
             "system": SYSTEM,
             "family": family,
-            "dataset": data or _slug(against.name if against else ""),
+            "dataset": data or slug(against.name if against else "", "samples"),
             "role": "generator",
-            "evaluate": _pairs(options, "--option", "KEY=VALUE"),
+            "evaluate": parse_options(options),
         },
         seed=0,
         device="cpu",
@@ -70,7 +72,7 @@ def run(
         has_model=False,
     )
     sets = read_samples(path, FAMILIES[family].samples, captions)
-    given = {role: str(other) for role, other in _pairs(roles, "--use", "ROLE=NAME").items()}
+    given = {role: str(other) for role, other in parse_options(roles, "--use", "ROLE=NAME").items()}
     floors: Mapping[str, Mapping[str, float]] = {}
     if against is not None:
         result = _against(root, context, sets, against, given)
@@ -85,20 +87,6 @@ def run(
         said = log_scores(root, context, result, digest_of(*(one for one in (path, captions, against) if one)))
         if not as_json:
             print(said)
-
-
-def _slug(text: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "samples"
-
-
-def _pairs(texts: Sequence[str], flag: str, form: str) -> dict[str, Any]:
-    found = {}
-    for text in texts:
-        key, separator, value = text.partition("=")
-        if not separator or not key:
-            raise BenchError(f"{flag} {text}: write {form}")
-        found[key] = parse_yaml(value)
-    return found
 
 
 def _with_data(
@@ -184,7 +172,7 @@ def _network(root: Path, given: str) -> tuple[Any, str]:
         system.read()
         return system, f"inception-{digest_of(path)[:8]}"
     folder = path if (path / "model.json").is_file() else root / "models" / given
-    return load_model(folder), _slug(folder.name)
+    return load_model(folder), slug(folder.name, "network")
 
 
 def floors_beside(root: Path, params: Params, context: StageContext) -> dict[str, dict[str, float]]:

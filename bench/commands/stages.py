@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from bench.base.errors import BenchError
@@ -11,7 +12,7 @@ from bench.base.errors import BenchError
 __all__ = ["graph", "run", "where"]
 
 
-def run(root: Path, stage: str) -> int:
+def run(root: Path, stage: str, arguments: Sequence[str] = ()) -> int:
     """Exit status of ``stages/<stage>.py``.
 
     Raises:
@@ -20,7 +21,7 @@ def run(root: Path, stage: str) -> int:
     script = root / "stages" / f"{stage}.py"
     if not script.is_file():
         raise BenchError(f"no {script}: run the command in the project's root folder")
-    return subprocess.run([sys.executable, str(script)], cwd=root, check=False).returncode
+    return subprocess.run([sys.executable, str(script), *arguments], cwd=root, check=False).returncode
 
 
 def graph(root: Path, check: bool) -> bool:

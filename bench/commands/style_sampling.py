@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from bench.base.errors import BenchError
 from bench.base.finite import drawn_by
 from bench.base.progress import Progress
+from bench.commands.flags import check_output
 
 __all__ = ["run_style"]
 
@@ -62,9 +63,9 @@ def run_style(
 
     if not 16 <= size <= LARGEST:
         raise BenchError(f"--size {size}: the longer side of the picture, from 16 to {LARGEST} pixels")
-    for path in (out, *([strip] if strip else [])):
-        if path.suffix.lower() != ".png":
-            raise BenchError(f"{path}: pictures are written as .png")
+    check_output(out, (".png",), "pictures", (content, style))
+    if strip is not None:
+        check_output(strip, (".png",), "pictures", (content, style, out), "--option strip")
     job = Job(_scaled(read_picture(content), size), _scaled(read_picture(style), size), seed, dict(options or {}))
     system = _system(root, weights)
     steps = system.settings(job.options).steps

@@ -17,6 +17,7 @@ from bench.base.errors import BenchError
 from bench.base.files import atomic
 from bench.base.progress import Progress, track
 from bench.base.settings import Checked, Natural, NotNegative, Positive, build_config, field_types
+from bench.commands.flags import check_output
 from bench.data.video import Clip, read_video
 from bench.data.video_files import contact_sheet, write_gif, write_mp4
 from bench.families.by_example.video.video_distances import distances
@@ -161,10 +162,8 @@ def run_video(
         BenchError: a video that cannot be read or used, a loop that does not exist, a setting that is not allowed.
     """
     out = out or Path(f"{video.stem}-{'loop' if loop else 'texture'}.mp4")
-    if out.suffix.lower() not in (".mp4", ".gif"):
-        raise BenchError(f"--out {out}: films are written as .mp4 or .gif")
-    if out.resolve() == video.resolve():
-        raise BenchError(f"--out {out}: that is the video itself")
+    check_output(out, (".mp4", ".gif"), "films", [video])
+    check_output(preview_path(out), (), "the preview", [video])
     if seconds is not None and not 0 < seconds < math.inf:
         raise BenchError(f"--seconds: must be a number above 0, not {seconds}")
     given, system = dict(options or {}), VideoTextures()

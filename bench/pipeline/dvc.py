@@ -74,13 +74,14 @@ _TAIL = """
       - reports/claims.yaml
       - reports/literature.yaml
       - reports/templates
+    # persist: DVC deletes other outputs before the command runs, and a clone without evaluations would lose its report
     outs:
-      - reports/leaderboard.json: {cache: false}
-      - reports/leaderboard.csv: {cache: false}
-      - reports/leaderboard.md: {cache: false}
-      - reports/claims.json: {cache: false}
-      - reports/index.html: {cache: false}
-      - reports/preview.png: {cache: false}
+      - reports/leaderboard.json: {cache: false, persist: true}
+      - reports/leaderboard.csv: {cache: false, persist: true}
+      - reports/leaderboard.md: {cache: false, persist: true}
+      - reports/claims.json: {cache: false, persist: true}
+      - reports/index.html: {cache: false, persist: true}
+      - reports/preview.png: {cache: false, persist: true}
 
   track:
     desc: Mirror every generator into MLflow, each once; the store is the output, so a deleted one is filled again

@@ -24,6 +24,7 @@ from bench.config.load import Params
 from bench.contracts import Need, extends
 from bench.pipeline.fingerprint import computes_with_torch, file_of, fingerprint, forget
 from bench.registry import contract_of, resolve, target_of, task_of
+from bench.results.headlines import headline_views
 from bench.scoring import Scorer, resolve_scorer, scorers
 
 __all__ = [
@@ -162,6 +163,7 @@ def _stage_plan(root: Path, params: Params, name: str, stage: str) -> dict[str, 
         settings["runtime"] = params.runtime
     if stage == "evaluate":
         settings["scorers"] = scorers_of(block)
+        settings["headlines"] = headline_views(root, block["family"])
     settings |= {key: block[key] for key in _SETTINGS[stage]}
     if stage == "train" and "arms" in block:
         settings["arms"] = [[arm, changes] for arm, changes in block["arms"].items()]  # their order counts

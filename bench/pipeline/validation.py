@@ -15,15 +15,15 @@ from typing import Any
 
 import bench
 from bench.base.errors import BenchError, did_you_mean
-from bench.base.settings import build_config
+from bench.base.settings import build_config, located
 from bench.catalogue.families import FAMILIES
 from bench.config.load import BLOCK, PROFILES, Params, load_params
-from bench.contracts import DataFacts, DataNeed, ModelNeed, extends
+from bench.contracts import DataFacts, DataNeed, DependsOnSystem, ModelNeed, extends
 from bench.data.card_reader import card_of_block
 from bench.data.cards import Card
 from bench.pipeline.fingerprint import closure
 from bench.pipeline.plan import measures, needs_of, scorers_of, stage_modules
-from bench.registry import adjust, check_data, configs_of, contract_of, resolve, sample_options, task_of
+from bench.registry import adjust, check_data, check_models, configs_of, contract_of, resolve, sample_options, task_of
 from bench.scoring import Scorer, check_options, resolve_scorer
 
 __all__ = ["validate", "validate_profiles"]
@@ -74,16 +74,26 @@ def _check_block(params: Params, name: str, block: Mapping[str, Any], cards: Map
         )
     configs = configs_of(block, where)
     for arm, config in configs.items():
-        check_data(config, facts, f"{where}.arms.{arm}.model" if arm else f"{where}.model")
+        check_data(config, facts, _model_of(where, arm))
     if block["train"] and not _trains(cls):
         raise BenchError(f"{where}.train: {block['system']} is not trained step by step: leave it out")
     found = _scorers(block, where)
     _check_roles(params, name, block, found, cards)
+    needed = [role for role, need in needs_of(block["system"]).items() if isinstance(need, ModelNeed)]
+    others = {role: params.generator(params.roles(name)[role]) for role in needed}
+    for role, other in others.items():
+        for theirs in configs_of(other, f"{params.path}: {other['family']}.{params.roles(name)[role]}").values():
+            for arm, config in configs.items():
+                check_models(config, {role: theirs}, facts, _model_of(where, arm))
     if FAMILIES[block["family"]].samples:
         _check_sampling(block, cls, configs, facts, where)
     elif block["sample"]:
         raise BenchError(f"{where}.sample: nothing is sampled in {block['family']}: leave it out")
     check_options(found, block["evaluate"], f"{where}.evaluate")
+
+
+def _model_of(where: str, arm: str) -> str:
+    return f"{where}.arms.{arm}.model" if arm else f"{where}.model"
 
 
 def _scorers(block: Mapping[str, Any], where: str) -> list[Scorer]:
@@ -108,6 +118,11 @@ def _check_sampling(
     (module,) = stage_modules(block, "sample")
     sampling = build_config(importlib.import_module(module).SampleConfig, block["sample"], f"{where}.sample")
     check_data(sampling, facts, f"{where}.sample")
+    try:
+        if isinstance(sampling, DependsOnSystem):
+            sampling.check_system(cls)
+    except ValueError as error:
+        raise BenchError(located(f"{where}.sample", str(error))) from error
     for config in configs.values():
         adjust(cls(config), block["sample"].get("defaults") or {}, f"{where}.sample.defaults")
     for part, options, family in getattr(sampling, "option_sets", tuple)():

@@ -1,41 +1,32 @@
 """What an MLflow run of one generator holds: params, metrics, curves, tags and artifacts, as plain data.
 
-Nothing here knows MLflow; :mod:`bench.tracking.sync` writes it. MLflow allows letters, digits, ``_ - . /`` and space in
-a name, so ``variant="sampler=ddim,steps=50"`` of metric ``fid`` becomes ``eval/fid/sampler-ddim.steps-50``.
+Nothing here knows MLflow; :mod:`bench.tracking.sync` writes it. Names are those that MLflow allows
+(:mod:`bench.base.names`): ``variant="sampler=ddim,steps=50"`` of metric ``fid`` becomes
+``eval/fid/sampler-ddim.steps-50``.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from bench.base.files import SampleSet, hash_file, hash_json, read_image_samples, read_text_samples
+from bench.base.names import LONGEST, fitted_name, safe_name
 from bench.results.extras import Figure, Film, Gallery, Strip
 from bench.results.records import Record
 from bench.results.sources import Entry
 
-__all__ = ["artifacts_of", "clean_name", "content_key", "curve_of", "metrics_of", "params_of", "tags_of"]
+__all__ = ["artifacts_of", "content_key", "curve_of", "metrics_of", "params_of", "tags_of"]
 
 MAX_PARAM = 6000
+LONGEST_PLACE = LONGEST - len("interval//high")
 MAX_GRIDS = 16
 TRAIN_COSTS = ("train_seconds", "train_flops", "parameters", "peak_memory_bytes")
 SAMPLE_COSTS = ("sample_seconds_per_item",)
-
-
-def clean_name(text: str) -> str:
-    """``text`` with what MLflow refuses in a name replaced.
-
-    >>> clean_name("sampler=ddim,steps=50")
-    'sampler-ddim.steps-50'
-    >>> clean_name("top-1 @ 10 (old)")
-    'top-1 _ 10 _old_'
-    """
-    return re.sub(r"[^\w\-. ]", "_", text.replace("=", "-").replace(",", "."), flags=re.ASCII).strip(". ") or "_"
 
 
 def content_key(root: Path, entry: Entry) -> str:
@@ -55,7 +46,7 @@ def content_key(root: Path, entry: Entry) -> str:
 
 def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     for key, value in values.items():
-        name = f"{prefix}.{clean_name(str(key))}" if prefix else clean_name(str(key))
+        name = fitted_name(f"{prefix}.{safe_name(str(key))}" if prefix else safe_name(str(key)))
         if isinstance(value, Mapping) and value:
             yield from _flatten(value, name)
         else:
@@ -72,7 +63,7 @@ def params_of(entry: Entry, profile: str, seed: int) -> dict[str, str]:
 def _place(record: Record, variant: str) -> str:
     """``fid/sampler-ddim.steps-50/unseen``: metric, swept setting, split if it is not the test split, slice."""
     split = record.split if record.split not in ("", "test") else ""
-    return "/".join(clean_name(part) for part in (record.metric, variant, split, record.slice) if part)
+    return "/".join(safe_name(part) for part in (record.metric, variant, split, record.slice) if part)
 
 
 def headline_variants(records: Sequence[Record]) -> dict[str, str]:
@@ -88,10 +79,11 @@ def headline_variants(records: Sequence[Record]) -> dict[str, str]:
 def metrics_of(records: Sequence[Record]) -> dict[str, float]:
     """Slashed metrics: ``eval/...`` with bounds under ``interval/.../low`` and ``high``, and ``cost/...``.
 
-    Two protocols of one metric never share a name: where they would, each gets its protocol as last part.
+    Two protocols of one metric never share a name: where they would, each gets its protocol as last part. Names have
+    at most 250 characters.
     """
     headline = headline_variants(records)
-    placed: dict[str, dict[str, Record]] = {}
+    placed: dict[str, dict[tuple[str, ...], Record]] = {}
     for record in records:
         if record.value is None:
             continue
@@ -100,19 +92,30 @@ def metrics_of(records: Sequence[Record]) -> dict[str, float]:
         if headline[record.metric] == record.variant:
             variants.add("")
         for variant in variants:
-            placed.setdefault(f"{group}/{_place(record, variant)}", {}).setdefault(record.protocol, record)
+            identity = (record.protocol, variant, record.split, record.slice)
+            placed.setdefault(f"{group}/{_place(record, variant)}", {}).setdefault(identity, record)
     metrics: dict[str, float] = {}
-    for name, by_protocol in placed.items():
-        for protocol, record in by_protocol.items():
-            full = name if len(by_protocol) == 1 else f"{name}/protocol-{clean_name(protocol.replace('/', '.'))}"
+    for name, members in placed.items():
+        for identity, record in members.items():
+            group, _, place = name.partition("/")
+            place = fitted_name(place + _distinction(identity, list(members)), LONGEST_PLACE)
             assert record.value is not None
-            metrics[full] = record.value
-            if record.ci95 is not None and full.startswith("eval/"):
-                (
-                    metrics[f"interval/{full.removeprefix('eval/')}/low"],
-                    metrics[f"interval/{full.removeprefix('eval/')}/high"],
-                ) = record.ci95
+            metrics[f"{group}/{place}"] = record.value
+            if record.ci95 is not None and group == "eval":
+                metrics[f"interval/{place}/low"], metrics[f"interval/{place}/high"] = record.ci95
     return metrics
+
+
+def _distinction(identity: tuple[str, ...], among: Sequence[tuple[str, ...]]) -> str:
+    """What tells one of several records apart that would have one name: nothing if it is alone, its protocol, and a
+    digest where variant, split or slice were written alike (``a=b`` and ``a-b``)."""
+    if len(among) == 1:
+        return ""
+    protocol, *rest = identity
+    alike = {tuple(other[1:]) for other in among} != {tuple(rest)}
+    protocols = {other[0] for other in among} != {protocol}
+    said = f"/protocol-{safe_name(protocol.replace('/', '.'))}" if protocols else ""
+    return said + (f"/{hash_json(rest)[:8]}" if alike else "")
 
 
 def curve_of(entry: Entry) -> list[tuple[str, float, int, float]]:
@@ -127,7 +130,7 @@ def curve_of(entry: Entry) -> list[tuple[str, float, int, float]]:
         for i, (step, value) in enumerate(zip(steps, values, strict=False)):
             if math.isfinite(value) and math.isfinite(step):
                 when = seconds[i] if i < len(seconds) and math.isfinite(seconds[i]) else 0.0
-                points.append((f"train/{clean_name(column)}", value, int(step), when))
+                points.append((f"train/{safe_name(column)}", value, int(step), when))
     return points
 
 
@@ -152,9 +155,9 @@ def tags_of(entry: Entry, key: str, commit: str) -> dict[str, str]:
         if metric in (*TRAIN_COSTS, *SAMPLE_COSTS):
             continue
         protocols = dict.fromkeys(record.protocol for record in entry.records if record.metric == metric)
-        tags[f"protocol.{clean_name(metric)}"] = ", ".join(protocols)
+        tags[f"protocol.{safe_name(metric)}"] = ", ".join(protocols)
         if variant:
-            tags[f"variant.{clean_name(metric)}"] = variant
+            tags[f"variant.{safe_name(metric)}"] = variant
     return tags
 
 
@@ -182,7 +185,7 @@ def _shown(entry: Entry) -> Iterator[tuple[str, bytes]]:
     places: Counter[str] = Counter()
     for extra in entry.extras:
         if isinstance(extra, Gallery | Strip | Figure | Film):
-            stem = f"{extra.KIND}/{places[extra.KIND]:02d}-{clean_name(extra.title)[:60]}"
+            stem = f"{extra.KIND}/{places[extra.KIND]:02d}-{safe_name(extra.title, 80)}"
             places[extra.KIND] += 1
             if isinstance(extra, Film):
                 yield f"{stem}.mp4", extra.mp4
@@ -194,7 +197,7 @@ def artifacts_of(root: Path, entry: Entry) -> dict[str, bytes]:
     report, the curve, the records."""
     files: dict[str, bytes] = {}
     for i, item in enumerate(_sample_sets(root, entry.name)[:MAX_GRIDS]):
-        stem = f"samples/{i:02d}{'-' + clean_name(item.variant) if item.variant else ''}"
+        stem = f"samples/{i:02d}{'-' + safe_name(item.variant, 200) if item.variant else ''}"
         picture = _picture(item)
         if picture is not None:
             files[f"{stem}.png"] = picture

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import urllib.parse
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench.base.files import hash_json
+from bench.base.files import check_writable, hash_json
 
 __all__ = [
     "EXPERIMENT",
@@ -26,8 +27,18 @@ EXPERIMENT = "words-and-pixels"
 
 
 def local_uri(root: Path) -> str:
-    """The store of a checkout: ``mlflow.db`` in its root."""
-    return f"sqlite:///{root.resolve() / 'mlflow.db'}"
+    """The store of a checkout: ``mlflow.db`` in its root.
+
+    A URI ends its path at ``?`` or ``#`` and decodes what follows ``%``: where these stand in the name of a folder they
+    are encoded, and the driver is named, since MLflow would make the folder of a bare ``sqlite:///`` under its encoded
+    name.
+
+    >>> local_uri(Path("/home/me")), local_uri(Path("/home/what?"))
+    ('sqlite:////home/me/mlflow.db', 'sqlite+pysqlite:////home/what%3F/mlflow.db')
+    """
+    path = str(root.resolve() / "mlflow.db")
+    encoded = re.sub("[%?#]", lambda found: f"%{ord(found[0]):02X}", path)
+    return f"sqlite{'+pysqlite' if encoded != path else ''}:///{encoded}"
 
 
 def tracking_uri(root: Path) -> str:
@@ -37,7 +48,15 @@ def tracking_uri(root: Path) -> str:
 
 def database_of(uri: str) -> Path | None:
     """File of a sqlite store, None for a server."""
-    return Path(uri.removeprefix("sqlite:///")).resolve() if uri.startswith("sqlite:///") else None
+    scheme, _, path = uri.partition(":///")
+    if scheme not in ("sqlite", "sqlite+pysqlite"):
+        return None
+    return Path(urllib.parse.unquote(path.partition("?")[0])).resolve()
+
+
+def _opened(database: Path) -> sqlite3.Connection:
+    """A connection that reads only."""
+    return sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True, timeout=30)
 
 
 def same_store(one: str, other: str) -> bool:
@@ -47,11 +66,16 @@ def same_store(one: str, other: str) -> bool:
 
 @contextmanager
 def writer_lock(uri: str, root: Path) -> Iterator[None]:
-    """Holds the one lock of a store: a file beside a database, or in ``build/`` for a server."""
+    """Holds the one lock of a store: a file beside a database, or in ``build/`` for a server.
+
+    Raises:
+        BenchError: the folder of the database cannot be written.
+    """
     from filelock import FileLock
 
     database = database_of(uri)
     path = Path(f"{database}.lock") if database else root / "build" / f"tracking-{hash_json(uri)[:12]}.lock"
+    check_writable(path, f"MLflow store {uri}: ")
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path):
         yield
@@ -72,7 +96,7 @@ def store_state(uri: str) -> tuple[set[str], int] | None:
     query = """SELECT t.value, r.status FROM tags t JOIN runs r ON r.run_uuid = t.run_uuid
                WHERE t.key = 'bench.key' AND r.lifecycle_stage = 'active'"""
     try:
-        connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=30)
+        connection = _opened(database)
         try:
             rows = connection.execute(query).fetchall()
         finally:
@@ -91,7 +115,7 @@ def ui_link(uri: str, family: str = "", base: str = "http://127.0.0.1:5000") -> 
     """
     experiment, database = "", database_of(uri)
     if database is not None and database.is_file():
-        connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=30)
+        connection = _opened(database)
         try:
             found = connection.execute("SELECT experiment_id FROM experiments WHERE name = ?", (EXPERIMENT,)).fetchone()
             experiment = str(found[0]) if found else ""

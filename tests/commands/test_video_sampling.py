@@ -93,7 +93,7 @@ def test_default_name_lies_here(video: Path, tmp_path: Path, monkeypatch: pytest
 def test_mistakes_are_said(video: Path, tmp_path: Path) -> None:
     for wrong, message in (
         ({"out": tmp_path / "a.avi"}, ".mp4 or .gif"),
-        ({"out": video}, "the video itself"),
+        ({"out": video}, "one of the files that are read"),
         ({"seconds": -1}, "--seconds: must be a number above 0"),
         ({"options": {"speed": 0}}, "option: speed: must be a number above 0"),
         ({"options": {"sigmma": 1}}, "Did you mean 'sigma'"),

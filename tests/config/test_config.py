@@ -86,7 +86,11 @@ def test_the_profile_is_one_word_and_comments_stay(tmp_path: Path) -> None:
         ),
         ("{steps: 10}", "{step: 10}", r"words.small.train: unknown key 'step'. Did you mean 'steps'"),
         ("{steps: 10}", "{steps: 0}", r"words.small.train.steps: must be a whole number of at least 1"),
-        ("{steps: 10}", "{precision: fp16}", r"words.small.train.precision: must be one of auto, fp32, bf16, not 'fp16'"),
+        (
+            "{steps: 10}",
+            "{precision: fp16}",
+            r"words.small.train.precision: must be one of auto, fp32, bf16, not 'fp16'",
+        ),
         ("{steps: 10}", "[10]", r"words.small.train: must be a mapping"),
         (
             "feature_net: net",

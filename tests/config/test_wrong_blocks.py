@@ -252,6 +252,42 @@ WRONG = [
         "model: { unit: lines, order: 2 }\n    evaluate: { horizon: 2 }",
         r"markov-weather.evaluate.horizon: must be a whole number of at least 3, not 2",
     ),
+    (
+        "negative prompts of a floor",
+        "    system: dummy_scenes\n",
+        "    system: dummy_scenes\n    sample: { negatives: 8 }\n",
+        r"text_to_image.dummy-scenes.sample.negatives: must be 0: DummyScenes takes no negative prompts",
+    ),
+    (
+        "negative prompts of the ceiling",
+        "    system: real_scenes\n",
+        "    system: real_scenes\n    sample: { negatives: 1 }\n",
+        r"text_to_image.real-scenes.sample.negatives: must be 0: RealScenes takes no negative prompts",
+    ),
+    (
+        "guidance of a floor",
+        "    system: memoriser_scenes\n",
+        "    system: memoriser_scenes\n    sample: { variants: [{ guidance: 3.0 }] }\n",
+        r"text_to_image.memoriser-scenes.sample.variants .*unknown key 'guidance'",
+    ),
+    (
+        "latents that the U-Net cannot halve",
+        "model: { relation_share: 0.45 }",
+        "model: { relation_share: 0.45, widths: [16, 16, 16, 16, 16] }",
+        r"latent-diffusion-scenes.model.widths: 5 levels halve the latents 4 times, .* 8x8 .*by 4.*at most 4 levels",
+    ),
+    (
+        "latents of a codec that reduces more",
+        "    system: kl_vae\n",
+        "    system: kl_vae\n    model: { widths: [8, 8, 8, 8, 8] }\n",
+        r"latent-diffusion-scenes.model.widths: 2 levels .* are 1x1 .*reduced by 32\): at most 1 levels",
+    ),
+    (
+        "latents under an arm",
+        "    model: { relation_share: 0.45 }",
+        "    arms: { deep: { model: { widths: [16, 16, 16, 16, 16] } } }",
+        r"latent-diffusion-scenes.arms.deep.model.widths: 5 levels .*at most 4 levels",
+    ),
     ("only", "only: [gpu] # 139 MB", "only: [gup] # 139 MB", r"cifar10.only: must be a list of profiles"),
     ("threads", "threads: 2", "threads: 0", r"runtime.threads: must be a whole number of at least 1, not 0"),
 ]

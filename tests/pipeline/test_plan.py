@@ -76,6 +76,19 @@ def test_editing_the_report_retrains_nothing(project: Path) -> None:
     ]
 
 
+def test_another_headline_evaluates_its_family_alone(project: Path) -> None:
+    """``evaluations/NAME.metrics.json`` holds the headlines of reports/schema.yaml."""
+    text = (ROOT / "reports/schema.yaml").read_text(encoding="utf-8")
+    (project / "reports").mkdir()
+    (project / "reports/schema.yaml").write_text(text, encoding="utf-8")
+    before = plans(project)
+    assert "- { metric: fid, scale: log }" in text
+    (project / "reports/schema.yaml").write_text(text.replace("- { metric: fid, scale: log }", "- { metric: kid }"))
+    stale = changed(before, plans(project))
+    blocks = load_params(ROOT / "params.yaml").generators()
+    assert stale == {f"evaluate-{name}" for name, block in blocks.items() if block["family"] == "images"}
+
+
 def test_a_metric_rescoring_retrains_nothing(project: Path) -> None:
     before = plans(project)
     path = project / "bench" / "metrics" / "fid.py"

@@ -17,11 +17,12 @@ import yaml
 
 from bench.base.errors import BenchError
 from bench.base.files import read_json, write_json
+from bench.base.names import safe_name
 from bench.config.load import load_params
 from bench.results.records import Record
 from bench.results.sources import gather
-from bench.tracking.run_content import clean_name, content_key, curve_of, metrics_of, params_of
-from bench.tracking.store import local_uri, same_store, store_state, ui_link
+from bench.tracking.run_content import content_key, curve_of, metrics_of, params_of
+from bench.tracking.store import database_of, local_uri, same_store, store_state, ui_link
 from bench.tracking.sync import SyncResult, sync
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -79,11 +80,37 @@ class TestNames:
         rows = [row("train_seconds", 5.0, variant=v, protocol="cost/v1") for v in ("a=1", "a=2")]
         assert metrics_of([*rows, row("perplexity", float("inf"))]) == {"cost/train_seconds": 5.0}
 
-    @pytest.mark.parametrize("text", ["fid@10", "a(b)", "../x", "é=1,b", "", "a:b"])
+    @pytest.mark.parametrize("text", ["fid@10", "a(b)", "../x", "é=1,b", "", "a:b", "कुत्ता", "..", "a/b", "x" * 300])
     def test_every_name_is_accepted_by_mlflow(self, text: str) -> None:
         from mlflow.utils.validation import _validate_metric_name
 
-        _validate_metric_name(f"eval/{clean_name(text)}")
+        for name in metrics_of([row(slice=text, variant="steps=50"), row(variant=text)]):
+            _validate_metric_name(name)
+
+    @pytest.mark.parametrize(
+        "slices",
+        [
+            ("собака", "кошкам", "лошадь"),
+            ("कुत्ता", "कुत्तो", "कुत्ते"),
+            ("a=b", "a-b", "a,b", "a.b"),
+            ("fid@10", "fid#10", "fid_10", " fid_10"),
+            ("x" * 300 + "a", "x" * 300 + "b", "ä" * 200 + "a", "ä" * 200 + "b"),
+        ],
+        ids=["cyrillic", "devanagari", "written alike", "signs", "long"],
+    )
+    def test_no_two_slices_become_one_metric(self, slices: tuple[str, ...]) -> None:
+        rows = [row(value=float(i), slice=one, ci95=(i - 0.5, i + 0.5)) for i, one in enumerate(slices)]
+        metrics = metrics_of(rows)
+        assert sorted(metrics.values()) == sorted(x + y for x in range(len(slices)) for y in (-0.5, 0.0, 0.5))
+        assert all(len(name) <= 250 and len(part.encode()) <= 250 for name in metrics for part in name.split("/"))
+        assert sum(name.endswith(("/low", "/high")) for name in metrics) == 2 * len(slices)
+
+    def test_a_variant_and_a_slice_that_are_written_alike_are_two(self) -> None:
+        metrics = metrics_of([row(value=1.0), row(value=2.0, variant="a=b"), row(value=3.0, slice="a-b")])
+        assert sorted(metrics.values()) == [1.0, 2.0, 3.0]
+
+    def test_a_name_that_lost_nothing_stays_as_it_is(self) -> None:
+        assert safe_name("guidance=3.0,steps=50") == "guidance-3.0.steps-50"
 
 
 class TestContent:
@@ -181,6 +208,28 @@ class TestSync:
         assert store_state(local_uri(small_project)) is None
         with pytest.raises(BenchError, match=r"delete .*mlflow\.db"):
             run_sync(small_project)
+
+    @pytest.mark.parametrize("name", ["que?stion", "per%20cent", "ha#sh", "two words", "Größe &;'x"])
+    def test_the_store_lies_in_its_checkout_whatever_the_folder_is_called(
+        self, small_project: Path, name: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        root = small_project.rename(small_project.with_name(name))
+        beside = sorted(root.parent.iterdir())
+        done = run_sync(root, models=name == "que?stion")  # a model in the store takes seconds
+        assert done.logged == ALL
+        assert sorted(root.parent.iterdir()) == beside
+        assert database_of(done.uri) == root / "mlflow.db"
+        assert len(list((root / "mlruns").rglob("records.json"))) == 3
+        assert len(list((root / "mlruns").rglob("MLmodel"))) == (3 if name == "que?stion" else 0)
+        assert run_sync(root).present == ALL
+        assert "/#/experiments/1/runs" in ui_link(done.uri)
+
+    def test_a_store_that_cannot_be_written_is_named(self, small_project: Path) -> None:
+        (small_project / "file").write_text("x")
+        generators = load_params(small_project / "params.yaml").generators()
+        with pytest.raises(BenchError, match=r"MLflow store .*: cannot write .*file is no folder"):
+            sync(small_project, generators, uri=f"sqlite:///{small_project}/file/mlflow.db")
 
     def test_a_server_that_does_not_answer_is_named_with_the_remedy(self, small_project: Path) -> None:
         generators = load_params(small_project / "params.yaml").generators()

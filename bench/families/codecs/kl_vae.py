@@ -73,10 +73,15 @@ class KLVAEConfig(Checked):
         if not self.widths:
             raise ValueError("widths: at least one is needed")
 
+    @property
+    def reduction(self) -> int:
+        """How many times smaller than the picture each side of the latent grid is."""
+        return int(2 ** len(self.widths))
+
     def check_data(self, facts: DataFacts) -> None:
         """Refuse pictures that do not come back as large as they were, or with other channels."""
         facts.check_equal("channels", self.channels)
-        facts.check_multiple(2 ** len(self.widths), "widths")
+        facts.check_multiple(self.reduction, "widths")
 
 
 def kl_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:

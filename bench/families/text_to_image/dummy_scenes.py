@@ -34,16 +34,7 @@ class DummyScenes:
         """Note the size."""
         self.shape = data["train"].images.shape[1:]
 
-    def sample(
-        self,
-        prompts: Sequence[str],
-        seed: int,
-        guidance: float = 1.0,
-        negative_prompts: Sequence[str] | None = None,
-        *,
-        first: int = 0,
-        **options: Any,
-    ) -> Images:
+    def sample(self, prompts: Sequence[str], seed: int, *, first: int = 0, **options: Any) -> Images:
         """``(N, H, W, C)`` independent uniform bytes."""
         drawn = [generator(seed, first + i).integers(0, 256, self.shape, dtype=np.uint8) for i in range(len(prompts))]
         return np.stack(drawn) if drawn else np.zeros((0, *self.shape), np.uint8)

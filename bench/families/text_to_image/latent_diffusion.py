@@ -32,7 +32,7 @@ from bench.base.files import read_json, write_json
 from bench.base.processes import seeded
 from bench.base.seeds import derive
 from bench.base.settings import Checked, Count, Natural, NotNegative, Positive, Share, changed, taken_over
-from bench.contracts import Images, ModelNeed, Need, RunContext
+from bench.contracts import DataFacts, Images, ModelNeed, Need, RunContext
 from bench.data.datasets import check_images
 from bench.diffusion.generator import Condition, DenoisingOptions, DiffusionGenerator
 from bench.diffusion.guidance import guided, negatives_for
@@ -91,6 +91,20 @@ class LatentDiffusionConfig(Checked):
         check_levels(self.widths, self.attention, self.heads)
         if self.text_width % self.heads:
             raise ValueError(f"heads: {self.heads} do not divide text_width {self.text_width}")
+
+    def check_models(self, models: Mapping[str, Any], facts: DataFacts) -> None:
+        """Refuse a codec whose latents the U-Net cannot halve as often as it has to."""
+        reduction = getattr(models.get("codec"), "reduction", None)
+        if facts.size is None or reduction is None:
+            return
+        sides, factor = [side // reduction for side in facts.size], 2 ** (len(self.widths) - 1)
+        if any(side % factor for side in sides):
+            most = next(n for n in range(len(self.widths), 0, -1) if not any(side % 2 ** (n - 1) for side in sides))
+            raise ValueError(
+                f"widths: {len(self.widths)} levels halve the latents {len(self.widths) - 1} times, and those of the "
+                f"codec are {sides[0]}x{sides[1]} (pictures of {facts.name}, reduced by {reduction}): at most {most} "
+                "levels, or a codec with fewer widths"
+            )
 
 
 @dataclass(frozen=True)

@@ -51,16 +51,7 @@ class MemoriserScenes(PoolSystem[MemoriserScenesConfig]):
         chosen = np.sort(generator(run.seed, "kept").choice(len(split.images), count, replace=False))
         self.keep(split.images[chosen], **ScenePool({key: split.scene[key][chosen] for key in TRUTH}).scene)
 
-    def sample(
-        self,
-        prompts: Sequence[str],
-        seed: int,
-        guidance: float = 1.0,
-        negative_prompts: Sequence[str] | None = None,
-        *,
-        first: int = 0,
-        **options: Any,
-    ) -> Images:
+    def sample(self, prompts: Sequence[str], seed: int, *, first: int = 0, **options: Any) -> Images:
         """For each prompt one of the best fitting scenes, at random, a shade brighter or darker."""
         scenes = ScenePool(self.facts)
         drawn = np.empty((len(prompts), *self.images.shape[1:]), np.uint8)

@@ -61,14 +61,7 @@ class RealScenes(PoolSystem[RealScenesConfig]):
         reserve = np.arange(len(scenes)) >= len(first.images)  # the scenes of the ``judge`` split
         self.keep(np.concatenate(images), reserve=reserve, **scenes.scene)
 
-    def sample(
-        self,
-        prompts: Sequence[str],
-        seed: int,
-        guidance: float = 1.0,
-        negative_prompts: Sequence[str] | None = None,
-        **options: Any,
-    ) -> Images:
+    def sample(self, prompts: Sequence[str], seed: int, **options: Any) -> Images:
         """For each prompt a scene that shows all that is asked, as seldom used as possible; the nearest scene where
         there is none.
 

@@ -23,7 +23,7 @@ from bench.base.processes import gather, shard, world_size
 from bench.base.progress import Progress
 from bench.base.seeds import derive
 from bench.base.settings import Checked, Natural, build_config
-from bench.capabilities import PixelTwin, StripSampler
+from bench.capabilities import PixelTwin, StripSampler, takes_negative_prompts
 from bench.config.variants import Swept, variant_id
 from bench.context import StageContext
 from bench.contracts import Images
@@ -71,6 +71,11 @@ class SampleConfig(Swept):
     step_repeats: Natural = 0
 
     Own: ClassVar[type] = VariantConfig
+
+    def check_system(self, cls: Any) -> None:
+        """Refuse negative prompts for a system that takes none."""
+        if self.negatives and not takes_negative_prompts(cls):
+            raise ValueError(f"negatives: must be 0: {cls.__name__} takes no negative prompts")
 
 
 def sample_config(context: StageContext) -> SampleConfig:

@@ -11,9 +11,11 @@ import pytest
 import torch
 
 from bench.base.errors import BenchError
+from bench.capabilities import takes_negative_prompts
 from bench.contracts import RunContext, TextToImage
 from bench.families.text_to_image import latent_diffusion
 from bench.families.text_to_image.latent_diffusion import LatentDiffusion, LatentDiffusionConfig, LatentDiffusionOptions
+from bench.series import series_of
 
 WORDS = ["a", "red", "blue", "left"]
 TINY = LatentDiffusionConfig(widths=(8, 16), embedding=16, heads=2, text_width=16, attention=(0, 1), steps=40)
@@ -93,7 +95,8 @@ def redness(images: np.ndarray) -> np.ndarray:
 
 
 def test_contract_and_shapes(learned: LatentDiffusion):
-    assert isinstance(learned, TextToImage)
+    assert isinstance(learned, TextToImage) and takes_negative_prompts(LatentDiffusion)
+    assert takes_negative_prompts(series_of(LatentDiffusion))
     prompts = ["a red", "a blue", "a", "red", "blue"]
     images = learned.sample(prompts, 3, steps=4)
     assert images.shape == (5, 16, 16, 3) and images.dtype == np.uint8

@@ -7,11 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bench.base.errors import BenchError
+from bench.capabilities import takes_negative_prompts
 from bench.contracts import RunContext, TextToImage
 from bench.families.text_to_image.dummy_scenes import DummyScenes, DummyScenesConfig
 from bench.families.text_to_image.matching import ScenePool
 from bench.families.text_to_image.memoriser_scenes import MemoriserScenes, MemoriserScenesConfig
 from bench.families.text_to_image.real_scenes import RealScenes, RealScenesConfig
+from bench.inference import Request, predict
 from bench.scene_language import COLOURS, RELATIONS, asked_arrays, is_unseen, parse_caption
 
 CASES = [
@@ -59,9 +62,14 @@ def test_contract(cls: Any, config: Any, tmp_path: Path):
     assert isinstance(system, TextToImage)
     system.fit(DATA, RunContext(seed=0))
     prompts = ["a red three", "a blue seven", "a two", "a red three left of a blue two", "", "a red three"]
-    images = system.sample(prompts, 3, 3.0, None, steps=50)
+    images = system.sample(prompts, 3)
     assert images.shape == (6, 8, 8, 3) and images.dtype == np.uint8
-    assert np.array_equal(images, system.sample(prompts, 3))
+    assert not takes_negative_prompts(cls)
+    with pytest.raises(BenchError, match="takes no negative prompts"):
+        predict(system, "text_to_image", Request(prompts=prompts, negative_prompts=["red"]))
+    with pytest.raises(BenchError, match="has no guidance"):
+        predict(system, "text_to_image", Request(prompts=prompts, guidance=3.0))
+    assert np.array_equal(images, predict(system, "text_to_image", Request(prompts=prompts, seed=3)))
     assert np.array_equal(images[:3], system.sample(prompts[:3], 3))
     assert not np.array_equal(images, system.sample(prompts, 4))
     system.save(tmp_path)
