@@ -289,7 +289,7 @@ WRONG = [
         r"latent-diffusion-scenes.arms.deep.model.widths: 5 levels .*at most 4 levels",
     ),
     ("only", "only: [gpu] # 139 MB", "only: [gup] # 139 MB", r"cifar10.only: must be a list of profiles"),
-    ("threads", "threads: 2", "threads: 0", r"runtime.threads: must be a whole number of at least 1, not 0"),
+    ("threads", "threads: 1", "threads: 0", r"runtime.threads: must be a whole number of at least 1, not 0"),
 ]
 
 

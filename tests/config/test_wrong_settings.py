@@ -212,8 +212,8 @@ WRONG = [
     ),
     (
         "eta of the ancestral sampler",
-        "{ sampler: ancestral, steps: 50, n: 1000 }",
-        "{ sampler: ancestral, steps: 50, n: 1000, eta: 0.0 }",
+        "{ sampler: ancestral, steps: 50 }",
+        "{ sampler: ancestral, steps: 50, eta: 0.0 }",
         r"eta: belongs to sampler ddim and does nothing with ancestral",
     ),
     (

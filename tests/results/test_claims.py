@@ -169,7 +169,8 @@ def test_a_floor_must_lie_below_every_generator() -> None:
 def test_two_protocols_are_never_compared(change: dict[str, Any]) -> None:
     found = outcome({"kind": "less", **AB}, [row("a", 1.0), row("b", 2.0, **change)])
     assert (found.verdict, found.reason) == (UNCLEAR, "no rows that could be compared")
-    across = {"kind": "less", **AB, "across": list(change)}
+    named = {"split": ["test", "validation"]} if "split" in change else {}
+    across = {"kind": "less", **AB, "across": list(change), **named}
     assert verdict(across, [row("a", 1.0), row("b", 2.0, **change)]) == HOLDS
 
 
@@ -226,8 +227,8 @@ def test_infinity_loses_to_every_number_and_two_infinities_stay_open() -> None:
     )
 
 
-def test_best_picks_the_best_row_only() -> None:
-    test = {"kind": "less", "left": {"generator": "a", "pick": "best"}, "right": {"generator": "b", "pick": "best"}}
+def test_shown_picks_the_setting_that_stands_for_its_generator() -> None:
+    test = {"kind": "less", "left": {"generator": "a", "pick": "shown"}, "right": {"generator": "b", "pick": "shown"}}
     rows = [row("a", 1.0, variant="n=1"), row("a", 9.0, variant="n=2"), row("b", 2.0), row("b", None, variant="n=9")]
     found = outcome(test, rows)
     assert (found.verdict, len(found.comparisons)) == (HOLDS, 1)

@@ -36,7 +36,8 @@ def table(rows: list[Row], tmp_path_factory: pytest.TempPathFactory) -> pd.DataF
 def test_the_frame_holds_every_field_of_every_row(table: pd.DataFrame, rows: list[Row]) -> None:
     assert len(table) == len(rows) > 300
     names = [field.name for field in dataclasses.fields(Record) if field.name not in ("ci95", "settings")]
-    assert list(table.columns) == [*names, "ci95_low", "ci95_high", "rank", "tied", "settings"]
+    places = ["shown", "rank", "rank_to", "tied"]
+    assert list(table.columns) == [*names, "ci95_low", "ci95_high", *places, "settings"]
     for line, row in zip(table.itertuples(), rows, strict=True):
         for name in names:
             expected, shown = getattr(row.record, name), getattr(line, name)
@@ -44,7 +45,8 @@ def test_the_frame_holds_every_field_of_every_row(table: pd.DataFrame, rows: lis
         low, high = row.record.ci95 or (None, None)
         assert (pd.isna(line.ci95_low) and low is None) or (line.ci95_low, line.ci95_high) == (low, high)
         assert (pd.isna(line.rank) and row.rank is None) or line.rank == row.rank
-        assert (line.tied, line.settings) == (row.tied, row.record.settings)
+        assert (pd.isna(line.rank_to) and row.rank_to is None) or line.rank_to == row.rank_to
+        assert (line.shown, line.tied, line.settings) == (row.shown, row.tied, row.record.settings)
 
 
 def test_numbers_are_numbers(table: pd.DataFrame) -> None:

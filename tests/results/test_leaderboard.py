@@ -114,13 +114,53 @@ def test_rows_come_in_a_fixed_order_whatever_the_order_of_reading(sources: Sourc
     assert metrics == sorted(metrics), "costs come after quality"
 
 
-def test_overlapping_values_tie_and_the_next_rank_is_skipped() -> None:
+def test_overlapping_values_share_a_range_of_places() -> None:
     rows = build_rows([record("a", 9.0, 1.0), record("b", 9.1, 1.0), record("c", 20.0, 1.0)])
-    assert [(row.record.generator, row.rank, row.tied) for row in rows] == [
-        ("a", 1, True),
-        ("b", 1, True),
-        ("c", 3, False),
+    assert [(row.record.generator, row.rank, row.rank_to, row.tied, row.place) for row in rows] == [
+        ("a", 1, 2, True, "1–2"),
+        ("b", 1, 2, True, "1–2"),
+        ("c", 3, 3, False, "3"),
     ]
+
+
+def test_a_number_of_unknown_interval_has_no_place_but_a_count_has() -> None:
+    rows = build_rows([record("a", 1.0, None), record("b", 2.0, None)])
+    assert [row.rank for row in rows] == [None, None]
+    counted = {"metric": "parameters", "protocol": "cost/parameters/v1"}
+    rows = build_rows([record("a", 10.0, None, **counted), record("b", 20.0, None, **counted)])
+    assert [row.rank for row in rows] == [1, 2]
+
+
+def test_the_validation_split_chooses_the_shown_setting_and_the_test_split_has_no_say() -> None:
+    tested = [record("a", 5.0, variant="n=1"), record("a", 1.0, variant="n=2"), record("a", 3.0, variant="n=3")]
+    chosen = [record("a", value, variant=f"n={n}", split="validation") for n, value in ((1, 9.0), (2, 8.0), (3, 7.0))]
+    other = record("b", 2.0)
+    first = build_rows([*tested, other])
+    assert [(row.record.variant, row.shown, row.rank) for row in first] == [
+        ("n=1", True, 2),
+        ("n=2", False, None),
+        ("n=3", False, None),
+        ("", True, 1),
+    ]
+    rows = [row for row in build_rows([*tested, *chosen, other]) if row.record.split == "test"]
+    assert [(row.record.variant, row.shown, row.rank) for row in rows] == [
+        ("n=1", False, None),
+        ("n=2", False, None),
+        ("n=3", True, 2),
+        ("", True, 1),
+    ]
+    assert all(row.rank is None for row in build_rows(chosen))
+
+
+def test_blocks_behind_two_numbers_tell_them_apart() -> None:
+    rows = [record("a", 2.10, 0.15), record("b", 2.15, 0.15)]
+    hard = [1.5 + i / 15 for i in range(20)]
+    items = {
+        ("a", "fid", ""): ([value - 0.05 + 0.01 * (-1) ** i for i, value in enumerate(hard)], [1.0] * 20),
+        ("b", "fid", ""): (hard, [1.0] * 20),
+    }
+    assert [row.place for row in build_rows(rows)] == ["1–2"] * 2
+    assert [row.place for row in build_rows(rows, items)] == ["1", "2"]
 
 
 def test_direction_decides_who_is_first() -> None:
@@ -143,7 +183,7 @@ def test_references_are_shown_but_never_ranked(role: str) -> None:
 )
 def test_two_protocols_share_neither_rank_nor_column(change: dict[str, Any]) -> None:
     rows = build_rows([record("a", 1.0), record("b", 5.0, **change)])
-    assert {row.rank for row in rows} == {1}
+    assert {row.rank for row in rows} == ({1, None} if "split" in change else {1})
     assert column_key(rows[0].record) != column_key(rows[1].record)
 
 
