@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import re
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.base.errors import BenchError
+from bench.base.texts import combining_marks
 
 __all__ = ["UNKNOWN", "Vocabulary", "byte_nats", "character_bytes", "characters", "check_text", "utf8_lengths", "words"]
 
@@ -20,9 +22,6 @@ UNKNOWN = 0
 """Id of the escape token in every vocabulary."""
 
 Ints = NDArray[np.int64]
-
-_WORD = re.compile(r" ?\w+(?:['’-]\w+)*| ?[^\w\s]+|\s+?(?= \S)|\s+")
-
 
 _CHUNK = 1 << 24
 _CODES = 0x110000
@@ -66,13 +65,22 @@ def character_bytes(text: str) -> Ints:
     return np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64)
 
 
+@functools.cache
+def _word() -> re.Pattern[str]:
+    marks = combining_marks()
+    run = rf"\w+(?:{marks}+\w*)*"
+    return re.compile(rf" ?{run}(?:['’-]{run})*| ?[^\w\s]+|\s+?(?= \S)|\s+")
+
+
 def words(text: str) -> list[str]:
     """Words and runs of punctuation, each with one space before it, and other white space; joined they are ``text``.
 
     >>> words("To be, or not\\n  to")
     ['To', ' be', ',', ' or', ' not', '\\n ', ' to']
+    >>> len(words("\\u0939\\u093f\\u0928\\u094d\\u0926\\u0940"))  # vowel signs are no punctuation
+    1
     """
-    return _WORD.findall(text)
+    return _word().findall(text)
 
 
 def characters(text: str) -> list[str]:

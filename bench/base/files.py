@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from bench.base.errors import BenchError
 from bench.base.finite import drawn_by, refuse_not_finite
+from bench.base.texts import read_text, split_lines
 
 __all__ = [
     "SampleSet",
@@ -199,7 +200,7 @@ def write_text_samples(path: Path, sets: Iterable[SampleSet]) -> None:
 def read_text_samples(path: Path) -> list[SampleSet]:
     """The inverse of :func:`write_text_samples`."""
     sets: dict[str, SampleSet] = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in split_lines(read_text(path)):
         row = json.loads(line)
         item = sets.setdefault(
             row["variant"], SampleSet(variant=row["variant"], texts=[], prompts=[], info=row["info"])

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 import platform
-import re
 import resource
 import sys
-from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-__all__ = ["cpu_flags", "cpu_name", "describe", "machine_id", "peak_memory_bytes"]
+__all__ = ["cpu_flags", "cpu_name", "describe", "peak_memory_bytes"]
 
 _FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "bf16", "asimd")
 
@@ -45,17 +43,6 @@ def peak_memory_bytes(device: str = "cpu") -> int:
         return int(torch.cuda.max_memory_allocated(device))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
-
-
-def machine_id(facts: Mapping[str, Any]) -> str:
-    """Processor or GPU and threads, for the protocols of clocked costs: seconds of two machines share no column.
-
-    >>> machine_id({"device": "cpu", "name": "AMD EPYC 9R14", "threads": 2})
-    'cpu=amd-epyc-9r14/threads=2'
-    """
-    kind = str(facts.get("device", "cpu")).partition(":")[0]
-    name = re.sub(r"[^a-z0-9]+", "-", str(facts.get("name", "")).lower()).strip("-") or "unknown"
-    return f"{kind}={name}/threads={facts.get('threads', 1)}"
 
 
 def describe(device: str = "cpu") -> dict[str, Any]:

@@ -13,8 +13,11 @@ from typing import Any
 import yaml
 
 from bench.base.errors import BenchError
+from bench.base.texts import decode_text
 
-__all__ = ["parse_yaml", "read_yaml"]
+__all__ = ["UTF8_ONLY", "parse_yaml", "read_yaml"]
+
+UTF8_ONLY = "save the file as UTF-8, which is what YAML files of this project are"
 
 _BASE: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml is ten times as fast, and every stage reads YAML
 _INT = r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+"
@@ -105,12 +108,9 @@ def read_yaml(path: Path, missing: str = "no such file here: run the command in 
         BenchError: no such file, not UTF-8, or not YAML; file, line and what is wrong are named.
     """
     try:
-        return parse_yaml(path.read_bytes().decode("utf-8-sig"))
+        return parse_yaml(decode_text(path.read_bytes(), str(path), marks=False, advice=UTF8_ONLY))
     except FileNotFoundError:
         raise BenchError(f"{path}: {missing}") from None
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise BenchError(f"{path} is not UTF-8: line {line}, byte {error.start}: save the file as UTF-8") from error
     except (IsADirectoryError, PermissionError) as error:
         raise BenchError(f"{path}: {error.strerror}") from error
     except (yaml.YAMLError, RecursionError, ValueError) as error:

@@ -24,7 +24,8 @@ from bench.base.errors import BenchError, did_you_mean
 from bench.base.files import write_text
 from bench.base.precision import Precision
 from bench.base.settings import Checked, Count, Natural, NotNegative, Range, Share, build_config, field_types, merge
-from bench.base.yaml_reader import read_yaml
+from bench.base.texts import decode_text
+from bench.base.yaml_reader import UTF8_ONLY, read_yaml
 from bench.catalogue.families import FAMILIES
 from bench.config.variants import expand_variants
 from bench.registry import family_of, systems
@@ -314,14 +315,16 @@ def set_profile(path: Path, profile: str) -> bool:
     """Change the one word ``profile:`` of ``params.yaml`` and nothing else; True if it changed.
 
     Raises:
-        BenchError: unknown profile, or the file has no ``profile:`` line.
+        BenchError: unknown profile, not UTF-8, or the file has no ``profile:`` line.
     """
     if profile not in PROFILES:
         raise BenchError(f"{profile!r} is not a profile.{did_you_mean(profile, PROFILES)}")
     if not path.is_file():
         raise BenchError(f"{path}: no such file here: run the command in the project's root folder")
-    old = path.read_bytes().decode("utf-8")
-    new, count = re.subn(r"(?m)^(profile:[ \t]*[\"']?)\w+", rf"\g<1>{profile}", old, count=1)
+    content = path.read_bytes()
+    decode_text(content, str(path), marks=False, advice=UTF8_ONLY)
+    old = content.decode("utf-8")  # with its byte-order mark and line ends
+    new, count = re.subn(r"((?:\A\ufeff?|[\r\n])profile:[ \t]*[\"']?)\w+", rf"\g<1>{profile}", old, count=1)
     if not count:
         raise BenchError(f"{path}: no line `profile: ...` to change")
     if new != old:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.base.errors import BenchError, did_you_mean
+from bench.base.texts import ENCODINGS
 from bench.base.yaml_reader import read_yaml
 from bench.data.cards import SPLITS, Card, Member, Render, Source, Split
 from bench.data.names import plain_path
@@ -271,7 +272,7 @@ class _Parser:
             sources=tuple(self.source(s, f"sources[{i}]") for i, s in enumerate(sources or [])),
             members=tuple(self.member(m, f"members[{i}]") for i, m in enumerate(members)),
             format=self.choice(raw, "format", FORMATS[kind], FORMATS[kind][0]),
-            encoding=self.choice(raw, "encoding", ("utf-8", "latin-1"), "utf-8"),
+            encoding=self.choice(raw, "encoding", ENCODINGS, "utf-8"),
             size=(size[0], size[1]) if size else None,
             channels=channels,
             classes=tuple(classes),

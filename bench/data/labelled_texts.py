@@ -8,8 +8,6 @@ together, equal texts always to one side.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,17 +19,16 @@ from numpy.typing import NDArray
 
 from bench.base.errors import BenchError
 from bench.base.files import write_text
+from bench.base.tables import DELIMITERS, parse_rows, read_table
+from bench.base.texts import read_text
 from bench.data.cards import SPLITS, Card
 from bench.data.contamination import count_repeated, text_keys
 from bench.data.names import visible_files
-from bench.data.readers import read_text
 from bench.data.splits import split_items
 
 __all__ = ["TextSplit", "load", "prepare", "read_rows"]
 
 _TAB_HEADER = 3
-_LONGEST = 1 << 24
-"""Characters of one text, beyond csv's own limit of 2^17."""
 
 
 @dataclass(frozen=True)
@@ -59,26 +56,18 @@ def read_rows(path: Path, encoding: str = "utf-8") -> list[tuple[str, str]]:
     """(label, text) of each row of a ``.tab``, ``.tsv`` or ``.csv`` file; white space is collapsed.
 
     Raises:
-        BenchError: another suffix, a header without the two columns, or a row without label or text (file and line are
-            named).
+        BenchError: another suffix, a header without the two columns, or a row without label or text or of another
+            length (file and line are named).
     """
-    content = read_text(path, encoding)
-    if path.suffix == ".tab":
-        lines = content.split("\n")
-        rows = [
-            (number, line.split("\t")) for number, line in enumerate(lines, 1) if number > _TAB_HEADER and line.strip()
-        ]
-        at = (0, 1)
-    elif path.suffix in (".tsv", ".csv"):
-        csv.field_size_limit(_LONGEST)
-        reader = csv.reader(io.StringIO(content), delimiter="\t" if path.suffix == ".tsv" else ",")
-        header = [name.strip().lower() for name in next(reader, [])]
-        if not {"label", "text"} <= set(header):
-            raise BenchError(
-                f"{path}: the first line must name the columns label and text, not {', '.join(header) or 'nothing'}"
-            )
-        at = (header.index("label"), header.index("text"))
-        rows = [(reader.line_num, row) for row in reader if row]
+    suffix = path.suffix.lower()
+    if suffix == ".tab":
+        rows = parse_rows(read_text(path, encoding), str(path), "\t")
+        if long := next(((line, row) for line, row in rows if len(row) > 2), None):
+            raise BenchError(f"{path}: line {long[0]}: {len(long[1])} fields, not label and text: no field holds a tab")
+        rows, at = [(line, row) for line, row in rows if line > _TAB_HEADER], [0, 1]
+    elif suffix in DELIMITERS:
+        table = read_table(path, encoding)
+        rows, at = table.rows, table.places("label", "text")
     else:
         raise BenchError(
             f"{path}: labelled texts are .tab, .tsv or .csv files, not {path.suffix or 'a file without suffix'}"

@@ -24,6 +24,7 @@ from bench.base.errors import BenchError
 from bench.base.files import write_npz
 from bench.base.progress import track
 from bench.base.seeds import generator
+from bench.base.texts import read_text
 from bench.data.cards import Card
 from bench.data.contamination import count_repeated, image_keys
 from bench.data.datasets import SPLITS
@@ -105,7 +106,7 @@ def _described(raw: Path, names: list[str]) -> tuple[list[str], list[str]]:
     listing = raw / "data" / "openmoji.json"
     if not listing.is_file():
         return [name.rsplit("/", 1)[-1] for name in names], [name.rpartition("/")[0] for name in names]
-    known = {entry["hexcode"]: entry for entry in json.loads(listing.read_text(encoding="utf-8"))}
+    known = {entry["hexcode"]: entry for entry in json.loads(read_text(listing))}
     if missing := [name for name in names if name not in known]:
         raise BenchError(f"{listing}: no entry {missing[0]!r}")
     return [known[name]["annotation"] for name in names], [known[name]["subgroups"] for name in names]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from bench.base.errors import BenchError
 from bench.base.seeds import derive
+from bench.base.texts import read_text
 from bench.data import datasets, readers
 from bench.data.archives import replace_folder
 from bench.data.cards import Card
@@ -28,13 +29,21 @@ _LINES = f"lines of {SHORTEST_LINE} characters or more"
 def _text(card: Card, raw: Path) -> tuple[dict[str, str], dict[str, Any]]:
     files = visible_files(raw)
     if card.format == "wikitext":
-        works = {
-            title: text
-            for path in files
-            for title, text in importlib.import_module("bench.data.wikitext").read_wikitext(path).items()
-        }
+        works: dict[str, str] = {}
+        source: dict[str, str] = {}
+        for path in files:
+            articles = importlib.import_module("bench.data.wikitext").read_wikitext(path)
+            if twice := sorted(articles.keys() & works.keys()):
+                raise card.error(
+                    "members",
+                    f"{source[twice[0]]} and {path.relative_to(raw)} both hold articles called "
+                    f"{', '.join(map(repr, twice[:3]))}{f' and {len(twice) - 3} more' if len(twice) > 3 else ''}: "
+                    "leave one of the dumps out",
+                )
+            works |= articles
+            source |= dict.fromkeys(articles, path.relative_to(raw).as_posix())
     else:
-        works = {p.relative_to(raw).as_posix(): readers.read_text(p, card.encoding) for p in files}
+        works = {p.relative_to(raw).as_posix(): read_text(p, card.encoding) for p in files}
     texts = {split: text[: card.limit.get(split)] for split, text in split_texts(card, works).items()}
     repeated = [count_repeated(_LINES, {split: line_keys(text) for split, text in texts.items()})]
     if sides := work_sides(card, works):
@@ -71,7 +80,7 @@ def _rows(card: Card, raw: Path) -> dict[str, ImageSplit]:
         if not batches or len(lists) != 1 or card.size is None:
             raise card.error("format", f"rows: needs size, {pattern} and one {half}_*.json in {raw}")
         images = np.concatenate([readers.read_rows(b, card.size, card.channels) for b in batches])
-        labels = np.array(json.loads(lists[0].read_text(encoding="utf-8")), dtype=np.int64)
+        labels = np.array(json.loads(read_text(lists[0], card.encoding)), dtype=np.int64)
         if len(labels) != len(images):
             raise BenchError(f"{lists[0]}: {len(labels)} labels for {len(images)} pictures")
         halves.append(ImageSplit(images, labels))
@@ -99,7 +108,7 @@ def _folder(card: Card, raw: Path, quiet: bool) -> tuple[dict[str, ImageSplit], 
     extra: dict[str, Any] = {"skipped": [b.replace(str(raw), raw.name) for b in pictures.broken]}
     images, names = np.stack(pictures.images), pictures.names
     if card.kind == "captioned_images":
-        pairs = readers.read_captions(raw, card.captions, names)
+        pairs = readers.read_captions(raw, card.captions, names, card.encoding)
         row = {name: i for i, name in enumerate(names)}
         whole = ImageSplit(images[[row[name] for name, _ in pairs]], captions=[caption for _, caption in pairs])
         names = [name for name, _ in pairs]

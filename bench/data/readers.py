@@ -1,9 +1,7 @@
-"""Files of a raw data set into arrays and texts: IDX, rows of a PNG, folders of pictures, captions, texts."""
+"""Files of a raw data set into arrays: IDX, rows of a PNG, folders of pictures, captions."""
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import struct
 from collections.abc import Sequence
@@ -16,6 +14,8 @@ from numpy.typing import NDArray
 
 from bench.base.errors import BenchError
 from bench.base.progress import Progress
+from bench.base.tables import DELIMITERS, read_table
+from bench.base.texts import read_text, split_lines
 from bench.data.names import composed, visible_files
 from bench.data.picture_files import PICTURES, decode_picture
 
@@ -26,7 +26,6 @@ __all__ = [
     "read_picture",
     "read_pictures",
     "read_rows",
-    "read_text",
 ]
 
 _IDX_TYPES: dict[int, np.dtype[Any]] = {
@@ -157,47 +156,24 @@ def read_pictures(
     return found
 
 
-def read_text(path: Path, encoding: str = "utf-8") -> str:
-    """A text file with ``\\n`` line ends; a byte-order mark and a final DOS end-of-file mark (0x1a) are dropped.
-
-    Raises:
-        BenchError: bytes that are not of the encoding (the place is named), or NUL characters.
-    """
-    content = path.read_bytes()
-    try:
-        text = content.decode("utf-8-sig" if encoding == "utf-8" else encoding)
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise BenchError(
-            f"{path}: line {line}: byte 0x{content[error.start]:02x} at offset {error.start:,} is not {encoding}; "
-            "convert the file, or set `encoding: latin-1` in the card if it is"
-        ) from error
-    if "\0" in text:
-        raise BenchError(f"{path}: holds NUL characters at offset {text.index(chr(0)):,}: not a text")
-    return text.replace("\r\n", "\n").replace("\r", "\n").rstrip("\x1a")
-
-
-def _caption_rows(path: Path) -> list[tuple[int, str, str]]:
+def _caption_rows(path: Path, encoding: str) -> list[tuple[int, str, str]]:
     """(line, file, caption) of a .tsv or .csv with the columns file and caption, or a .jsonl with those keys."""
-    text = read_text(path)
-    if path.suffix == ".jsonl":
-        rows = []
-        for number, line in enumerate(text.splitlines(), 1):
-            if line.strip():
-                try:
-                    entry = json.loads(line)
-                    rows.append((number, str(entry["file"]), str(entry["caption"])))
-                except (json.JSONDecodeError, KeyError, TypeError) as error:
-                    raise BenchError(f"{path}: line {number}: not a JSON object with `file` and `caption`") from error
-        return rows
-    reader = csv.DictReader(io.StringIO(text), delimiter="\t" if path.suffix == ".tsv" else ",")
-    if not {"file", "caption"} <= set(reader.fieldnames or ()):
-        found = ", ".join(reader.fieldnames or ["nothing"])
-        raise BenchError(f"{path}: the first line must name the columns file and caption, not {found}")
-    return [(reader.line_num, row["file"] or "", row["caption"] or "") for row in reader]
+    if path.suffix.lower() in DELIMITERS:
+        table = read_table(path, encoding)
+        file, caption = table.places("file", "caption")
+        return [(line, fields[file], fields[caption]) for line, fields in table.rows]
+    rows = []
+    for number, line in enumerate(split_lines(read_text(path, encoding)), 1):
+        if line.strip():
+            try:
+                entry = json.loads(line)
+                rows.append((number, str(entry["file"]), str(entry["caption"])))
+            except (json.JSONDecodeError, KeyError, TypeError) as error:
+                raise BenchError(f"{path}: line {number}: not a JSON object with `file` and `caption`") from error
+    return rows
 
 
-def read_captions(folder: Path, where: str, names: Sequence[str]) -> list[tuple[str, str]]:
+def read_captions(folder: Path, where: str, names: Sequence[str], encoding: str = "utf-8") -> list[tuple[str, str]]:
     """(picture, caption) pairs, by picture name; a picture may have several captions.
 
     Args:
@@ -205,6 +181,7 @@ def read_captions(folder: Path, where: str, names: Sequence[str]) -> list[tuple[
         where: ``sidecar`` (``cat.txt`` beside ``cat.png``; one caption a line), or the name of a .tsv, .csv or .jsonl
             file.
         names: the readable pictures; captions of others are left out.
+        encoding: the card's.
 
     Raises:
         BenchError: a malformed file, an empty caption, a caption of a picture that is not there, or a picture without
@@ -212,22 +189,23 @@ def read_captions(folder: Path, where: str, names: Sequence[str]) -> list[tuple[
     """
     pairs: list[tuple[str, str]] = []
     problems: list[str] = []
+    readable = set(names)
     if where == "sidecar":
         for name in names:
             side = (folder / name).with_suffix(".txt")
-            lines = [line.strip() for line in read_text(side).splitlines() if line.strip()] if side.exists() else []
-            pairs += [(name, line) for line in lines]
+            lines = split_lines(read_text(side, encoding)) if side.exists() else []
+            pairs += [(name, line.strip()) for line in lines if line.strip()]
     else:
         path = folder / where
-        if not path.exists() or path.suffix not in (".tsv", ".csv", ".jsonl"):
+        if not path.exists() or path.suffix.lower() not in (*DELIMITERS, ".jsonl"):
             raise BenchError(f"{path}: captions: must be `sidecar` or a .tsv, .csv or .jsonl file among the members")
-        for line, stored, caption in _caption_rows(path):
+        for line, stored, caption in _caption_rows(path, encoding):
             file = composed(stored)
             if not caption.strip():
                 problems.append(f"{path}: line {line}: no caption for {file!r}")
             elif not (folder / file).is_file():
                 problems.append(f"{path}: line {line}: no picture {file!r}")
-            elif file in set(names):
+            elif file in readable:
                 pairs.append((file, " ".join(caption.split())))
     captioned = {name for name, _ in pairs}
     problems += [f"{folder / name}: no caption" for name in names if name not in captioned]

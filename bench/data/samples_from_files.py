@@ -26,10 +26,13 @@ from numpy.typing import NDArray
 
 from bench.base.errors import BenchError
 from bench.base.files import SampleSet, hash_file, read_image_samples, read_text_samples
+from bench.base.texts import read_text, split_lines
 from bench.data.names import visible_files
 from bench.data.picture_files import PICTURES, decode_picture
 
 __all__ = ["digest_of", "fitted", "read_samples"]
+
+_ADVICE = "save the file as UTF-8"
 
 
 def read_samples(path: Path, ending: str, captions: Path | None = None) -> list[SampleSet]:
@@ -146,7 +149,7 @@ def _images(array: NDArray[Any], path: Path) -> NDArray[np.uint8]:
 
 def _rows(path: Path, key: str) -> list[Mapping[str, Any]]:
     rows = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(split_lines(read_text(path, advice=_ADVICE)), start=1):
         try:
             row = json.loads(line)
         except json.JSONDecodeError as error:
@@ -162,7 +165,7 @@ def _rows(path: Path, key: str) -> list[Mapping[str, Any]]:
 def _texts(path: Path) -> list[SampleSet]:
     if path.is_dir() or path.suffix == ".txt":
         files = visible_files(path, (".txt",)) if path.is_dir() else [path]
-        rows: list[Mapping[str, Any]] = [{"text": file.read_text(encoding="utf-8")} for file in files]
+        rows: list[Mapping[str, Any]] = [{"text": read_text(file, advice=_ADVICE)} for file in files]
         if not rows:
             raise BenchError(f"{path}: no .txt file in this folder")
     elif path.suffix == ".jsonl":

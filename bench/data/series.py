@@ -1,4 +1,4 @@
-"""Series of states: one state for each row of a CSV file, by the rules of the card, oldest first.
+"""Series of states: one state for each row of a .csv or .tsv file, by the rules of the card, oldest first.
 
 A rule names a state and what a row must fulfil: ``{state: rain, column: precipitation, above: 0}``, with ``above``,
 ``below`` or both, ``minus: other_column`` for a difference of two columns, or ``one_of: [a, b]`` for categories. The
@@ -8,8 +8,6 @@ line, so that whatever reads texts reads a series too.
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,17 +15,18 @@ from typing import Any
 
 from bench.base.errors import BenchError, did_you_mean
 from bench.base.files import write_text
+from bench.base.tables import DELIMITERS, parse_table
+from bench.base.texts import read_text
 from bench.data.cards import Card
 from bench.data.datasets import load_text
 from bench.data.names import visible_files
-from bench.data.readers import read_text
 
 __all__ = ["load", "prepare", "states_of"]
 
 
-def _number(row: Mapping[str, str | None], column: str, where: str) -> float:
+def _number(row: Mapping[str, str], column: str, where: str) -> float:
     try:
-        value = float(row[column] or "")
+        value = float(row[column])
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
@@ -35,7 +34,7 @@ def _number(row: Mapping[str, str | None], column: str, where: str) -> float:
     return value
 
 
-def _fits(rule: Mapping[str, Any], row: Mapping[str, str | None], where: str) -> bool:
+def _fits(rule: Mapping[str, Any], row: Mapping[str, str], where: str) -> bool:
     if "column" not in rule:
         return True
     if "one_of" in rule:
@@ -46,8 +45,8 @@ def _fits(rule: Mapping[str, Any], row: Mapping[str, str | None], where: str) ->
     return bool(value > rule.get("above", -math.inf) and value < rule.get("below", math.inf))
 
 
-def states_of(text: str, rules: Sequence[Mapping[str, Any]], where: str = "series") -> list[str]:
-    """The state of each row of a CSV file with a header.
+def states_of(text: str, rules: Sequence[Mapping[str, Any]], where: str = "series", delimiter: str = ",") -> list[str]:
+    """The state of each row of a table with a header.
 
     >>> rules = [{"state": "rain", "column": "mm", "above": 0}, {"state": "dry"}]
     >>> states_of("day,mm\\n1,0\\n2,3.5\\n", rules)
@@ -57,15 +56,14 @@ def states_of(text: str, rules: Sequence[Mapping[str, Any]], where: str = "serie
         BenchError: no rows, an unknown column, a value that is no number, or a row that no rule fits (file and line are
             named).
     """
-    reader = csv.DictReader(io.StringIO(text, newline=""))
-    columns = list(reader.fieldnames or [])
-    for rule in rules:
-        for key in ("column", "minus"):
-            if key in rule and rule[key] not in columns:
-                raise BenchError(f"{where}: no column {rule[key]!r}.{did_you_mean(rule[key], columns)}")
+    table = parse_table(text, where, delimiter)
+    named = {rule[key] for rule in rules for key in ("column", "minus") if key in rule}
+    if unknown := sorted(named - set(table.columns)):
+        raise BenchError(f"{where}: no column {unknown[0]!r}.{did_you_mean(unknown[0], table.columns)}")
+    at = {column: table.places(column)[0] for column in named}
     states = []
-    for row in reader:
-        line = f"{where}: line {reader.line_num}"
+    for number, fields in table.rows:
+        line, row = f"{where}: line {number}", {column: fields[place] for column, place in at.items()}
         state = next((str(rule["state"]) for rule in rules if _fits(rule, row, line)), None)
         if state is None:
             raise BenchError(
@@ -87,7 +85,8 @@ def prepare(card: Card, raw: Path, folder: Path, quiet: bool) -> tuple[dict[str,
     files = visible_files(raw)
     if len(files) != 1:
         raise card.error("members", f"a series is one CSV file, not {len(files)}")
-    states = states_of(read_text(files[0], card.encoding), card.states, str(files[0]))
+    delimiter = DELIMITERS.get(files[0].suffix.lower(), ",")
+    states = states_of(read_text(files[0], card.encoding), card.states, str(files[0]), delimiter)
     held = [round(float(share) * len(states)) for share in (card.split.validation, card.split.test)]  # type: ignore[arg-type]
     cuts = [0, len(states) - sum(held), len(states) - held[1], len(states)]
     counts = {}

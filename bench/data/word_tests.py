@@ -14,9 +14,10 @@ from typing import Any
 
 from bench.base.errors import BenchError
 from bench.base.files import read_json, write_json
+from bench.base.tables import parse_rows
+from bench.base.texts import read_text, split_lines
 from bench.data.cards import Card
 from bench.data.names import visible_files
-from bench.data.readers import read_text
 
 __all__ = ["load", "parse_analogies", "parse_pairs", "prepare"]
 
@@ -27,7 +28,7 @@ def _lines(text: str) -> list[tuple[int, str]]:
     """(number, content) of the lines that are neither empty nor comments."""
     return [
         (number, line.strip())
-        for number, line in enumerate(text.splitlines(), 1)
+        for number, line in enumerate(split_lines(text), 1)
         if line.strip() and not line.startswith("#")
     ]
 
@@ -70,14 +71,17 @@ def parse_pairs(text: str, where: str = "pairs") -> list[tuple[str, str, float]]
         BenchError: a line that is not two words and a number, or no line at all.
     """
     pairs = []
-    for number, line in _lines(text):
-        parts = line.split("\t")
+    for number, parts in parse_rows(text, where, "\t"):
+        if parts[0].startswith("#"):
+            continue
         try:
             first, second, score = parts[0].strip(), parts[1].strip(), float(parts[2])
         except (IndexError, ValueError):
             first, second, score = "", "", math.nan
         if len(parts) != 3 or not first or not second or not math.isfinite(score):
-            raise BenchError(f"{where}: line {number}: must be word, word and score apart by tabs, not {line!r}")
+            raise BenchError(
+                f"{where}: line {number}: must be word, word and score apart by tabs, not {chr(9).join(parts)!r}"
+            )
         pairs.append((first, second, score))
     if not pairs:
         raise BenchError(f"{where}: no pairs")

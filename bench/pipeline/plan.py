@@ -17,7 +17,8 @@ from typing import Any
 
 from bench.base.errors import BenchError
 from bench.base.files import write_json
-from bench.base.yaml_reader import parse_yaml
+from bench.base.texts import read_text
+from bench.base.yaml_reader import UTF8_ONLY, parse_yaml
 from bench.catalogue.families import FAMILIES
 from bench.catalogue.metrics import CATALOGUE
 from bench.config.load import Params
@@ -210,7 +211,7 @@ def _readers(root: Path, params: Params, datasets: Iterable[str]) -> list[Path]:
     names = set()
     for name in datasets:
         card = root / str(params.dataset(name).get("card", ""))
-        described = _card(card.read_text(encoding="utf-8")) if card.is_file() else None
+        described = _card(read_text(card, advice=UTF8_ONLY)) if card.is_file() else None
         names |= (
             {str(described.get(key, "")) for key in ("kind", "format")} if isinstance(described, Mapping) else set()
         )

@@ -13,6 +13,7 @@ from typing import Any
 
 from bench.base.files import write_text
 from bench.base.settings import NothingToSet
+from bench.base.texts import ENCODINGS
 from bench.catalogue.families import FAMILIES
 from bench.catalogue.scorers import BUILT_IN as BUILT_IN_SCORERS
 from bench.catalogue.systems import BUILT_IN
@@ -212,7 +213,7 @@ def card_schema() -> dict[str, Any]:
             {"rule": {"enum": rules}, "validation": part, "test": part, "seed": {"type": "integer", "minimum": 0}},
             ("rule",),
         ),
-        "encoding": {"enum": ["utf-8", "latin-1"]},
+        "encoding": {"enum": list(ENCODINGS)},
         "size": {"type": "array", "items": [_COUNT, _COUNT], "minItems": 2, "maxItems": 2},
         "channels": {"enum": [1, 3]},
         "classes": {"type": "array", "items": _TEXT},

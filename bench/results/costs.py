@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from bench.base.hardware import machine_id
+from bench.base.machine import machine_id
 from bench.results.records import parse_variant
 
 __all__ = ["cost_rows"]

@@ -6,7 +6,6 @@ remain.
 
 from __future__ import annotations
 
-import csv
 import math
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +15,7 @@ from typing import Any
 
 from bench.base.errors import BenchError
 from bench.base.files import hash_json, read_json
+from bench.base.tables import read_table
 from bench.base.yaml_reader import read_yaml
 from bench.results.costs import cost_rows
 from bench.results.extras import Extra, of_kind, read_extras
@@ -111,11 +111,12 @@ def read_history(path: Path) -> dict[str, tuple[float, ...]]:
     """Columns of a tab-separated learning curve; empty places become NaN. A missing file is an empty curve."""
     if not path.is_file():
         return {}
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file, delimiter="\t"))
-    if not rows:
-        return {}
-    return {str(name): tuple(float(row[name]) if row.get(name) else math.nan for row in rows) for name in rows[0]}
+    table = read_table(path)
+    return {
+        name: tuple(float(fields[i]) if fields[i] else math.nan for _, fields in table.rows)
+        for i, name in enumerate(table.columns)
+        if table.rows
+    }
 
 
 def git_commit(root: Path) -> str:

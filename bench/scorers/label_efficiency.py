@@ -19,6 +19,7 @@ from bench.base.precision import Precision
 from bench.base.progress import Progress
 from bench.base.seeds import derive
 from bench.base.settings import Checked, Count, Natural, Positive, Range
+from bench.base.texts import combining_marks
 from bench.capabilities import FineTunable
 from bench.contracts import DataNeed, Ints
 from bench.data.labelled_texts import TextSplit
@@ -105,7 +106,8 @@ def tfidf(data: TextSplit, texts: Sequence[str], strength: float) -> Ints:
     classes."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    vectorizer = TfidfVectorizer(sublinear_tf=True)
+    # scikit-learn's own pattern, \b\w\w+\b, ends a word at a vowel sign of Devanagari.
+    vectorizer = TfidfVectorizer(sublinear_tf=True, token_pattern=rf"\w(?:\w|{combining_marks()})+")
     features = vectorizer.fit_transform(data.texts)
     return logistic_regression(features, data.labels, vectorizer.transform(texts), strength)
 

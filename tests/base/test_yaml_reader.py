@@ -69,8 +69,17 @@ def test_what_pyyaml_writes_comes_back(number: float, whole: int, text: str) -> 
         (b"a: 1\n---\nb: 2\n", r"line 2"),
         (b"a: [", r"p.yaml is not YAML: line "),
         (b"a: !!python/name:os.system\n", r"could not determine a constructor"),
-        ("profile: cpu # f\u00fcr mich\n".encode("latin-1"), r"p.yaml is not UTF-8: line 1, byte 16"),
-        ("profile: cpu\n".encode("utf-16"), r"p.yaml is not UTF-8: line 1, byte 0"),
+        (
+            "profile: cpu # f\u00fcr mich\n".encode("latin-1"),
+            r"p.yaml: line 1: byte 0xfc at offset 16 is not utf-8; save the file",
+        ),
+        ("profile: cpu\n".encode("utf-16"), r"p.yaml: line 1: byte 0xff at offset 0 is not utf-8 but utf-16; save"),
+        ("profile: cpu\n".encode("utf-32"), r"p.yaml: .* is not utf-8 but utf-32; save the file as UTF-8"),
+        (
+            "profile: cpu # \u201c\u20ac\u201d\n".encode("cp1252"),
+            r"p.yaml: line 1: byte 0x93 .* save the file as UTF-8",
+        ),
+        ("profile: cpu\n".encode("utf-16-le"), r"p.yaml: holds NUL characters"),
     ],
 )
 def test_what_is_no_yaml_names_file_and_line(tmp_path: Path, content: bytes, message: str) -> None:

@@ -131,3 +131,29 @@ def test_wrong_model_key_is_found_by_validate(tmp_path: Path) -> None:
 def test_no_file() -> None:
     with pytest.raises(BenchError, match="run the command in the project's root folder"):
         load_params("nowhere/params.yaml")
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (b"profile: smoke # keep\r\nseed: 0\r\n", b"profile: cpu # keep\r\nseed: 0\r\n"),
+        (b"# one\r\nseed: 0\r\nprofile:  'smoke'\r\n", b"# one\r\nseed: 0\r\nprofile:  'cpu'\r\n"),
+        (b"# one\rprofile: gpu\rseed: 0", b"# one\rprofile: cpu\rseed: 0"),
+        (b"\xef\xbb\xbfprofile: gpu\nseed: 0\r\n", b"\xef\xbb\xbfprofile: cpu\nseed: 0\r\n"),
+    ],
+)
+def test_the_profile_is_one_word_to_the_byte(tmp_path: Path, before: bytes, after: bytes) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_bytes(before)
+    assert set_profile(path, "cpu")
+    assert path.read_bytes() == after
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "utf-16", "utf-16-le"])
+def test_params_in_another_encoding_are_named_and_left_alone(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_bytes(content := "profile: smoke # f\u00fcr mich\n".encode(encoding))
+    for act in (lambda: set_profile(path, "cpu"), lambda: load_params(path)):
+        with pytest.raises(BenchError, match=r"params\.yaml: .*UTF-8"):
+            act()
+    assert path.read_bytes() == content

@@ -91,6 +91,11 @@ def test_limits_cut_each_split(tmp_path: Path) -> None:
         ({"train.tsv": "name\ttext\nx\ty\n"}, {}, "first line must name the columns label and text, not name, text"),
         ({"train.json": "{}"}, {}, r"are \.tab, \.tsv or \.csv files, not \.json"),
         ({"train.tab": HEADER}, {}, "no rows"),
+        ({"train.tab": HEADER + "a\tx\ty\n"}, {}, r"train\.tab: line 4: 3 fields, not label and text"),
+        ({"train.csv": "label,text\na,x, y\n"}, {}, r"train\.csv: line 2: 3 fields under the 2 columns label, text"),
+        ({"train.tsv": "label\ttext\na\n"}, {}, r"train\.tsv: line 2: 1 fields under the 2 columns"),
+        ({"train.csv": 'label,text\na,"good" film\n'}, {}, r"train\.csv: line 2: .*quotation mark"),
+        ({"train.csv": 'label,text\na,x\nb,"good film\na,y\n'}, {}, r"line 3: a quotation mark is never closed"),
         ({"one.tab": rows(4)}, {}, r"'one\.tab' must hold one of train, validation, test"),
         (
             {"train.tab": HEADER + "a\tx\na\ty\na\tz\n", "test.tab": HEADER + "a\tw\n"},
@@ -121,3 +126,19 @@ def test_a_folder_that_is_not_prepared(tmp_path: Path) -> None:
     (folder / "test.jsonl").unlink()
     with pytest.raises(BenchError, match=r"test\.jsonl is not there: run `python stages/fetch\.py news`"):
         load(folder)
+
+
+def test_a_tsv_has_no_quotation(tmp_path: Path) -> None:
+    texts = ['"good film', "bad film", '"lovely" she said', 'dull "', '""', *(f"sentence {i}" for i in range(22))]
+    path = tmp_path / "d.tsv"
+    path.write_text("label\ttext\n" + "".join(f"{'ab'[i % 2]}\t{text}\n" for i, text in enumerate(texts)))
+    assert read_rows(path) == [("ab"[i % 2], text) for i, text in enumerate(texts)]
+
+
+@pytest.mark.parametrize("suffix", [".tab", ".tsv", ".csv"])
+def test_only_line_ends_end_a_row(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"d{suffix}"
+    head = HEADER if suffix == ".tab" else "label\ttext\n"
+    content = head + "a\tone\u2028two\x85three\x0bfour\x0cfive\r\nb\tsix\n"
+    path.write_text(content.replace("\t", "," if suffix == ".csv" else "\t"), encoding="utf-8", newline="")
+    assert read_rows(path) == [("a", "one two three four five"), ("b", "six")]

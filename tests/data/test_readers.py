@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import struct
 from pathlib import Path
 
@@ -10,7 +11,8 @@ import pytest
 from PIL import Image
 
 from bench.base.errors import BenchError
-from bench.data.readers import read_captions, read_idx, read_picture, read_pictures, read_rows, read_text
+from bench.base.texts import read_text
+from bench.data.readers import read_captions, read_idx, read_picture, read_pictures, read_rows
 
 
 def idx(array: np.ndarray, code: int) -> bytes:
@@ -164,7 +166,7 @@ def test_text(tmp_path, content, encoding, text):
 
 def test_undecodable_bytes_are_located(tmp_path):
     (tmp_path / "a.txt").write_bytes(b"one\ntwo\nna\xefve\n")
-    with pytest.raises(BenchError, match=r"a\.txt: line 3: byte 0xef at offset 10 is not utf-8; .*encoding: latin-1"):
+    with pytest.raises(BenchError, match=r"a\.txt: line 3: byte 0xef at offset 10 is not utf-8; .*encoding: cp1252"):
         read_text(tmp_path / "a.txt")
     (tmp_path / "a.txt").write_bytes(b"a\0b")
     with pytest.raises(BenchError, match="NUL characters at offset 1"):
@@ -195,6 +197,51 @@ def test_captions(tmp_path, name, content):
     assert read_captions(tmp_path / "g", name, NAMES) == pairs
 
 
+@pytest.mark.parametrize("odd", ["\u2028", "\x85", "\x0b", "\x0c"])
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("c.tsv", "file\tcaption\na.png\ta{0}cat\nb.png\tb\n"),
+        ("c.csv", "file,caption\r\na.png,a{0}cat\r\nb.png,b\r\n"),
+        ("c.jsonl", '{{"file": "a.png", "caption": "a{0}cat"}}\n{{"file": "b.png", "caption": "b"}}\n'),
+        ("sidecar", "a{0}cat"),
+    ],
+)
+def test_only_line_ends_end_a_row_of_captions(tmp_path, name, content, odd):
+    for picture in NAMES:
+        (tmp_path / picture).write_bytes(b"")
+    (tmp_path / "b.txt").write_text("b")
+    path = tmp_path / ("a.txt" if name == "sidecar" else name)
+    escaped = json.dumps(odd)[1:-1] if name == "c.jsonl" and odd < " " else odd  # as JSON must write them
+    path.write_text(content.format(escaped), encoding="utf-8", newline="")
+    (first, caption), second = read_captions(tmp_path, name, NAMES)
+    assert (first, caption.replace(odd, " "), second) == ("a.png", "a cat", ("b.png", "b"))
+
+
+def test_captions_in_the_encoding_of_the_card(tmp_path):
+    for picture in NAMES:
+        (tmp_path / picture).write_bytes(b"")
+    (tmp_path / "c.csv").write_bytes("file,caption\na.png,\u201cCaf\u00e9\u201d 5 \u20ac\nb.png,b\n".encode("cp1252"))
+    assert read_captions(tmp_path, "c.csv", NAMES, "cp1252")[0] == ("a.png", "\u201cCaf\u00e9\u201d 5 \u20ac")
+
+
+def test_captions_are_looked_up_a_number_of_times_in_proportion_to_their_number(tmp_path):
+    """Counted, not timed: each name of a picture is gone through once, however many captions there are."""
+
+    class Counted(list):
+        passes = 0
+
+        def __iter__(self):
+            type(self).passes += 1
+            return super().__iter__()
+
+    for picture in NAMES:
+        (tmp_path / picture).write_bytes(b"")
+    (tmp_path / "c.tsv").write_text("file\tcaption\n" + "".join(f"a.png\t{i}\nb.png\t{i}\n" for i in range(50)))
+    assert len(read_captions(tmp_path, "c.tsv", Counted(NAMES))) == 100
+    assert Counted.passes <= 2
+
+
 def test_sidecar_captions(tmp_path):
     (tmp_path / "a.txt").write_text("a cat\n\nthe cat\n")
     (tmp_path / "b.txt").write_text("a dog")
@@ -212,6 +259,14 @@ def test_sidecar_captions(tmp_path):
         ("c.tsv", "file\tcaption\na.png\t\nb.png\tb\n", "line 2: no caption for 'a.png'"),
         ("c.csv", "name,caption\na.png,a\n", "must name the columns file and caption, not name, caption"),
         ("c.jsonl", '{"file": "a.png"}\n', "line 1: not a JSON object"),
+        (
+            "c.csv",
+            "file,caption\na.png,a dog, black, on grass\nb.png,b\n",
+            "c.csv: line 2: 4 fields under the 2 columns",
+        ),
+        ("c.csv", "file,caption\na.png,a\nb.png\n", "c.csv: line 3: 1 fields under the 2 columns file, caption"),
+        ("c.tsv", "file\tcaption\na.png\ta\tcat\nb.png\tb\n", "c.tsv: line 2: 3 fields"),
+        ("c.csv", "file;caption\na.png;a\n", "not file;caption (a .csv has commas"),
         ("c.xml", "", "must be `sidecar` or a .tsv"),
     ],
 )

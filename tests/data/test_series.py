@@ -104,3 +104,11 @@ def test_two_files_are_no_series(tmp_path: Path) -> None:
     (tmp_path / "raw/more.csv").write_text(CSV)
     with pytest.raises(BenchError, match="one CSV file, not 2"):
         prepared(tmp_path)
+
+
+def test_a_decimal_comma_is_two_fields_and_a_tab_is_told_by_the_suffix(tmp_path: Path) -> None:
+    rules = [{"state": "rain", "column": "mm", "above": 0}, {"state": "dry"}]
+    for text in ("day,mm\n1,0\n2,3,5\n", "day,mm\n1,0\n2\n"):
+        with pytest.raises(BenchError, match=r"days.csv: line 3: \d fields under the 2 columns day, mm"):
+            states_of(text, rules, "days.csv")
+    assert states_of('day\tmm\n"1\t0\n2\t3.5\n', rules, "days.tsv", "\t") == ["dry", "rain"]

@@ -97,6 +97,35 @@ def test_two_articles_of_one_title_are_refused(tmp_path: Path) -> None:
         read_wikitext(dump(tmp_path / "a.xml", ("Tea", "0", "", "One."), ("Tea", "0", "", "Two.")))
 
 
+@pytest.mark.parametrize(
+    ("titles", "said"),
+    [
+        (["Tea", "Milk"], "both hold articles called 'Tea'"),
+        (["A", "Tea", "B"], "both hold articles called 'Tea'"),
+        ([f"Article {i:02d}" for i in range(8)], "'Article 00', 'Article 01', 'Article 02' and 5 more"),
+    ],
+)
+def test_two_dumps_with_one_title_are_refused_and_named(tmp_path: Path, titles: list[str], said: str) -> None:
+    folder = tmp_path / "raw"
+    (folder / "b").mkdir(parents=True)
+    first = ["Tea", *(f"Article {i:02d}" for i in range(40))]
+    dump(folder / "a.xml", *((title, "0", "", f"First {title}.") for title in first))
+    dump(folder / "b" / "c.xml", *((title, "0", "", f"Second {title}.") for title in titles))
+    card = card_of_block("wiki", {"card": "datasets/wiki.yaml"}, root=ROOT)
+    with pytest.raises(BenchError, match=said) as error:
+        prepare_card(card, folder, tmp_path / "out", quiet=True)
+    assert "a.xml and b/c.xml" in str(error.value)
+
+
+def test_two_dumps_of_different_titles_are_one_data_set(tmp_path: Path) -> None:
+    (tmp_path / "raw").mkdir()
+    for name in "ab":
+        dump(tmp_path / "raw" / f"{name}.xml", *((f"{name}{i}", "0", "", f"Prose {name}{i}.") for i in range(20)))
+    card = card_of_block("wiki", {"card": "datasets/wiki.yaml"}, root=ROOT)
+    prepare_card(card, tmp_path / "raw", tmp_path / "out", quiet=True)
+    assert "".join(load(tmp_path / "out").values()).count("Prose") == 40
+
+
 def test_whole_articles_go_to_one_split_and_twice_the_same(tmp_path: Path) -> None:
     pages = [(f"Article {i:02d}", "0", "", f"Prose of article number{i:02d}x.") for i in range(40)]
     (tmp_path / "raw" / "wiki").mkdir(parents=True)

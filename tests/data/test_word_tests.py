@@ -61,6 +61,9 @@ def test_malformed_analogies_are_named(text: str, message: str) -> None:
         ("x\ty\t1\na b 3\n", "line 2"),
         ("a\t\t1\n", "line 1"),
         ("a\tb\tnan\n", "line 1"),
+        ("\ta\tb\t1\n", "line 1"),
+        ("a\tb\t1\t\n", "line 1"),
+        ("x\ty\t1\na\u2028b\tc\n", "line 2"),
         ("# only\n", "no pairs"),
     ],
 )

@@ -27,6 +27,7 @@ from bench.base.files import write_npz
 from bench.base.progress import Progress
 from bench.base.seeds import derive
 from bench.base.settings import Checked, Count, Positive, Range
+from bench.base.texts import split_lines
 from bench.capabilities import PairCounts
 from bench.contracts import RunContext
 from bench.families.text_encoders.word_pairs import (
@@ -250,7 +251,7 @@ class Word2Vec:
         """The lines of ``text`` that training saw: ``share`` of them, drawn by the seed of :meth:`fit`."""
         if self.config.share == 1:
             return text
-        lines = text.splitlines()
+        lines = split_lines(text)
         drawn = np.random.default_rng(derive(self.seed, "share")).random(len(lines)) < self.config.share
         return "\n".join(line for line, kept in zip(lines, drawn, strict=True) if kept)
 

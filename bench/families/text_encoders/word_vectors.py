@@ -121,7 +121,7 @@ def read_word2vec(path: Path, *, binary: bool = False) -> WordVectors:
     """The inverse of :func:`write_word2vec`; also reads binary files without line ends, as gensim writes them.
 
     Raises:
-        BenchError: no such file, not in this format, truncated, or not UTF-8.
+        BenchError: no such file, not in this format, more or fewer words than the first line says, or not UTF-8.
     """
     if not path.is_file():
         raise BenchError(f"no file {path}")
@@ -144,8 +144,30 @@ def read_word2vec(path: Path, *, binary: bool = False) -> WordVectors:
     return WordVectors(words, vectors)
 
 
+def _table(path: Path, body: bytes, count: int, size: int, least: int) -> Vectors:
+    """An empty table, if the file is long enough to fill it.
+
+    Args:
+        path: for the error.
+        body: the file without its first line.
+        count: words.
+        size: numbers of each.
+        least: bytes of a number.
+
+    Raises:
+        BenchError: it is not.
+    """
+    needed = count * (1 + size * least)
+    if needed > len(body) + 1:  # the last line may lack its end
+        raise BenchError(
+            f"{path}: ends in word {len(body) // (1 + size * least) + 1:,} of {count:,}: truncated or another format: "
+            f"the first line says {count:,} words of {size:,} numbers, at least {needed:,} bytes, not {len(body):,}"
+        )
+    return np.empty((count, size), np.float32)
+
+
 def _read_binary(path: Path, body: bytes, count: int, size: int) -> tuple[list[str], Vectors]:
-    words, vectors, at = [], np.empty((count, size), np.float32), 0
+    words, vectors, at = [], _table(path, body, count, size, 4), 0
     for row in range(count):
         end = body.find(b" ", at)
         if end < 0 or end + 1 + 4 * size > len(body):
@@ -153,6 +175,10 @@ def _read_binary(path: Path, body: bytes, count: int, size: int) -> tuple[list[s
         words.append(body[at:end].lstrip(b"\n").decode())
         vectors[row] = np.frombuffer(body, "<f4", size, end + 1)
         at = end + 1 + 4 * size
+    if rest := len(body[at:].strip(b"\n")):
+        raise BenchError(
+            f"{path}: {rest:,} bytes follow the {count:,} words that the first line says: a wrong first line?"
+        )
     return words, vectors
 
 
@@ -164,7 +190,7 @@ def _read_text(path: Path, body: bytes, count: int, size: int) -> tuple[list[str
         raise BenchError(
             f"{path}: {len(lines)} words where the first line says {count}: truncated, or not the text format"
         )
-    words, vectors = [], np.empty((count, size), np.float32)
+    words, vectors = [], _table(path, body, count, size, 2)  # a space and a digit
     for row, line in enumerate(lines):
         word, *numbers = line.rstrip().split(" ")
         try:

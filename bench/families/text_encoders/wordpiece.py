@@ -17,12 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.base.errors import BenchError
+from bench.base.texts import read_text, split_lines
 
 __all__ = ["CLS", "MASK", "PAD", "SEP", "SPECIAL", "UNK", "WordPiece"]
 
 Ints = NDArray[np.int64]
 
 PAD, UNK, CLS, SEP, MASK = SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+_ADVICE = "a vocabulary is UTF-8: convert the file, or download it again"
 _MINIMUM_LETTERS = 3
 """A letter seen less often is not in the vocabulary: a word with it becomes [UNK]."""
 
@@ -101,9 +103,9 @@ class WordPiece:
         """
         described, plain = folder / "tokenizer.json", folder / "vocab.txt"
         if described.is_file():
-            return cls.from_text(described.read_text(encoding="utf-8"), str(described))
+            return cls.from_text(read_text(described, advice=_ADVICE), str(described))
         if plain.is_file():
-            tokens = plain.read_text(encoding="utf-8").split("\n")
+            tokens = split_lines(read_text(plain, advice=_ADVICE))
             return cls(_tokenizer({token: i for i, token in enumerate(tokens) if token}, lowercase=True))
         raise BenchError(f"no vocabulary in {folder}: it must hold tokenizer.json or vocab.txt")
 

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bench.base.hardware import describe, machine_id
+from bench.base.hardware import describe
+from bench.base.machine import machine_id
 from bench.base.precision import autocast
 from bench.stats.intervals import mean_t_ci
 

@@ -5,6 +5,10 @@ A model with interpolation is written with its own share and the lower order's a
 probabilities. Our tokens hold spaces and line breaks, which the format cannot: a space becomes ``▁``, a line break
 ``\\x0a;``, and so on. There are no sentences: ``<s>`` and ``</s>`` are written, since readers insist on them, with a
 probability of 1e-99.
+
+Files of other programs are read as KenLM and SRILM read them: a token ends at a space, a tab or a line end and at no
+other white space, ``<UNK>`` is ``<unk>``, a probability above one is refused. Where no token has ``▁`` or ``\\x0a;`` in
+it, the tokens are plain words, and a text is cut at white space.
 """
 
 from __future__ import annotations
@@ -21,15 +25,19 @@ from bench.base.errors import BenchError
 from bench.families.words.counts import GramCounts
 from bench.families.words.smoothing import BACKING_OFF, Level, SmoothedModel
 
-__all__ = ["arpa_lines", "arpa_token", "plain_token", "read_arpa"]
+__all__ = ["BEGIN", "END", "arpa_lines", "arpa_token", "plain_token", "plain_words", "read_arpa"]
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-_UNKNOWN = "<unk>"
+BEGIN, END = "<s>", "</s>"
+"""Marks of a sentence's two ends."""
+_UNKNOWN, _UNKNOWNS = "<unk>", ("<unk>", "<UNK>")
 _NEVER = -99.0
 _HIDDEN = re.compile(r"[\s\\▁]")
 _SHOWN = re.compile(r"\\x([0-9a-f]{2,6});|▁")
+_SPACE = " \t\r\n"
+"""What ends a token in a file; a no-break space does not."""
 _COUNT = re.compile(r"ngram\s+(\d+)\s*=\s*(\d+)")
 
 
@@ -49,6 +57,15 @@ def plain_token(text: str) -> str:
     ' a\\\\b\\n▁'
     """
     return _SHOWN.sub(lambda found: chr(int(found[1], 16)) if found[1] else " ", text)
+
+
+def plain_words(text: str) -> list[str]:
+    """What stands between ASCII white space, at which KenLM cuts a text.
+
+    >>> plain_words("to be,\\n 20\\xa0000")
+    ['to', 'be,', '20\\xa0000']
+    """
+    return re.findall(r"[^ \t-\r]+", text)
 
 
 def _log10(values: Floats) -> Floats:
@@ -125,11 +142,19 @@ class _Reader:
     def __iter__(self) -> Iterator[str]:
         for number, line in enumerate(self._lines, 1):
             self.number = number
-            if text := line.strip():
+            if text := line.strip(_SPACE):
                 yield text
 
     def error(self, text: str) -> BenchError:
         return BenchError(f"{self.where}: line {self.number}: {text}")
+
+
+def _number(text: str) -> float:
+    """NaN for what is no number."""
+    try:
+        return math.nan if "_" in text else float(text)
+    except ValueError:
+        return math.nan
 
 
 def _sections(reader: _Reader) -> tuple[list[int], list[list[tuple[list[str], float, float]]]]:
@@ -152,13 +177,12 @@ def _sections(reader: _Reader) -> tuple[list[int], list[list[tuple[list[str], fl
                 raise reader.error(f"must be `ngram {len(declared) + 1}=COUNT`, not {line!r}")
             declared.append(int(count[2]))
         else:
-            m, parts = len(sections), line.split()
-            try:
-                value, weight = float(parts[0]), float(parts[m + 1]) if len(parts) == m + 2 else 0.0
-            except ValueError:
-                value, weight = math.nan, 0.0
-            if len(parts) not in (m + 1, m + 2) or math.isnan(value + weight):
+            m, parts = len(sections), re.split(f"[{_SPACE}]+", line)
+            value, weight = (_number(part) for part in (parts[0], parts[m + 1] if len(parts) == m + 2 else "0"))
+            if len(parts) not in (m + 1, m + 2) or math.isnan(value + weight) or weight == math.inf:
                 raise reader.error(f"must be a number, {m} tokens and perhaps a number, not {line!r}")
+            if value > 0:
+                raise reader.error(f"the log10 probability {parts[0]} is above 0: no probability is above 1")
             sections[-1].append((parts[1 : m + 1], value, weight))
     if not inside or not ended:
         raise reader.error(
@@ -173,23 +197,23 @@ def _sections(reader: _Reader) -> tuple[list[int], list[list[tuple[list[str], fl
 
 
 def read_arpa(lines: Iterable[str], where: str = "ARPA file") -> tuple[Vocabulary, SmoothedModel]:
-    """Vocabulary and model of an ARPA file, ours or another program's; sentence marks are tokens like any other.
+    """Vocabulary and model of an ARPA file, ours or another program's.
+
+    Sentence marks are tokens like any other, but ``<s>`` is never predicted, whatever probability is written there.
 
     Args:
         lines: the file's lines (an open file will do).
         where: its name, for errors.
 
     Raises:
-        BenchError: not an ARPA file, a malformed or missing line, or a gram whose beginning is no gram (the line or
-            gram is named).
+        BenchError: not an ARPA file, a malformed or missing line, a probability above one, or a gram whose beginning is
+            no gram (the line or gram is named).
     """
     _, sections = _sections(_Reader(lines, where))
-    tokens = sorted({plain_token(gram[0]) for gram, _, _ in sections[0] if gram[0] != _UNKNOWN})
-    vocabulary = Vocabulary(tokens)
-    encode = {
-        gram[0]: UNKNOWN if gram[0] == _UNKNOWN else int(vocabulary.encode([plain_token(gram[0])])[0])
-        for gram, _, _ in sections[0]
-    }
+    named = {gram[0]: plain_token(gram[0]) for gram, _, _ in sections[0] if gram[0] not in _UNKNOWNS}
+    vocabulary = Vocabulary(sorted(set(named.values())))
+    encode = dict.fromkeys(_UNKNOWNS, UNKNOWN) if len(named) < len(sections[0]) else {}
+    encode |= {token: int(vocabulary.encode([name])[0]) for token, name in named.items()}
     size = len(vocabulary)
     keys: list[Ints] = []
     levels: list[Level] = []
@@ -207,7 +231,7 @@ def read_arpa(lines: Iterable[str], where: str = "ARPA file") -> tuple[Vocabular
         if (keys[-1][1:] == keys[-1][:-1]).any():
             raise BenchError(f"{where}: a gram of order {m} is there twice")
         weights = np.array([weight for _, _, weight in rows])[order]
-        p = 10.0 ** np.array([value for _, value, _ in rows])[order]
+        p = 10.0 ** np.array([_NEVER if gram == [BEGIN] else value for gram, value, _ in rows])[order]
         levels.append(Level(p, gamma))
         gamma = 10.0**weights
         index = {tuple(rows[place][0]): rank for rank, place in enumerate(order)} if m < len(sections) else {}

@@ -33,7 +33,7 @@ from bench.base.errors import BenchError
 from bench.base.files import write_npz
 from bench.base.settings import Checked, Count, Natural
 from bench.contracts import RunContext
-from bench.families.words.arpa import arpa_lines, read_arpa
+from bench.families.words.arpa import BEGIN, END, arpa_lines, plain_words, read_arpa
 from bench.families.words.counts import GramCounts
 from bench.families.words.smoothing import ARPA, Level, SmoothedModel, Smoothing, choose_k
 
@@ -143,6 +143,7 @@ class NGram:
         self._vocabulary: Vocabulary | None = None
         self._model: SmoothedModel | None = None
         self._speller: _Speller | None = None
+        self._plain = False  # the tokens are what stands between white space
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -164,7 +165,9 @@ class NGram:
         return f"{self.config.unit}-{len(self.vocabulary)}"
 
     def _tokens(self, text: str) -> list[str]:
-        return characters(text) if self.config.unit == "characters" else words(text)
+        if self.config.unit == "characters":
+            return characters(text)
+        return plain_words(text) if self._plain else words(text)
 
     def encode(self, text: str) -> Ints:
         """Ids of the tokens of ``text``, 0 for those that are not in the vocabulary.
@@ -174,7 +177,7 @@ class NGram:
         """
         if self.config.unit == "characters":
             return self.vocabulary.encode_characters(check_text(text)).astype(np.int64, copy=False)
-        return self.vocabulary.encode(words(check_text(text)))
+        return self.vocabulary.encode(self._tokens(check_text(text)))
 
     def fit(self, corpus: Mapping[str, str], run: RunContext) -> None:
         """Count ``corpus["train"]``; add-k's k is chosen on ``corpus["validation"]`` (on the start of the training text
@@ -253,7 +256,7 @@ class NGram:
             tokens: list[str] | None = None
         else:
             check_text("".join(sentences))
-            parts = [words(sentence) for sentence in sentences]
+            parts = [self._tokens(sentence) for sentence in sentences]
             lengths = np.array([len(part) for part in parts], dtype=np.int64)
             tokens = [token for part in parts for token in part]
             ids = self.vocabulary.encode(tokens)
@@ -268,7 +271,9 @@ class NGram:
         return np.where(lengths > 0, sums, 0.0)
 
     def _spell(self, tokens: list[str]) -> Floats:
-        """Nats of the spelling of each unknown token."""
+        """Nats of the spelling of each unknown token; nothing in a model of plain words, which has no spelling."""
+        if self._plain:
+            return np.zeros(len(tokens))
         return (
             self._speller.log_prob(tokens)
             if self._speller is not None
@@ -281,12 +286,18 @@ class NGram:
         return self.model.counts.order if n is None else n, default if smoothing is None else smoothing
 
     def token_bytes(self, text: str) -> Ints:
-        """UTF-8 bytes of each token that :meth:`log_prob` scores; their sum is the length of the text in bytes."""
-        return (
-            character_bytes(check_text(text))
-            if self.config.unit == "characters"
-            else utf8_lengths(words(check_text(text)))
-        )
+        """UTF-8 bytes of each token that :meth:`log_prob` scores; their sum is the length of the text in bytes.
+
+        Raises:
+            BenchError: a model of plain words, which gives white space no probability: it has no bits per byte.
+        """
+        if self._plain:
+            raise BenchError(
+                "this ARPA file is one of plain words: white space and the spelling of unknown words have no "
+                "probability there, so bits per byte mean nothing; use the perplexity per word"
+            )
+        text = check_text(text)
+        return character_bytes(text) if self.config.unit == "characters" else utf8_lengths(words(text))
 
     def distribution(self, context: str, n: int | None = None, smoothing: str | None = None) -> Floats:
         """Probability of every token of the vocabulary after ``context``, entry 0 the escape: ``(V,)``."""
@@ -303,9 +314,12 @@ class NGram:
         n, smoothing = self._settings(n, smoothing)
         self.model.check(n, smoothing)
         rng = np.random.default_rng(seed)
-        context = self.encode(prompt or _START)
+        if self._plain:
+            drawn = self._sentences(prompt, n, smoothing, rng)
+        else:
+            drawn = self._pieces(self.model.draw(self.encode(prompt or _START), n, smoothing, rng), rng)
         pieces, length = [], 0
-        for piece in self._pieces(self.model.draw(context, n, smoothing, rng), rng):
+        for piece in drawn:
             if length >= n_chars:
                 break
             pieces.append(piece)
@@ -320,6 +334,21 @@ class NGram:
                 yield self._speller.draw(rng)
             else:  # a character that the training text lacks: any, for there is nothing to go by
                 yield self.vocabulary.decode(int(rng.integers(1, len(self.vocabulary))))
+
+    def _sentences(self, prompt: str, n: int, smoothing: str, rng: np.random.Generator) -> Iterator[str]:
+        """Plain words, each with the space before it; a sentence ends in a line break, and the next begins afresh."""
+        gap = " " if prompt and not prompt[-1].isspace() else ""
+        context = self.vocabulary.encode([BEGIN, *plain_words(prompt.rpartition("\n")[2])])
+        while True:
+            for token in self.model.draw(context, n, smoothing, rng):
+                word = "<unk>" if token == UNKNOWN else self.vocabulary.decode(token)
+                if word == END:
+                    break
+                if word != BEGIN:
+                    yield gap + word
+                    gap = " "
+            yield "\n"
+            gap, context = "", self.vocabulary.encode([BEGIN])
 
     def save(self, folder: Path) -> None:
         """``ngram.npz``: counts, vocabulary, k; and the speller's under ``spelling_``."""
@@ -352,6 +381,7 @@ class NGram:
             else None
         )
         model._model = SmoothedModel(counts, [float(k) for k in arrays["k"]], given)
+        model._plain = model._has_plain_words()
         spelling = {
             key.removeprefix("spelling_"): value for key, value in arrays.items() if key.startswith("spelling_")
         }
@@ -374,7 +404,11 @@ class NGram:
     def from_arpa(
         cls, lines: Iterable[str], unit: Literal["characters", "words"] = "words", where: str = "ARPA file"
     ) -> NGram:
-        """A model that scores and samples as an ARPA file says (smoothing ``arpa``); unknown tokens cost their bytes.
+        """A model that scores and samples as an ARPA file says (smoothing ``arpa``).
+
+        In a file that :meth:`to_arpa` wrote, unknown tokens cost their bytes besides. A file of plain words, as KenLM
+        and SRILM write it, scores the words between white space as those programs do, without sentence marks unless
+        the text has them, and has no :meth:`token_bytes`.
 
         Raises:
             BenchError: the file is malformed (the line is named).
@@ -382,7 +416,13 @@ class NGram:
         vocabulary, smoothed = read_arpa(lines, where)
         model = cls(NGramConfig(unit=unit, order=smoothed.counts.order))
         model._vocabulary, model._model = vocabulary, smoothed
+        model._plain = model._has_plain_words()
         return model
+
+    def _has_plain_words(self) -> bool:
+        """Read from another program's file: our own tokens hold spaces and line breaks."""
+        given = self.config.unit == "words" and self.model.given is not None
+        return given and not any(set(token) & set(" \t\r\n") for token in self.vocabulary.tokens)
 
     def entropy(self, n: int, smoothing: str = "mle") -> float:
         """Shannon's F_n: bits of a token given the n - 1 before it, on the training counts themselves."""

@@ -76,6 +76,31 @@ def test_gensim_loads_what_we_write_and_we_load_what_it_writes(
 
 
 @pytest.mark.parametrize("binary", [False, True])
+@pytest.mark.parametrize("says", [0, len(WORDS) - 1, len(WORDS) + 1, 99_999_999_999])
+def test_a_first_line_of_gensims_file_that_says_another_number_is_refused(
+    tmp_path: Path, vectors: WordVectors, binary: bool, says: int
+) -> None:
+    path = tmp_path / "gensim"
+    theirs(vectors).save_word2vec_format(str(path), binary=binary)
+    _, _, body = path.read_bytes().partition(b"\n")
+    path.write_bytes(f"{says} 8\n".encode() + body)
+    with pytest.raises(BenchError, match="the first line says"):
+        read_word2vec(path, binary=binary)
+
+
+@pytest.mark.parametrize("binary", [False, True])
+def test_a_word_of_gensims_file_ends_at_a_space_alone(tmp_path: Path, binary: bool) -> None:
+    words = ["20\xa0000", "New\u2009York", "a\u2028b", "c\x85d", "\u0939\u093f"]
+    table = KeyedVectors(3)
+    table.add_vectors(words, np.arange(15, dtype=np.float32).reshape(5, 3))
+    table.save_word2vec_format(str(tmp_path / "gensim"), binary=binary)
+    assert KeyedVectors.load_word2vec_format(str(tmp_path / "gensim"), binary=binary).index_to_key == words
+    back = read_word2vec(tmp_path / "gensim", binary=binary)
+    assert back.words == words
+    np.testing.assert_array_equal(back.vectors, table.vectors)
+
+
+@pytest.mark.parametrize("binary", [False, True])
 @given(
     words=st.lists(
         st.text(st.characters(exclude_categories=["Cs", "Z", "C"]), min_size=1, max_size=6),
@@ -118,6 +143,12 @@ def test_a_word_that_the_format_cannot_hold_is_refused(tmp_path: Path, word: str
         (b"1 2\na 1 nan\n", False, "not finite"),
         (b"2 1\na 1\na 2\n", False, "'a' has two vectors"),
         (b"1 0\na\n", False, "0 dimensions"),
+        (b"1 1\na 1\nb 1\n", False, "2 words where the first line says 1"),
+        (b"1 99999999999\na 1 2\n", False, "ends in word 1 of 1: .* at least 199,999,999,999 bytes"),
+        (b"99999999999 300\nthe 1 2\n", False, "1 words where the first line says 99999999999"),
+        (b"99999999999 300\nthe 1 2\n", True, "ends in word 1 of 99,999,999,999"),
+        (b"1 99999999999\nthe 1 2\n", True, "ends in word 1 of 1"),
+        (b"0 1\na 1234", True, "6 bytes follow the 0 words"),
         (b"1 2\na " + b"\0" * 7, True, "ends in word 1 of 1"),
         (b"1 1\n\xff\xfe " + b"\0" * 4, True, "not UTF-8"),
         (b"1 1\n\xff\xfe 1\n", False, "not UTF-8"),

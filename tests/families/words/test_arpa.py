@@ -129,6 +129,12 @@ def test_tokens_survive_and_hold_no_white_space(token: str) -> None:
         ("-0.1\tthe cat", "-0.1\tthe dog", r"'the dog' begins or ends with what the lower orders lack"),
         ("-0.1\tthe cat", "-0.1\tcat the", r"order 2 is there twice"),
         ("ngram 2=2\n", "", r"1 orders were announced and 2 are there"),
+        ("-0.6\tthe", "0.30103\tthe", r"line 8: the log10 probability 0.30103 is above 0"),
+        ("-0.1\tthe cat", "1e-3\tthe cat", r"line 13: the log10 probability 1e-3 is above 0"),
+        ("-0.1\tthe cat", "inf\tthe cat", r"line 13: the log10 probability inf is above 0"),
+        ("-0.6\tthe", "-0_6\tthe", r"line 8: must be a number"),
+        ("the\t-0.3", "the\tinf", r"line 8: must be a number"),
+        ("-1.5\tmat", "-1.5\t<UNK>", r"order 1 is there twice"),
     ],
 )
 def test_broken_files_are_named(old: str, new: str, message: str) -> None:
@@ -143,3 +149,85 @@ def test_what_the_format_cannot_hold() -> None:
             list(model.to_arpa(smoothing=smoothing))
     with pytest.raises(BenchError, match="unknown smoothing 'katz'"):
         NGram.from_arpa(SMALL.splitlines()).log_prob("the cat", smoothing="katz")
+
+
+def arpa(unigrams: list[str], bigrams: list[str]) -> str:
+    return "\n".join(
+        [
+            *("\\data\\", f"ngram 1={len(unigrams)}", f"ngram 2={len(bigrams)}", ""),
+            *("\\1-grams:", *unigrams, ""),
+            *("\\2-grams:", *bigrams, "", "\\end\\", ""),
+        ]
+    )
+
+
+PLAIN = arpa(
+    [
+        "-1.0\t<unk>\t0",
+        "0\t<s>\t-0.3",
+        "-1\t</s>\t0",
+        "-0.6\tto\t-0.3",
+        "-0.6\tbe\t-0.3",
+        "-0.7\tor\t-0.3",
+        "-0.7\tnot\t-0.3",
+        "-0.9\t20\xa0000\t-0.1",
+        "-0.9\tcaf\u00e9,\t0.2",
+    ],
+    [
+        "-0.2\tto be",
+        "-0.2\tbe or",
+        "-0.3\tor not",
+        "-0.1\tnot to",
+        "-0.4\t<s> to",
+        "-0.5\tbe </s>",
+        "-0.2\tto 20\xa0000",
+    ],
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "to be or not to be",
+        "be to to or",
+        "to 20\xa0000 be",
+        "20 000",
+        "to  sleep\nperchance to",
+        "caf\u00e9, not\x0cto\x0bbe",
+    ],
+)
+@pytest.mark.parametrize("unknown", ["<unk>", "<UNK>"])
+def test_a_file_of_plain_words_scores_as_in_kenlm(text: str, unknown: str, tmp_path: Path) -> None:
+    path = tmp_path / "plain.arpa"
+    path.write_text(PLAIN.replace("<unk>", unknown), encoding="utf-8")
+    theirs = kenlm.Model(str(path))
+    with path.open(encoding="utf-8") as file:
+        model = NGram.from_arpa(file)
+    expected = theirs.score(text, bos=False, eos=False)
+    assert model.log_prob(text).sum() / math.log(10) == pytest.approx(expected, abs=1e-5)
+    assert model.score_sentences([text, ""]) / math.log(10) == pytest.approx([expected, 0], abs=1e-5)
+    model.save(tmp_path)
+    assert NGram.load(tmp_path, model.config).log_prob(text).tolist() == model.log_prob(text).tolist()
+
+
+def test_the_six_words_of_the_question() -> None:
+    assert NGram.from_arpa(PLAIN.split("\n")).log_prob("to be or not to be").sum() / math.log(10) == pytest.approx(-1.6)
+
+
+def test_tokens_end_at_spaces_tabs_and_line_ends_alone() -> None:
+    tokens = ["20\xa0000", "a\u2028b", "c\x85d", "e\x0bf", "\u3000"]
+    text = arpa([f"-0.5\t{token}\t0" for token in tokens], [f"-0.1 {tokens[0]} {token}" for token in tokens])
+    vocabulary, _ = read_arpa(text.split("\n"))
+    assert vocabulary.tokens == sorted(tokens)
+
+
+def test_plain_words_are_sampled_as_sentences_and_have_no_bits_per_byte() -> None:
+    model = NGram.from_arpa(PLAIN.split("\n"))
+    text = model.sample(400, 1)
+    assert len(text) == 400 and text == model.sample(400, 1) != model.sample(400, 2)
+    assert "\n" in text and "<s>" not in text and "</s>" not in text
+    complete = text[: text.rindex(" ")].replace("<unk>", "").split(" ")
+    assert {word for part in complete for word in part.split("\n")} <= {*model.vocabulary.tokens, ""}
+    assert model.sample(4, 0, prompt="to")[0] in " \n" and model.sample(4, 0, prompt="to ")[0] != " "
+    with pytest.raises(BenchError, match=r"white space .* no probability"):
+        model.token_bytes("to be")

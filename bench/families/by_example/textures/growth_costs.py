@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.base.errors import BenchError
-from bench.base.hardware import cpu_name, machine_id
+from bench.base.hardware import cpu_name
+from bench.base.machine import machine_id
 from bench.base.settings import Checked, Count
 from bench.capabilities import GrowingSynthesizer
 from bench.families.by_example.textures.texture_growth import available_threads
