@@ -92,7 +92,7 @@ def metrics_of(records: Sequence[Record]) -> dict[str, float]:
         if headline[record.metric] == record.variant:
             variants.add("")
         for variant in variants:
-            identity = (record.protocol, variant, record.split, record.slice)
+            identity: tuple[str, ...] = (record.protocol, variant, record.split, record.slice)
             placed.setdefault(f"{group}/{_place(record, variant)}", {}).setdefault(identity, record)
     metrics: dict[str, float] = {}
     for name, members in placed.items():
