@@ -53,8 +53,8 @@ def states_of(text: str, rules: Sequence[Mapping[str, Any]], where: str = "serie
     ['dry', 'rain']
 
     Raises:
-        BenchError: no rows, an unknown column, a value that is no number, or a row that no rule fits (file and line are
-            named).
+        BenchError: no rows, an unknown column, a value that is no number, a row that no rule fits (file and line are
+            named), or categories of a rule that never occur.
     """
     reader = csv.DictReader(io.StringIO(text, newline=""))
     columns = list(reader.fieldnames or [])
@@ -62,8 +62,11 @@ def states_of(text: str, rules: Sequence[Mapping[str, Any]], where: str = "serie
         for key in ("column", "minus"):
             if key in rule and rule[key] not in columns:
                 raise BenchError(f"{where}: no column {rule[key]!r}.{did_you_mean(rule[key], columns)}")
-    states = []
+    states, seen = [], [set[str]() for _ in rules]
     for row in reader:
+        for rule, values in zip(rules, seen, strict=True):
+            if "one_of" in rule:
+                values.add(row[rule["column"]])
         line = f"{where}: line {reader.line_num}"
         state = next((str(rule["state"]) for rule in rules if _fits(rule, row, line)), None)
         if state is None:
@@ -73,6 +76,11 @@ def states_of(text: str, rules: Sequence[Mapping[str, Any]], where: str = "serie
         states.append(state)
     if not states:
         raise BenchError(f"{where}: no rows below the header")
+    for rule, values in zip(rules, seen, strict=True):
+        if "one_of" in rule and values.isdisjoint(map(str, rule["one_of"])):
+            named = ", ".join(repr(str(value)) for value in rule["one_of"])
+            found = ", ".join(map(repr, sorted(map(str, values))[:8]))
+            raise BenchError(f"{where}: {rule['column']} is never {named}; found there: {found}")
     return states
 
 
