@@ -7,7 +7,7 @@ DVC trusts the modification time: a flipped bit that keeps it is served as good,
 - *missing*: an output that is gone;
 - *stale*: a stage whose dependencies or parameters changed since it ran, or that never ran;
 
-each with the command that mends it. An output that is declared ``persist`` and not cached (the MLflow store) lives on
+each with the command that mends it. A database that is declared ``persist`` and not cached (the MLflow store) lives on
 after its stage: only its being there is checked.
 """
 
@@ -148,8 +148,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class _Pipeline:
-    """dvc.yaml as params.yaml fills it in: outputs by stage, the uncached persistent outputs, which files .dvcignore
-    hides."""
+    """dvc.yaml as params.yaml fills it in: outputs by stage, databases among them, which files .dvcignore hides."""
 
     stages: Mapping[str, list[str]]
     living: frozenset[str] = frozenset()
@@ -175,7 +174,10 @@ def _pipeline(root: Path, lock: Mapping[str, Any]) -> Iterator[_Pipeline]:
     with repo:
         outs = {name: [str(out.def_path) for out in group] for name, group in found}
         living = frozenset(
-            str(out.def_path) for _, group in found for out in group if out.persist and not out.use_cache
+            str(out.def_path)
+            for _, group in found
+            for out in group
+            if out.persist and not out.use_cache and str(out.def_path).endswith(".db")
         )
         yield _Pipeline(outs, living, lambda path: bool(repo.dvcignore.is_ignored_file(str(path))))
 

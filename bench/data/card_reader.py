@@ -4,6 +4,7 @@ allowed."""
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -216,10 +217,16 @@ class _Parser:
                     "needs `column` with `above` and `below`, one of them, or `one_of`; only the last may have none",
                 )
             for key in ("above", "below"):
-                if key in rule and (isinstance(rule[key], bool) or not isinstance(rule[key], int | float)):
+                number = not isinstance(rule.get(key, 0), bool) and isinstance(rule.get(key, 0), int | float)
+                if not number or not math.isfinite(rule.get(key, 0)):
                     raise self.error(f"{where}.{key}", f"must be a number, not {rule[key]!r}")
             if "one_of" in rule and not (isinstance(rule["one_of"], list) and rule["one_of"]):
                 raise self.error(f"{where}.one_of", f"must be a list of values, not {rule['one_of']!r}")
+            for value in rule.get("one_of", ()):
+                if isinstance(value, bool) or not isinstance(value, str | int):
+                    raise self.error(
+                        f"{where}.one_of", f"must be texts or whole numbers, not {value!r}: put it in quotes"
+                    )
             for key in ("column", "minus"):
                 if key in rule and not isinstance(rule[key], str):
                     raise self.error(f"{where}.{key}", f"must be the name of a column, not {rule[key]!r}")

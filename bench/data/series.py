@@ -53,17 +53,20 @@ def states_of(text: str, rules: Sequence[Mapping[str, Any]], where: str = "serie
     ['dry', 'rain']
 
     Raises:
-        BenchError: no rows, an unknown column, a value that is no number, or a row that no rule fits (file and line are
-            named).
+        BenchError: no rows, an unknown column, a value that is no number, a row that no rule fits (file and line are
+            named), or categories of a rule that never occur.
     """
     table = parse_table(text, where, delimiter)
     named = {rule[key] for rule in rules for key in ("column", "minus") if key in rule}
     if unknown := sorted(named - set(table.columns)):
         raise BenchError(f"{where}: no column {unknown[0]!r}.{did_you_mean(unknown[0], table.columns)}")
     at = {column: table.places(column)[0] for column in named}
-    states = []
+    states, seen = [], [set[str]() for _ in rules]
     for number, fields in table.rows:
         line, row = f"{where}: line {number}", {column: fields[place] for column, place in at.items()}
+        for rule, values in zip(rules, seen, strict=True):
+            if "one_of" in rule:
+                values.add(row[rule["column"]])
         state = next((str(rule["state"]) for rule in rules if _fits(rule, row, line)), None)
         if state is None:
             raise BenchError(
@@ -72,6 +75,11 @@ def states_of(text: str, rules: Sequence[Mapping[str, Any]], where: str = "serie
         states.append(state)
     if not states:
         raise BenchError(f"{where}: no rows below the header")
+    for rule, values in zip(rules, seen, strict=True):
+        if "one_of" in rule and values.isdisjoint(map(str, rule["one_of"])):
+            wanted = ", ".join(repr(str(value)) for value in rule["one_of"])
+            found = ", ".join(map(repr, sorted(map(str, values))[:8]))
+            raise BenchError(f"{where}: {rule['column']} is never {wanted}; found there: {found}")
     return states
 
 

@@ -30,9 +30,9 @@ stages:
     deps: [models/one]
     outs: [two.json]
   store:
-    cmd: sh -c 'test -f live.db || echo 1 > live.db'
+    cmd: sh -c 'echo page > page.html; test -f live.db || echo 1 > live.db'
     deps: [two.json]
-    outs: [live.db: {cache: false, persist: true}]
+    outs: [live.db: {cache: false, persist: true}, page.html: {cache: false, persist: true}]
 """
 
 
@@ -133,6 +133,13 @@ def test_missing_outputs(project: Path) -> None:
 def test_a_living_store_may_change(project: Path) -> None:
     (project / "live.db").write_text("more", encoding="utf-8")
     assert verify(project) == []
+
+
+def test_a_page_that_persists_may_not(project: Path) -> None:
+    (project / "page.html").write_text("pagE\n", encoding="utf-8")
+    found = verify(project)
+    assert brief(found) == [("corrupt", "page.html", "store")]
+    assert [finding.remedy for finding in found] == ["dvc repro -f -s store"]
 
 
 def test_stale_by_dependency_by_parameter_and_never_run(project: Path) -> None:

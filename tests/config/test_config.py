@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench.base.errors import BenchError
-from bench.config.load import load_params, set_profile
+from bench.config.load import Params, load_params, set_profile
 from bench.pipeline.validation import validate
 
 GOOD = """
@@ -23,7 +23,7 @@ codecs:
 """
 
 
-def load(tmp_path: Path, text: str) -> object:
+def load(tmp_path: Path, text: str) -> Params:
     path = tmp_path / "params.yaml"
     path.write_text(text)
     return load_params(path)
@@ -101,6 +101,7 @@ def test_the_profile_is_one_word_and_comments_stay(tmp_path: Path) -> None:
         ("small:", "Small Thing:", r"words.Small Thing: a name is lower-case"),
         ("small:", "net:", r"encoders.net: the name is taken by words.net"),
         ("words:", "words: [", r"params.yaml is not YAML"),
+        ("words:", "words: {}\nwords:", r"the key 'words' stands in line \d+ already"),
     ],
 )
 def test_wrong_input(tmp_path: Path, old: str, new: str, message: str) -> None:
@@ -157,3 +158,20 @@ def test_params_in_another_encoding_are_named_and_left_alone(tmp_path: Path, enc
         with pytest.raises(BenchError, match=r"params\.yaml: .*UTF-8"):
             act()
     assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    ("written", "number"), [("1e-05", 1e-5), ("0.00001", 1e-5), ("1e-1", 0.1), ("5.0E-4", 5e-4), ("1", 1)]
+)
+def test_a_number_is_what_dvc_writes_for_it(tmp_path: Path, written: str, number: float) -> None:
+    """``dvc exp run -S words.small.train.lr=0.00001`` writes 1e-05."""
+    loaded = load(tmp_path, GOOD.replace("{steps: 10}", f"{{steps: 10, lr: {written}}}"))
+    assert loaded.generator("small")["train"]["lr"] == number
+    with pytest.raises(BenchError, match=r"words.small.train.lr: must be a number"):
+        load(tmp_path, GOOD.replace("{steps: 10}", f"{{steps: 10, lr: '{written}'}}"))
+
+
+@pytest.mark.parametrize("written", [".nan", ".inf", "-.inf", "-1e-3", "1" + "0" * 400, "nan", "true"])
+def test_what_is_no_finite_number_in_range_is_refused(tmp_path: Path, written: str) -> None:
+    with pytest.raises(BenchError, match=r"words.small.train.lr: must be a number"):
+        load(tmp_path, GOOD.replace("{steps: 10}", f"{{steps: 10, lr: {written}}}"))

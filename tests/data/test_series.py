@@ -59,8 +59,32 @@ def test_categories() -> None:
 
 
 @pytest.mark.parametrize(
+    ("one_of", "values"),
+    [
+        ("[yes]", "yes no no"),
+        ("[on, off]", "on no off"),
+        ("['010']", "010 10 1"),
+        ("[12]", "12 1 2"),
+        ("[12:30]", "12:30 a b"),
+    ],
+)
+def test_a_category_is_the_text_that_stands_in_the_file(tmp_path: Path, one_of: str, values: str) -> None:
+    text = "day,code\n" + "".join(f"{i},{values.split()[i % 3]}\n" for i in range(60))
+    states = f"  - {{state: hit, column: code, one_of: {one_of}}}\n  - {{state: rest}}\n"
+    card = CARD[: CARD.index("  - {")] + states + CARD[CARD.index("split:") :]
+    folder = prepared(tmp_path, card, text)
+    hits = sum((folder / f"{split}.txt").read_text().count("hit") for split in ("train", "validation", "test"))
+    assert hits == 20 * len(one_of.split(","))
+
+
+@pytest.mark.parametrize(
     ("old", "new", "message"),
     [
+        (
+            "column: rain, above: 0",
+            "column: sky, one_of: [A, 010]",
+            r"sky is never 'A', '10'; found there: 'a', 'b', 'c'",
+        ),
         ("column: rain", "column: rian", r"no column 'rian'. Did you mean 'rain'"),
         ("minus: low", "minus: lwo", r"no column 'lwo'"),
         ("  - {state: dull}\n", "", r"days.csv: line 2: no rule fits; end `states` with a rule without a column"),
@@ -80,6 +104,14 @@ def test_what_does_not_fit_the_file_is_named(tmp_path: Path, old: str, new: str,
         ("above: 0", "over: 0", r"states\[0\]: unknown key 'over'"),
         (", above: 0", "", r"states\[0\]: needs `column` with"),
         ("column: rain, above: 0", "column: sky, one_of: a", r"must be a list of values"),
+        (
+            "column: rain, above: 0",
+            "column: sky, one_of: [true]",
+            r"must be texts or whole numbers, not True: put it in q",
+        ),
+        ("column: rain, above: 0", "column: sky, one_of: [1e3]", r"must be texts or whole numbers, not 1000.0"),
+        ("above: 0", "above: .nan", r"states\[0\].above: must be a number, not nan"),
+        ("above: 11", "above: -.inf", r"states\[1\].above: must be a number, not -inf"),
         ("state: wet day", "state: 3", r"states\[0\].state: must be the name of a state"),
         ("kind: series", "kind: text", r"states: not allowed for kind 'text'"),
         ("position", "works", r"'works' is not allowed"),
