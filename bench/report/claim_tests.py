@@ -10,7 +10,7 @@ from itertools import combinations, pairwise
 from typing import Any
 
 from bench.report.claims import FAILS, FIELD_KEYS, HOLDS, ROW_KEYS, UNCLEAR, Claim, Comparison, Verdict
-from bench.results.leaderboard import chosen_settings
+from bench.results.choice import chosen_settings
 from bench.results.records import Record, parse_variant
 from bench.stats.comparisons import Items, difference_from_intervals, paired_ratio_difference
 

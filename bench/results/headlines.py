@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.base.yaml_reader import parse_yaml
+from bench.results.choice import chosen_settings
 from bench.results.records import Record
 
 __all__ = ["MOST", "headline_numbers", "headline_views"]
@@ -49,7 +50,7 @@ def _views(value: Any) -> Iterator[View]:
 def headline_numbers(rows: Iterable[Mapping[str, Any]], views: Iterable[Sequence[View]], role: str) -> dict[str, float]:
     """At most five numbers of one generator.
 
-    Of each column (protocol, split and slice of a metric) the best variant, which is the one that the leaderboard and
+    Of each column (protocol, split and slice of a metric) the chosen setting, which is the one that the leaderboard and
     the README show. Two columns of one metric are told apart by what differs, so that none overwrites another.
 
     Args:
@@ -60,32 +61,29 @@ def headline_numbers(rows: Iterable[Mapping[str, Any]], views: Iterable[Sequence
     Returns:
         Metric, with protocol, split or slice where several columns need them -> value.
     """
-    records = [record for record in map(Record.from_json, rows) if record.role == role and record.value is not None]
+    every = list(map(Record.from_json, rows))
+    chosen = chosen_settings(every)
+    records = [
+        record for record in every if record.role == role and record.value is not None and record.split != "validation"
+    ]
     for group in views:
         columns: dict[str, dict[tuple[str, str, str], Record]] = {}
         for view in group:
             for record in records:
                 if all(fnmatchcase(str(getattr(record, key)), str(pattern)) for key, pattern in view.items()):
-                    best = columns.setdefault(record.metric, {})
+                    shown = columns.setdefault(record.metric, {})
                     place = (record.protocol, record.split, record.slice)
-                    best[place] = _better(best.get(place), record)
+                    if place not in shown or record.variant == chosen[record.generator, record.dataset]:
+                        shown[place] = record
         if columns:
-            named = [number for metric, best in columns.items() for number in _named(metric, best)]
+            named = [number for metric, shown in columns.items() for number in _named(metric, shown)]
             return dict(named[:MOST])
     return {}
 
 
-def _better(old: Record | None, new: Record) -> Record:
-    """The better of two variants; the first where the metric has no direction or both are equal."""
-    if old is None or old.value is None or new.value is None:
-        return new
-    sign = {True: 1.0, False: -1.0, None: 0.0}[new.higher_is_better]
-    return new if sign * new.value > sign * old.value else old
-
-
-def _named(metric: str, best: Mapping[tuple[str, str, str], Record]) -> Iterator[tuple[str, float]]:
-    differs = [len({place[i] for place in best}) > 1 for i in range(3)]
-    for place, record in best.items():
+def _named(metric: str, shown: Mapping[tuple[str, str, str], Record]) -> Iterator[tuple[str, float]]:
+    differs = [len({place[i] for place in shown}) > 1 for i in range(3)]
+    for place, record in shown.items():
         assert record.value is not None
-        parts = [part for part, shown in zip(place, differs, strict=True) if shown and part]
+        parts = [part for part, apart in zip(place, differs, strict=True) if apart and part]
         yield " ".join([metric, *parts]), record.value

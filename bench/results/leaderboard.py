@@ -3,7 +3,6 @@ of ``bench/report/tables.py``."""
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from bench.base.errors import BenchError
 from bench.catalogue.families import FAMILIES
 from bench.catalogue.metrics import CATALOGUE
+from bench.results.choice import chosen_settings
 from bench.results.records import SCHEMA_VERSION, Record
 from bench.stats.comparisons import Estimate, Items, rank_ranges
 
@@ -23,7 +23,6 @@ __all__ = [
     "ColumnKey",
     "Row",
     "build_rows",
-    "chosen_settings",
     "column_key",
     "estimate",
     "rows_from_json",
@@ -45,7 +44,8 @@ class Row:
 
     Attributes:
         record: the measurement.
-        shown: the one setting of the generator that stands for it in this column (:func:`chosen_settings`).
+        shown: the one setting of the generator that stands for it in this column
+            (:func:`bench.results.choice.chosen_settings`).
         rank: best place among the shown settings of the generators of its column that the data allow; None for other
             settings, floors, ceilings, memorisers, neutral metrics, values without a known interval, and every split
             but the test split.
@@ -83,29 +83,6 @@ def estimate(record: Record, items: Items) -> Estimate:
     info = CATALOGUE.get(record.metric)
     blocks = None if record.slice else items.get((record.generator, record.metric, record.variant))
     return Estimate(record.value, record.ci95, bool(info and info.exact), blocks)
-
-
-def chosen_settings(records: Iterable[Record]) -> dict[tuple[str, str], str]:
-    """(generator, data set) -> the setting that stands for the generator.
-
-    Of the settings that were scored on the validation split under the metric that the family chooses by
-    (:attr:`bench.catalogue.families.Family.chosen_by`), the best there; without such scores the first that the block
-    declares. The test split has no say.
-    """
-    chosen: dict[tuple[str, str], str] = {}
-    best: dict[tuple[str, str], float] = {}
-    for record in records:
-        key = record.generator, record.dataset
-        if record.metric in COST_METRICS:
-            continue
-        family = FAMILIES.get(record.family)
-        if family and record.split == "validation" and record.metric == family.chosen_by and record.value is not None:
-            value = record.value if record.higher_is_better else -record.value
-            if value > best.get(key, -math.inf):
-                best[key], chosen[key] = value, record.variant
-        elif key not in best and record.split != "validation":
-            chosen.setdefault(key, record.variant)
-    return chosen
 
 
 def _ordered(records: Iterable[Record]) -> tuple[list[Record], dict[ColumnKey, list[int]]]:
@@ -149,13 +126,12 @@ def build_rows(records: Iterable[Record], items: Items | None = None) -> list[Ro
     chosen = chosen_settings(ordered)
     rows = [Row(record) for record in ordered]
     for members in columns.values():
-        standing: dict[str, int] = {}
-        for i in members:
-            record = ordered[i]
-            if record.variant == chosen.get((record.generator, record.dataset)):
-                standing[record.generator] = i
-            else:
-                standing.setdefault(record.generator, i)
+        standing = {ordered[i].generator: i for i in reversed(members)}
+        standing |= {
+            ordered[i].generator: i
+            for i in members
+            if ordered[i].variant == chosen.get((ordered[i].generator, ordered[i].dataset))
+        }
         ranked = [i for i in standing.values() if ordered[i].role == "generator" and ordered[i].split in ("", "test")]
         column = [estimate(ordered[i], items or {}) for i in ranked]
         places = dict(zip(ranked, rank_ranges(column, ordered[members[0]].higher_is_better), strict=True))

@@ -16,6 +16,7 @@ from typing import Any
 
 from bench.base.files import SampleSet, hash_file, hash_json, read_image_samples, read_text_samples
 from bench.base.names import LONGEST, fitted_name, safe_name
+from bench.results.choice import chosen_settings
 from bench.results.extras import Figure, Film, Gallery, Strip
 from bench.results.records import Record
 from bench.results.sources import Entry
@@ -67,11 +68,12 @@ def _place(record: Record, variant: str) -> str:
 
 
 def headline_variants(records: Sequence[Record]) -> dict[str, str]:
-    """Metric -> the variant whose value also stands under the bare name: the unnamed one, else the first of the
-    block."""
-    found: dict[str, str] = {}
+    """Metric -> the variant whose value also stands under the bare name: the setting that the leaderboard shows, else
+    the first of the block."""
+    chosen, found = chosen_settings(records), dict[str, str]()
     for record in records:
-        if record.metric not in found or (record.variant == "" and found[record.metric] != ""):
+        shown = chosen.get((record.generator, record.dataset))
+        if record.split != "validation" and (record.metric not in found or record.variant == shown):
             found[record.metric] = record.variant
     return found
 
@@ -89,7 +91,7 @@ def metrics_of(records: Sequence[Record]) -> dict[str, float]:
             continue
         group = "cost" if record.metric in (*TRAIN_COSTS, *SAMPLE_COSTS) else "eval"
         variants = {"" if record.metric in TRAIN_COSTS else record.variant}
-        if headline[record.metric] == record.variant:
+        if headline.get(record.metric) == record.variant:
             variants.add("")
         for variant in variants:
             identity: tuple[str, ...] = (record.protocol, variant, record.split, record.slice)
