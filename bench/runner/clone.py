@@ -11,6 +11,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from typing import Any
 from bench.base.errors import BenchError
 from bench.runner.bookkeeping import Clone, Pipeline
 from bench.runner.lockfile import write_whole
-from bench.runner.process import Killed, Refused, Result, Task, environment, execute, launch, wait
+from bench.runner.process import Killed, Refused, Result, Task, environment, execute, launch, stopped, wait
 
 __all__ = ["FOLDER", "Carrier", "execute_in_clone", "objection"]
 
@@ -90,6 +91,8 @@ def execute_in_clone(task: Task) -> Result:
     answer = _process({"task": task, "name": task["name"]}, task)
     if "refused" in answer:
         raise Refused(answer["refused"])
+    if "stopped" in answer:
+        return {"code": -signal.SIGTERM, "stopped": True}
     if "killed" in answer:
         raise Killed(answer["killed"])
     result: Result = answer["result"]
@@ -111,6 +114,8 @@ def _process(order: dict[str, Any], task: Task | None) -> dict[str, Any]:
             command = [sys.executable, "-m", "bench.runner.clone", str(file)]
             started = launch(command, cwd=folder, env=environment({}), stdout=log, stderr=subprocess.STDOUT)
             code = wait(started, task) if task is not None else started.wait(timeout=600)
+        if code < 0 and task is not None and stopped(task):
+            return {"stopped": True}
         if code < 0:
             raise Killed(f"the process of {order['name']} was killed by signal {-code} on {socket.gethostname()}")
         if code:

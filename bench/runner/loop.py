@@ -145,8 +145,11 @@ class Loop:
         self._order.done(name)
 
     def _room(self, name: str) -> bool:
-        """Whether a worker will soon be free for a stage. A few wait at the workers, so that these never wait for
-        DVC."""
+        """Whether a worker is free for a stage.
+
+        Where there are many, a few stages wait at them, so that these never wait for DVC; where there are few, a stage
+        that waits would wait behind the longest training.
+        """
         if self._engine is None:
             return True
         slots = self._engine.slots()
@@ -155,7 +158,8 @@ class Loop:
         resource = self._wanted(name)
         busy = sum(self._resource.get(other, "") == resource for other in self.progress.running)
         free = slots[resource] if resource else slots[""] - slots["GPU"] or slots[""]
-        return bool(slots[""]) and busy < free + max(1, free // 4)
+        impossible = bool(resource) and not free  # begin it, so that it is refused with a reason
+        return bool(slots[""]) and (impossible or busy < free + free // 4)
 
     def _tell_to_wait(self) -> None:
         if not self._told_to_wait:
@@ -231,6 +235,8 @@ class Loop:
         self.progress.running.pop(name, None)
         if isinstance(outcome, BaseException):
             self._fail(name, f"{type(outcome).__name__}: {outcome}")
+        elif outcome.get("stopped"):
+            self.progress.stopped += 1
         elif outcome["code"]:
             self._save_log(name, outcome)
             self._fail(name, f"exit status {outcome['code']} on {outcome['host']}\n{outcome['tail']}")

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
-__all__ = ["Killed", "Refused", "Result", "Task", "environment", "execute", "launch", "stop", "tail"]
+__all__ = ["Killed", "Refused", "Result", "Task", "environment", "execute", "launch", "stop", "stopped", "tail"]
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MALLOC_TRIM_THRESHOLD_")
 """What Dask sets in its workers. A stage gets the coordinator's values, as `dvc repro` would give them: they can change
@@ -50,9 +50,14 @@ class Task(TypedDict):
 
 
 class Result(TypedDict, total=False):
-    """What came of a task. ``entry`` and ``log``: of a worker in its own clone only."""
+    """What came of a task.
+
+    ``entry`` and ``log`` come from a worker in its own clone only; ``stopped`` says that the run was ended, and that no
+    other attempt is wanted.
+    """
 
     code: int
+    stopped: bool
     seconds: float
     host: str
     tail: str
@@ -138,6 +143,8 @@ def execute(task: Task) -> Result:
             code = wait(started, task)
             if code:
                 break
+    if code < 0 and stopped(task):
+        return {"code": code, "stopped": True}
     if code < 0:
         raise Killed(f"killed by {signal.Signals(-code).name} on {socket.gethostname()}\n{tail(log)}")
     return {
@@ -164,6 +171,11 @@ def wait(process: subprocess.Popen[bytes], task: Task) -> int:
         except (ProcessLookupError, subprocess.TimeoutExpired):
             continue
     return -signal.SIGTERM
+
+
+def stopped(task: Task) -> bool:
+    """Whether the task's run was ended."""
+    return task["run"] in _stopped
 
 
 def stop(run: str) -> None:

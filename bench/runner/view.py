@@ -22,19 +22,20 @@ class Progress:
     done: int = 0
     same: int = 0
     cached: int = 0
+    stopped: int = 0
     failed: list[str] = field(default_factory=list)
     blocked: set[str] = field(default_factory=set)
 
     @property
     def waiting(self) -> int:
         """Stages that wait for their inputs or for a worker."""
-        return (
-            self.total - self.done - self.same - self.cached - len(self.failed) - len(self.blocked) - len(self.running)
-        )
+        over = self.done + self.same + self.cached + self.stopped + len(self.failed) + len(self.blocked)
+        return self.total - over - len(self.running)
 
     def sentence(self) -> str:
         """Counts, in words."""
         parts = [f"{self.same} unchanged", f"{self.cached} from the run cache", f"{self.done} run"]
+        parts += [f"{self.stopped} stopped"] * bool(self.stopped)
         parts += [f"{len(self.failed)} failed"] * bool(self.failed) + [f"{len(self.blocked)} not begun"] * bool(
             self.blocked
         )

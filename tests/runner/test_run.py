@@ -98,7 +98,10 @@ def test_kills_and_interrupts_change_nothing_in_the_end(serial: Project, fresh: 
         assert run.wait(timeout=60) == 130
         assert gone(stage)
         said = run.communicate()[0]
-        assert "12 run" in said and "The next run goes on from here" in said
+        assert "12 run, 1 stopped" in said and "The next run goes on from here" in said
+        assert "FAILED" not in said
+        attempts = (fresh.root / ".bench/logs/slow.log").read_text().count("$ while")
+        assert attempts == 2, "one before the worker was killed, one after it, none after Ctrl-C"
         # So does the coordinator's sudden death: no worker and no stage is left.
         run = fresh.start("run", "--jobs", "2")
         stage = wait_for(lambda: stages_of(run))[0]
@@ -132,6 +135,7 @@ def test_a_stopped_stage_may_take_its_time_then_it_is_killed(fresh: Project) -> 
     run.send_signal(signal.SIGTERM)
     assert run.wait(timeout=60) == 130
     wait_for(lambda: all(gone(process) for process in found))
+    assert (fresh.root / ".bench/logs/deaf.log").read_text().count("$ trap") == 1
     assert fresh.lock_text().count("cmd:") == 1
 
 
