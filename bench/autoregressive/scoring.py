@@ -19,18 +19,19 @@ def windows_of(length: int, context: int, stride: int, batch_size: int) -> Itera
     """Batches of equally long windows over a stream of ``length`` tokens, and from which place on each is scored.
 
     A window that starts at s predicts tokens s + 1 .. s + context; the first predicts all of them, each later one its
-    last ``stride``, the very last one what is left.
+    last ``stride``. The very last one begins where the next of them would and ends with the stream, so that what a token
+    is predicted from does not depend on how much follows it.
 
     >>> [(first, windows.tolist()) for first, windows in windows_of(12, 4, 3, 8)]
-    [(0, [0]), (1, [3, 6]), (3, [7])]
+    [(0, [0]), (1, [3, 6]), (1, [9])]
     """
     yield 0, np.zeros(1, dtype=np.int64)
     starts = np.arange(stride, length - context, stride)
     for i in range(0, len(starts), batch_size):
         yield context - stride, starts[i : i + batch_size]
-    done = (int(starts[-1]) if len(starts) else 0) + context + 1
-    if done < length:
-        yield done - (length - context), np.array([length - context - 1])
+    last = int(starts[-1]) if len(starts) else 0
+    if last + context + 1 < length:
+        yield context - stride, np.array([last + stride])
 
 
 def stream_log_prob(
@@ -56,8 +57,8 @@ def stream_log_prob(
         ``(N - 1,)`` natural log-probabilities.
     """
     nats = np.empty(len(stream))
-    offsets = np.arange(min(context, len(stream) - 1) + 1)
     for first, windows in windows_of(len(stream), context, stride, batch_size):
+        offsets = np.arange(min(context, len(stream) - 1 - int(windows[-1])) + 1)
         batch = torch.from_numpy(stream[windows[:, None] + offsets]).to(device)  # (windows, T + 1)
         with torch.inference_mode():
             scored = network(batch[:, :-1])[:, first:].double().log_softmax(-1)

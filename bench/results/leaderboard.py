@@ -155,11 +155,14 @@ def to_json(rows: Iterable[Row]) -> dict[str, Any]:
 
 
 def rows_from_json(document: Mapping[str, Any]) -> list[Row]:
-    """The inverse of :func:`to_json`.
+    """The inverse of :func:`to_json`; rows of version 1, which named no shown setting, get their places anew.
 
     Raises:
         BenchError: another schema version.
     """
+    if document.get("schema_version") == 1:
+        plain = ({key: value for key, value in row.items() if key not in ("rank", "tied")} for row in document["rows"])
+        return build_rows(map(Record.from_json, plain))
     if document.get("schema_version") != SCHEMA_VERSION:
         raise BenchError(
             f"leaderboard.json has schema version {document.get('schema_version')!r}, this program reads "

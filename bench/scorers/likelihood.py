@@ -15,13 +15,15 @@ import numpy as np
 
 from bench.base.errors import BenchError
 from bench.base.progress import Progress
+from bench.base.seeds import generator
 from bench.base.settings import Checked, Count, Natural
 from bench.capabilities import HasNote
-from bench.contracts import Floats
+from bench.contracts import Floats, Ints
 from bench.metrics.bits_per_byte import bits_per_byte, count_bytes
 from bench.metrics.perplexity import perplexity, perplexity_bounds
 from bench.metrics.protocols import protocol_id
 from bench.results.extras import Curve, Items, Note, Table, lines_of
+from bench.scorers.likelihood_checks import check_prefix, check_sums
 from bench.scorers.texts import Setting, corpus, held_out, is_series, settings
 from bench.scoring import Output, Score, Subject, scorer
 from bench.stats.intervals import bootstrap_ratio_ci
@@ -83,8 +85,8 @@ class TextLikelihood:
         return perplexity_bounds(bootstrap_ratio_ci(self.nats, self.tokens, seed))
 
 
-def text_likelihood(model: Any, text: str, block: int, options: Mapping[str, Any]) -> TextLikelihood:
-    """Log-probabilities of ``text`` in blocks of ``block`` bytes; a token belongs to the block that it begins in.
+def token_scores(model: Any, text: str, options: Mapping[str, Any]) -> tuple[Floats, Ints]:
+    """Minus the log-probability of each token of ``text``, and its bytes.
 
     Raises:
         BenchError: the model's tokens do not cover the text.
@@ -96,6 +98,20 @@ def text_likelihood(model: Any, text: str, block: int, options: Mapping[str, Any
             f"{type(model).__name__}: {len(nats)} log-probabilities over {int(sizes.sum())} bytes for a text of "
             f"{count_bytes(text)} bytes: log_prob and token_bytes must cover every byte"
         )
+    return nats, sizes
+
+
+def text_likelihood(model: Any, text: str, block: int, options: Mapping[str, Any]) -> TextLikelihood:
+    """Log-probabilities of ``text`` in blocks of ``block`` bytes.
+
+    Raises:
+        BenchError: the model's tokens do not cover the text.
+    """
+    return in_blocks(*token_scores(model, text, options), block)
+
+
+def in_blocks(nats: Floats, sizes: Ints, block: int) -> TextLikelihood:
+    """Sums of tokens over blocks of ``block`` bytes; a token belongs to the block that it begins in."""
     blocks = (np.cumsum(sizes) - sizes) // block
     if blocks[-1] and (sizes.sum() - blocks[-1] * block) < block / 2:  # a short last block joins the one before
         blocks = np.minimum(blocks, blocks[-1] - 1)
@@ -106,8 +122,11 @@ def text_likelihood(model: Any, text: str, block: int, options: Mapping[str, Any
 
 @scorer("LanguageModel", "StateModel", options=LikelihoodOptions, model=True)
 def likelihood(subject: Subject, options: LikelihoodOptions) -> Iterator[Output]:
-    """Bits per byte and perplexity of every setting, the blocks behind them, and curves over the order n; of several
-    settings the bits per byte of the validation split as well, by which one is chosen."""
+    """Bits per byte and perplexity of every setting, the blocks behind them, and curves over the order n.
+
+    Of several settings the bits per byte of the validation split as well, by which one is chosen. A model that looks
+    ahead, or whose probabilities sum to more than one, is refused.
+    """
     if is_series(subject):
         return
     whole, system, every = held_out(subject), subject.system, settings(subject)
@@ -120,7 +139,11 @@ def likelihood(subject: Subject, options: LikelihoodOptions) -> Iterator[Output]
     with Progress(f"evaluate {subject.name}", len(every), "settings", quiet=subject.context.quiet) as progress:
         for setting in every:
             model, own = setting.model(system)
-            found[setting.variant] = text_likelihood(model, text, options.block, own)
+            nats, sizes = token_scores(model, text, own)
+            who, rng = f"{subject.name} {setting.variant}".strip(), generator(subject.derive("checks", setting.variant))
+            check_prefix(who, model, own, text, nats, sizes, rng)
+            check_sums(who, model, own, text, rng)
+            found[setting.variant] = in_blocks(nats, sizes, options.block)
             yield from _held_out(subject, found[setting.variant], setting.variant, part, model.vocabulary_name)
             if len(every) > 1 and validation:
                 yield _for_choice(subject, text_likelihood(model, validation, options.block, own), setting.variant)
