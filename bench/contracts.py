@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.base.errors import did_you_mean
+from bench.base.seeds import derive
 
 Images = NDArray[np.uint8]
 """``(N, H, W, C)`` uint8, C in {1, 3}."""
@@ -173,6 +174,7 @@ class RunContext:
     Attributes:
         name: the generator's name (its block in ``params.yaml``).
         seed: derived from (global seed, generator, stage) by :func:`bench.base.seeds.derive`.
+        global_seed: the run's own ``seed:``, for what several generators share: :meth:`shared_seed`.
         device: ``"cpu"``, ``"cuda"`` or ``"cuda:0"``; already resolved from ``auto``.
         train: the block's ``train`` mapping (see :class:`bench.training.TrainConfig`); empty for systems without one.
         checkpoints: folder that survives a killed stage, or None for no checkpoints.
@@ -193,6 +195,11 @@ class RunContext:
     curve: Callable[[int, Mapping[str, float]], None] = _ignore
     cost: dict[str, float] = field(default_factory=dict)
     quiet: bool = True
+    global_seed: int = 0
+
+    def shared_seed(self, group: str) -> int:
+        """A seed for all generators that name the same group; another global seed redraws it."""
+        return derive(self.global_seed, "group", group)
 
 
 @runtime_checkable

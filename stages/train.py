@@ -56,6 +56,7 @@ def train(root: Path, params: Params, name: str) -> None:
     run = RunContext(
         name=name,
         seed=run_seed(params, name, "train"),
+        global_seed=params.seed,
         device=ctx.device,
         train=ctx.block["train"],
         checkpoints=checkpoints,

@@ -19,8 +19,8 @@ def windows_of(length: int, context: int, stride: int, batch_size: int) -> Itera
     """Batches of equally long windows over a stream of ``length`` tokens, and from which place on each is scored.
 
     A window that starts at s predicts tokens s + 1 .. s + context; the first predicts all of them, each later one its
-    last ``stride``. The very last one begins where the next of them would and ends with the stream, so that what a token
-    is predicted from does not depend on how much follows it.
+    last ``stride``. The very last one begins where the next of them would and ends with the stream: what a token is
+    predicted from does not depend on how much follows it.
 
     >>> [(first, windows.tolist()) for first, windows in windows_of(12, 4, 3, 8)]
     [(0, [0]), (1, [3, 6]), (1, [9])]

@@ -102,7 +102,7 @@ class Case:
                 curve.append(values.get("reconstruction", values["loss"]))
 
         budget = {**self.train, **_BUDGET, **train}
-        run = RunContext(name=self.name, seed=seed, train=budget, models=models, data=data, curve=point)
+        run = RunContext(self.name, seed, train=budget, models=models, data=data, curve=point, global_seed=seed)
         with seeded(seed):
             system = build_system({"system": self.system, "model": self.model, "arms": self.arms}, self.name)
             if isinstance(system, Trainable):

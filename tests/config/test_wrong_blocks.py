@@ -37,8 +37,8 @@ WRONG = [
     ),
     (
         "channels of the data",
-        "    model: { codebook: gradient, init_seed: 0 }",
-        "    model: { codebook: gradient, init_seed: 0, channels: 3 }",
+        "    model: { codebook: gradient, start: vqvae-digits }",
+        "    model: { codebook: gradient, start: vqvae-digits, channels: 3 }",
         r"vqvae-gradient.model.channels: 3 does not fit the data set mnist, whose channels is 1",
     ),
     (

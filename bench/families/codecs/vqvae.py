@@ -6,7 +6,7 @@ van den Oord, Vinyals, Kavukcuoglu 2017, "Neural Discrete Representation Learnin
     log p(x | z_q) + ||sg[z_e] - e||^2 + beta ||z_e - sg[e]||^2        (sg: stop gradient)
 
 with a Gaussian likelihood, so the first term is a mean squared error. The second is replaced by moving averages
-(appendix A.1) unless ``codebook: gradient``. Arms that differ in ``codebook`` alone and share ``init_seed`` start from
+(appendix A.1) unless ``codebook: gradient``. Arms that differ in ``codebook`` alone and share ``start`` start from
 the same weights and the same codebook, and see the same batches.
 
 Must reach (``ema_restart``): 22 dB on MNIST test at 7x7 codes, at least 90 % of 256 codes in use.
@@ -54,8 +54,8 @@ class VQVAEConfig(Checked):
         decay: gamma of the moving averages.
         codebook_init: ``uniform`` in +-1/K, or ``normal``.
         restart_until: restarts stop after this share of the steps, so that the codebook settles.
-        init_seed: weights and batches derive from this number, so that arms which share it start alike; None: from the
-            run's own seed.
+        start: systems that name the same group start from the same weights and see the same batches, and so differ in
+            their settings alone; ``""``: from the generator's own seed.
     """
 
     codebook: CodebookKind = "ema_restart"
@@ -69,7 +69,7 @@ class VQVAEConfig(Checked):
     decay: Annotated[float, Range(low=0, below=1)] = 0.99
     codebook_init: Literal["uniform", "normal"] = "uniform"
     restart_until: Share = 0.8
-    init_seed: int | None = None
+    start: str = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -131,7 +131,7 @@ class VQVAE:
         """Eq. 3 on ``data["train"].images``."""
         config = self.config
         check_images(config, data["train"].images, run.name)
-        seed = run.seed if config.init_seed is None else derive("vqvae", config.init_seed)
+        seed = run.shared_seed(config.start) if config.start else run.seed
         with seeded(derive(seed, "init")):
             self.network = VQVAEModule(config)
         network = self.network

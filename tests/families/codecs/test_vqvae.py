@@ -18,7 +18,7 @@ TRAIN = {"steps": 80, "batch_size": 32, "lr": 0.005, "warmup": 5, "log_every": 1
 
 def config(arm: str = "ema_restart", **changes: object) -> VQVAEConfig:
     return VQVAEConfig(
-        **{"codebook": arm, "codes": 32, "dim": 8, "widths": (8, 16), "blocks": 1, "init_seed": 4, **changes}
+        **{"codebook": arm, "codes": 32, "dim": 8, "widths": (8, 16), "blocks": 1, "start": "four", **changes}
     )  # type: ignore[arg-type]
 
 
@@ -40,17 +40,26 @@ def test_arms_start_from_the_same_weights_codebook_and_batch(grey: dict[str, Ima
     first = [trained(grey, config(arm), seed=i, steps=1)[1][0] for i, arm in enumerate(ARMS)]
     assert len({point["reconstruction"] for point in first}) == 1
     assert len({point["perplexity"] for point in first}) == 1
-    elsewhere = trained(grey, config("ema", init_seed=5), steps=1)[1][0]
+    elsewhere = trained(grey, config("ema", start="five"), steps=1)[1][0]
     assert elsewhere["reconstruction"] != first[0]["reconstruction"]
 
 
 def test_without_a_shared_seed_the_runs_own_counts(grey: dict[str, ImageSplit]) -> None:
     weights = [
-        trained(grey, config("ema", init_seed=None), seed=seed, steps=1)[0].network.encoder[0].weight
-        for seed in (0, 1, 0)
+        trained(grey, config("ema", start=""), seed=seed, steps=1)[0].network.encoder[0].weight for seed in (0, 1, 0)
     ]
     assert not torch.equal(weights[0], weights[1])
     assert torch.equal(weights[0], weights[2])
+
+
+def test_another_global_seed_redraws_the_shared_start(grey: dict[str, ImageSplit]) -> None:
+    def weights(global_seed: int) -> torch.Tensor:
+        system = VQVAE(config())
+        system.fit(grey, RunContext(global_seed=global_seed, train={**TRAIN, "steps": 1}))
+        return system.network.encoder[0].weight
+
+    assert torch.equal(weights(0), weights(0))
+    assert not torch.equal(weights(0), weights(1))
 
 
 def test_reconstructs_better_than_the_mean_picture(grey: dict[str, ImageSplit]) -> None:
