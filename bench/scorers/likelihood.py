@@ -23,12 +23,15 @@ from bench.metrics.bits_per_byte import bits_per_byte, count_bytes
 from bench.metrics.perplexity import perplexity, perplexity_bounds
 from bench.metrics.protocols import protocol_id
 from bench.results.extras import Curve, Items, Note, Table, lines_of
-from bench.scorers.likelihood_checks import check_prefix, check_sums
+from bench.scorers.likelihood_checks import check_excerpt, check_prefix, check_sums
 from bench.scorers.texts import Setting, corpus, held_out, is_series, settings
 from bench.scoring import Output, Score, Subject, scorer
 from bench.stats.intervals import bootstrap_ratio_ci
 
 __all__ = ["LikelihoodOptions", "TextLikelihood", "likelihood", "text_likelihood"]
+
+CLOSELY = 8
+"""Settings of a generator, evenly spaced, that are asked for excerpts and sums: some hundred texts each."""
 
 
 @dataclass(frozen=True)
@@ -136,13 +139,16 @@ def likelihood(subject: Subject, options: LikelihoodOptions) -> Iterator[Output]
     excerpt = _whole_words(corpus(subject)["train"][: options.train_characters])
     found: dict[str, TextLikelihood] = {}
     known: dict[str, TextLikelihood] = {}
+    closely = every[:: -(-len(every) // CLOSELY)]
     with Progress(f"evaluate {subject.name}", len(every), "settings", quiet=subject.context.quiet) as progress:
         for setting in every:
             model, own = setting.model(system)
             nats, sizes = token_scores(model, text, own)
             who, rng = f"{subject.name} {setting.variant}".strip(), generator(subject.derive("checks", setting.variant))
             check_prefix(who, model, own, text, nats, sizes, rng)
-            check_sums(who, model, own, text, rng)
+            if setting in closely:
+                check_excerpt(who, model, own, text, rng)
+                check_sums(who, model, own, text, rng)
             found[setting.variant] = in_blocks(nats, sizes, options.block)
             yield from _held_out(subject, found[setting.variant], setting.variant, part, model.vocabulary_name)
             if len(every) > 1 and validation:

@@ -14,24 +14,22 @@ import numpy as np
 from bench.base.errors import BenchError
 from bench.contracts import Floats, Ints
 
-__all__ = ["check_prefix", "check_sums"]
+__all__ = ["check_excerpt", "check_prefix", "check_sums"]
 
 TOLERANCE = 2e-3
 """Nats by which a token's log-probability may differ between a text and its beginning: float32 in batches of another
 shape rounds otherwise."""
 EXCESS = 2e-3
 """By which the probabilities of one place may exceed one in sum, for the same reason."""
-EXCERPT = 240
-"""Characters before the place, at most."""
+EXCERPT = 120
+"""Characters of an excerpt, and before a place, at most."""
 
 
 def check_prefix(
     who: str, model: Any, options: Mapping[str, Any], text: str, nats: Floats, sizes: Ints, rng: np.random.Generator
 ) -> None:
-    """The beginning of a text has the same log-probabilities alone as it has in the whole.
-
-    Asked once of the whole text, cut at a space in its first quarter, and in a short excerpt of a cut before each
-    character that occurs there. Tokens that a cut changes are left out.
+    """The beginning of the text, cut at a space in its first quarter, has the same log-probabilities alone as it has in
+    the whole. Tokens that the cut changes are left out.
 
     Args:
         who: generator and setting, for the error.
@@ -40,7 +38,7 @@ def check_prefix(
         text: what is scored.
         nats: minus the log-probability of each token.
         sizes: bytes of each token.
-        rng: draws the places.
+        rng: draws the place.
 
     Raises:
         BenchError: what follows changes a probability.
@@ -49,6 +47,14 @@ def check_prefix(
     place = text.rfind(" ", 0, place) if " " in text[:place] else place
     if place > 1:
         _compare_beginning(who, model, options, text[:place], nats, sizes)
+
+
+def check_excerpt(who: str, model: Any, options: Mapping[str, Any], text: str, rng: np.random.Generator) -> None:
+    """The same of a short excerpt, cut before each character that occurs there: what reads the very next one shows.
+
+    Raises:
+        BenchError: what follows changes a probability.
+    """
     start = int(rng.integers(0, max(1, len(text) - EXCERPT)))
     excerpt = text[start : start + EXCERPT]
     nats, sizes = _scores(model, excerpt, options)

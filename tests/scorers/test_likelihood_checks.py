@@ -14,7 +14,7 @@ from bench.contracts import RunContext
 from bench.families.words.ngram import NGram, NGramConfig
 from bench.registry import resolve
 from bench.scorers.likelihood import token_scores
-from bench.scorers.likelihood_checks import check_prefix, check_sums
+from bench.scorers.likelihood_checks import check_excerpt, check_prefix, check_sums
 
 
 def text(seed: int, lines: int) -> str:
@@ -81,6 +81,7 @@ def checked(system: Any, seed: int = 0, options: Mapping[str, Any] | None = None
     rng, own = np.random.default_rng(seed), options or {}
     nats, sizes = token_scores(system, TEST, own)
     check_prefix("who", system, own, TEST, nats, sizes, rng)
+    check_excerpt("who", system, own, TEST, rng)
     check_sums("who", system, own, TEST, rng)
 
 
