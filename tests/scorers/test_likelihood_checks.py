@@ -111,6 +111,7 @@ TRAINING = {"steps": 20, "batch_size": 8, "warmup": 2}
         ("ngram", {"unit": "words", "order": 3, "spelling_order": 3}, {}),
         ("transformer_lm", {"width": 16, "heads": 2, "layers": 2, "context": 32}, TRAINING),
         ("transformer_lm", {"unit": "bpe", "vocabulary": 300, "width": 16, "heads": 2, "context": 24}, TRAINING),
+        ("neural_lm", {"unit": "bpe", "vocabulary": 300, "window": 3, "embedding": 8, "hidden": 8}, TRAINING),
         ("memoriser_words", {}, {}),
         ("dummy_words", {}, {}),
     ],
@@ -119,5 +120,5 @@ def test_trained_honest_models_pass(system: str, settings: dict[str, Any], train
     cls = resolve(system)
     honest = cls(cls.Config(**settings))
     honest.fit({"train": TRAIN, "validation": TRAIN[:500]}, RunContext(train=train))
-    for seed in range(3):
+    for seed in range(12):
         checked(honest, seed)
