@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -15,8 +17,10 @@ from bench.config.load import load_params
 from bench.config.variants import variant_id
 from bench.report.claim_tests import judge
 from bench.report.claims import FAILS, HOLDS, UNCLEAR, Claim, claims_json, load_claims
-from bench.results.records import Record, parse_settings
-from bench.results.sources import arm_settings
+from bench.results.leaderboard import Row, build_rows, column_key, rows_from_json
+from bench.results.records import SCHEMA_VERSION, Record, parse_settings
+from bench.results.sources import arm_settings, gather
+from bench.stats.comparisons import Items
 
 
 def row(name: str, value: float | None, half: float | None = 0.1, variant: str = "", **changes: Any) -> Record:
@@ -509,3 +513,62 @@ def test_claims_json_is_plain_and_counts_add_up(shipped: list[Claim]) -> None:
     assert {claim["verdict"] for claim in document["claims"]} <= {HOLDS, FAILS, UNCLEAR}
     first = next(claim for claim in document["claims"] if claim["comparisons"])
     assert {"left", "right", "estimate", "interval", "verdict"} <= set(first["comparisons"][0])
+
+
+# The table and the claims speak with one voice
+
+
+def opposites(claims: list[Claim], rows: list[Row], items: Items | None = None) -> tuple[int, list[str]]:
+    """How many comparisons have both sides ranked in one column, and those where the table says the opposite."""
+    places = {}
+    for one in rows:
+        record = one.record
+        places[record.generator, record.variant, record.metric, record.protocol, record.slice] = one
+    ranked, found = 0, []
+    for claim in claims:
+        for item in judge(claim, [one.record for one in rows], items).comparisons:
+            sides = [places.get(_place(side)) for side in (item.left, item.right)]
+            if item.interval is None or claim.test["kind"] == "ratio" or None in sides:
+                continue
+            left, right = (side for side in sides if side is not None)
+            if left.rank is None or right.rank is None or column_key(left.record) != column_key(right.record):
+                continue
+            ranked += 1
+            low, high = item.interval
+            below, above = high < 0, low > 0
+            up = left.record.higher_is_better
+            better, worse = (above, below) if up else (below, above)
+            assert left.rank_to is not None and right.rank_to is not None
+            if (better and right.rank_to < left.rank) or (worse and left.rank_to < right.rank):
+                found.append(f"{claim.id}: {item.to_json()}")
+    return ranked, found
+
+
+def _place(side: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(side.get(key) for key in ("generator", "variant", "metric", "protocol", "slice"))
+
+
+def test_an_opposite_would_be_seen() -> None:
+    records = [row("a", 1.0), row("b", 2.0)]
+    claims = load_claims({"claims": [entry({"kind": "less", "metric": "fid", **AB})]})
+    assert opposites(claims, build_rows(records)) == (1, [])
+    turned = [replace(one, rank=3 - (one.rank or 0), rank_to=3 - (one.rank or 0)) for one in build_rows(records)]
+    assert len(opposites(claims, turned)[1]) == 1
+
+
+def test_the_table_never_says_the_opposite_of_a_claim(
+    workspace: Path, declared: Callable[[Path], dict[str, dict[str, Any]]], shipped: list[Claim]
+) -> None:
+    sources = gather(workspace, declared(workspace))
+    ranked, found = opposites(shipped, build_rows(sources.records, sources.items), sources.items)
+    assert ranked >= 3, "else nothing was tested"
+    assert not found
+
+
+def test_the_committed_table_never_says_the_opposite_of_a_claim(reports: Path, shipped: list[Claim]) -> None:
+    document = json.loads((reports / "leaderboard.json").read_text())
+    if document["schema_version"] != SCHEMA_VERSION:
+        pytest.skip("the committed leaderboard is of an older schema")
+    ranked, found = opposites(shipped, rows_from_json(document))
+    assert ranked >= 5, "else nothing was tested"
+    assert not found
