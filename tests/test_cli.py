@@ -4,6 +4,7 @@ import."""
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -299,6 +300,25 @@ class TestSample:
             assert image.size == (2 * 56 + 2, 2 * 56 + 2)
         assert run("sample", "dummy-images", "--out", "x.jpg") == 1
         assert ".png" in capsys.readouterr().err
+
+    def test_what_needs_no_training_needs_no_trained_model(
+        self, here: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        block = "efros-leung: {system: texture_synthesis, dataset: digits, model: {window: 5}}"
+        with (here / "params.yaml").open("a") as file:
+            file.write(f"by_example:\n  {block}\n")
+        board = (np.indices((16, 16)).sum(axis=0) // 4 % 2 * 255).astype(np.uint8)
+        Image.fromarray(board).save(here / "board.png")
+        command = ["sample", "texture", "--exemplar", "board.png", "--size", "12x20"]
+        assert run(*command, "--out", "untrained.png") == 0, capsys.readouterr().err
+        assert not (here / "models/efros-leung").exists()
+        described = {"name": "efros-leung", "system": "texture_synthesis", "config": {"window": 5}, "uses": {}}
+        write_json(here / "models/efros-leung/model.json", described)
+        assert run(*command, "--out", "trained.png") == 0
+        assert (here / "trained.png").read_bytes() == (here / "untrained.png").read_bytes()
+        shutil.rmtree(here / "models/ngram-char")
+        assert run("sample", "ngram-char") == 1, "this one is trained"
+        assert "no trained model" in capsys.readouterr().err
 
     def test_texture(self, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
         with (here / "params.yaml").open("a") as file:
