@@ -225,8 +225,8 @@ def graph(
 
 @command()
 def compare(
-    first: Annotated[str, typer.Argument(help="A generator.")],
-    second: Annotated[str, typer.Argument(help="Another one.")],
+    first: Annotated[str, typer.Argument(help="A generator, or NAME@SETTING, as in ngram-char@n=3,smoothing=katz.")],
+    second: Annotated[str, typer.Argument(help="Another one, or another setting.")],
     metric: Annotated[str | None, typer.Option(help="Only this metric.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -335,6 +335,22 @@ def where() -> None:
     from bench.commands.stages import where as text
 
     typer.echo(text(Path.cwd()))
+
+
+@command("open")
+def open_() -> None:
+    """Open the report in a browser; where there is none, say where it is."""
+    from bench.commands.views import open_report
+
+    typer.echo(open_report(Path.cwd()))
+
+
+@command()
+def ui(port: Annotated[int, typer.Option(min=1, max=65535, help="On 127.0.0.1.")] = 5000) -> None:
+    """Serve the MLflow UI until it is interrupted."""
+    from bench.commands.views import ui as serve
+
+    raise typer.Exit(serve(Path.cwd(), port))
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -4,6 +4,7 @@ import."""
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -70,6 +71,8 @@ class TestStart:
             "doctor",
             "profile",
             "where",
+            "open",
+            "ui",
         ):
             assert f" {command} " in done.stdout
 
@@ -160,6 +163,56 @@ class TestListing:
         assert "make ui" in out
 
 
+class TestViews:
+    def test_the_report_opens_or_is_named(
+        self, here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        import webbrowser
+
+        assert run("open") == 1
+        assert "dvc repro" in capsys.readouterr().err
+        (here / "reports").mkdir()
+        (here / "reports/index.html").write_text("x")
+        opened: list[str] = []
+        browser = type("Browser", (), {"open": lambda self, address: opened.append(address) or True})
+        monkeypatch.setattr(webbrowser, "get", lambda: browser())
+        assert run("open") == 0
+        assert opened == [(here / "reports/index.html").resolve().as_uri()]
+
+        def none() -> None:
+            raise webbrowser.Error("no browser")
+
+        monkeypatch.setattr(webbrowser, "get", none)
+        assert run("open") == 0
+        assert (
+            capsys.readouterr().out.splitlines()[-1] == f"no browser here; the report is {here / 'reports/index.html'}"
+        )
+
+    def test_the_ui_is_served_on_this_machine_alone(
+        self, here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        assert run("ui") == 1
+        assert "bench track" in capsys.readouterr().err
+        (here / "mlflow.db").write_text("x")
+        called: list[Any] = []
+
+        def served(command: list[str], **options: Any) -> Any:
+            called.append((command, options))
+            return subprocess.CompletedProcess(command, 0)
+
+        monkeypatch.setattr(subprocess, "run", served)
+        assert run("ui", "--port", "5050") == 0
+        command, options = called[0]
+        assert command[1:4] == ["-m", "mlflow", "server"]
+        assert command[-6:] == ["--host", "127.0.0.1", "--port", "5050", "--workers", "1"]
+        assert options["env"]["MLFLOW_DISABLE_TELEMETRY"] == "true"
+        assert "http://127.0.0.1:5050/#/experiments" in capsys.readouterr().out
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+        assert run("ui") == 1
+        assert "http://127.0.0.1:9" in capsys.readouterr().err
+
+
 class TestValidate:
     @pytest.fixture
     def sound(self, here: Path) -> Path:
@@ -247,6 +300,25 @@ class TestSample:
             assert image.size == (2 * 56 + 2, 2 * 56 + 2)
         assert run("sample", "dummy-images", "--out", "x.jpg") == 1
         assert ".png" in capsys.readouterr().err
+
+    def test_what_needs_no_training_needs_no_trained_model(
+        self, here: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        block = "efros-leung: {system: texture_synthesis, dataset: digits, model: {window: 5}}"
+        with (here / "params.yaml").open("a") as file:
+            file.write(f"by_example:\n  {block}\n")
+        board = (np.indices((16, 16)).sum(axis=0) // 4 % 2 * 255).astype(np.uint8)
+        Image.fromarray(board).save(here / "board.png")
+        command = ["sample", "texture", "--exemplar", "board.png", "--size", "12x20"]
+        assert run(*command, "--out", "untrained.png") == 0, capsys.readouterr().err
+        assert not (here / "models/efros-leung").exists()
+        described = {"name": "efros-leung", "system": "texture_synthesis", "config": {"window": 5}, "uses": {}}
+        write_json(here / "models/efros-leung/model.json", described)
+        assert run(*command, "--out", "trained.png") == 0
+        assert (here / "trained.png").read_bytes() == (here / "untrained.png").read_bytes()
+        shutil.rmtree(here / "models/ngram-char")
+        assert run("sample", "ngram-char") == 1, "this one is trained"
+        assert "no trained model" in capsys.readouterr().err
 
     def test_texture(self, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
         with (here / "params.yaml").open("a") as file:
@@ -372,6 +444,8 @@ class TestCompare:
             compare_rows(rows, "a", "x")
         with pytest.raises(BenchError, match="Did you mean 'fid'"):
             compare_rows(rows, "a", "b", "fidd")
+        with pytest.raises(BenchError, match=r"c was not measured in the setting 'steps=5'.*Did you mean 'steps=50'"):
+            compare_rows(rows, "a", "c@steps=5")
 
     def test_command(self, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert run("compare", "a", "b") == 1

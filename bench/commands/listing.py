@@ -91,7 +91,7 @@ def run(root: Path, what: str, family: str | None, as_json: bool) -> None:
     if as_json:
         print_json(rows)
     else:
-        print_table(list(rows[0]) if rows else ["name"], rows)
+        print_table(list(rows[0]) if rows else ["name"], rows, drop=("class", "made from", "dataset", "system"))
 
 
 def validate(path: Path) -> None:

@@ -239,7 +239,7 @@ def run(
         raise BenchError(f"{found!r} works on files of yours: `bench sample {kind} {files}`")
     from bench.base.processes import resolve_device, set_threads
     from bench.capabilities import GrowingSynthesizer, takes_negative_prompts
-    from bench.registry import contract_of, load_model, resolve, sample_options
+    from bench.registry import adjust, build_system, contract_of, load_model, resolve, sample_options
 
     cls = resolve(block["system"])  # before the device: only what is imported tells whether torch is in use
     contract = contract_of(cls, family)
@@ -268,7 +268,12 @@ def run(
     height_width = parse_size(size)
     device = resolve_device(params.runtime["device"])
     set_threads(params.runtime["threads"])
-    system = load_model(root / "models" / found, device, defaults=block["sample"].get("defaults"))
+    defaults = block["sample"].get("defaults") or {}
+    if hasattr(cls, "fit") or (root / "models" / found / "model.json").is_file():
+        system = load_model(root / "models" / found, device, defaults=defaults)
+    else:  # nothing to train: what its block says is all of it
+        system = build_system(block, where := f"{params.path}: {family}.{found}")
+        adjust(system, defaults, f"{where}.sample.defaults")
     pictures = _exemplar(root, family, block["dataset"], exemplar, n)
     bar = Progress(
         f"sample {found}",

@@ -10,7 +10,7 @@ from typing import Any
 
 from bench.catalogue.families import FAMILIES
 from bench.data.contamination import sentences
-from bench.report.claims import FAILS, HOLDS, UNCLEAR, Comparison, Verdict
+from bench.report.claims import FAILS, HOLDS, UNCLEAR, Comparison, Verdict, count_verdicts
 from bench.report.display import format_interval, format_value, metric_style, short_variant
 from bench.report.figures import (
     dense_picture,
@@ -260,9 +260,8 @@ def build_context(
         "machines": [name for name in machines if name],
         "tiles": [tile for tile in (_tile(headline) for headline in found) if tile],
         "claims": [_claim(verdict, schema) for verdict in verdicts],
-        "verdicts": [
-            (name, _BADGES[name], sum(v.verdict == name for v in verdicts)) for name in (HOLDS, FAILS, UNCLEAR)
-        ],
+        "verdicts": [(name, _BADGES[name], count) for name, count in count_verdicts(verdicts).items()],
+        "controls": count_verdicts(verdicts, control=True),
         "main_plot": position_chart(found, rows, schema, "train_seconds", "training seconds", 1140, 430),
         "plots": [
             position_chart(found, rows, schema, "train_flops", "training FLOP"),

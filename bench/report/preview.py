@@ -142,9 +142,8 @@ def preview_png(context: Mapping[str, Any]) -> bytes:
         (MARGIN, 106), _fitted(draw, context["schema"].subtitle, 19, WIDTH - 2 * MARGIN), font=_font(19), fill=_SOFT
     )
     holding, failing, unclear = (count for _, _, count in context["verdicts"])
-    claims = (
-        f"{len(context['claims'])} claims of the field tested: {holding} hold, {failing} do not, {unclear} are open"
-    )
+    tested = holding + failing + unclear
+    claims = f"{tested} claims of the field tested: {holding} hold, {failing} do not, {unclear} are open"
     facts = f"{context['generators']} generators, {context['rows']} measured numbers; {claims}"
     draw.text((MARGIN, 136), facts, font=_font(15), fill=_SOFT)
     width = (WIDTH - 2 * MARGIN - (COLUMNS - 1) * GAP) // COLUMNS

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from bench.base.files import hash_json
 from bench.context import StageContext
+from bench.results.headlines import headline_views
 from bench.results.sources import Entry
 from bench.scoring import Evaluation
 from bench.tracking.run_content import metrics_of, params_of, tags_of
@@ -49,7 +50,7 @@ def log_scores(root: Path, context: StageContext, result: Evaluation, digest: st
         run_id = str(client.create_run(store.experiment, tags=tags, run_name=context.name).info.run_id)
         for name, value in params_of(entry, "", context.seed).items():
             client.log_param(run_id, name, value)
-        for name, number in metrics_of(entry.records).items():
+        for name, number in metrics_of(entry.records, headline_views(root, entry.family)).items():
             client.log_metric(run_id, name, number, timestamp=now)
         client.log_text(run_id, json.dumps(result.rows, indent=1, sort_keys=True) + "\n", "records.json")
         client.set_terminated(run_id, "FINISHED")

@@ -4,7 +4,7 @@
 
     model = mlflow.pyfunc.load_model(uri)
     model.predict(["To be"], params={"n_chars": 200, "seed": 7})  # words: beginnings -> texts
-    model.predict(["a red three"], params={"guidance": 3.0})      # text to image: captions -> (N, H, W, 3)
+    model.predict(pandas.DataFrame({"prompt": ["a red three"]}))  # text to image: captions -> (N, H, W, 3)
     model.predict(16)                                             # images: a count -> (16, H, W, C)
     model.predict(pandas.DataFrame({"label": [0, 1, 2]}))         # images: asked classes
     model.predict(exemplar)                                       # textures: (H, W[, 3]) -> (1, h, w[, 3])

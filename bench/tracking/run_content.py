@@ -1,8 +1,9 @@
 """What an MLflow run of one generator holds: params, metrics, curves, tags and artifacts, as plain data.
 
-Nothing here knows MLflow; :mod:`bench.tracking.sync` writes it. Names are those that MLflow allows
-(:mod:`bench.base.names`): ``variant="sampler=ddim,steps=50"`` of metric ``fid`` becomes
-``eval/fid/sampler-ddim.steps-50``.
+Nothing here knows MLflow; :mod:`bench.tracking.sync` writes it. A run has at most 40 names of metrics: the headlines of
+the family first, then costs, the learning curve and what else was measured on all of the test split, each for the one
+setting that the leaderboard shows. Every setting is a run of its own beneath, every row stands in ``records.json``.
+Names are those that MLflow allows (:mod:`bench.base.names`).
 """
 
 from __future__ import annotations
@@ -10,20 +11,39 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from bench.base.files import SampleSet, hash_file, hash_json, read_image_samples, read_text_samples
 from bench.base.names import LONGEST, fitted_name, safe_name
+from bench.catalogue.families import FAMILIES
 from bench.results.choice import chosen_settings
 from bench.results.extras import Figure, Film, Gallery, Strip
-from bench.results.records import Record
+from bench.results.headlines import View, headline_numbers
+from bench.results.leaderboard import ColumnKey, column_key
+from bench.results.records import Record, parse_variant
 from bench.results.sources import Entry
 
-__all__ = ["artifacts_of", "content_key", "curve_of", "metrics_of", "params_of", "tags_of"]
+__all__ = [
+    "MOST_METRICS",
+    "artifacts_of",
+    "content_key",
+    "curve_of",
+    "description_of",
+    "metrics_of",
+    "params_of",
+    "setting_params",
+    "setting_tags",
+    "settings_of",
+    "tags_of",
+]
 
 MAX_PARAM = 6000
+MOST_METRICS = 40
+"""Names of metrics in one run, those of the learning curve included."""
 LONGEST_PLACE = LONGEST - len("interval//high")
 MAX_GRIDS = 16
 TRAIN_COSTS = ("train_seconds", "train_flops", "parameters", "peak_memory_bytes")
@@ -61,63 +81,126 @@ def params_of(entry: Entry, profile: str, seed: int) -> dict[str, str]:
     return {"profile": profile, "seed": str(seed), **dict(_flatten(block))}
 
 
-def _place(record: Record, variant: str) -> str:
-    """``fid/sampler-ddim.steps-50/unseen``: metric, swept setting, split if it is not the test split, slice."""
-    split = record.split if record.split not in ("", "test") else ""
-    return "/".join(safe_name(part) for part in (record.metric, variant, split, record.slice) if part)
-
-
-def headline_variants(records: Sequence[Record]) -> dict[str, str]:
-    """Metric -> the variant whose value also stands under the bare name: the setting that the leaderboard shows, else
-    the first of the block."""
-    chosen, found = chosen_settings(records), dict[str, str]()
+def _shown(records: Sequence[Record]) -> dict[str, Record]:
+    """Metric -> the row on all of the test split that stands for the generator: of the setting that the leaderboard
+    shows, else the first of the block."""
+    chosen, found = chosen_settings(records), dict[str, Record]()
     for record in records:
-        shown = chosen.get((record.generator, record.dataset))
-        if record.split != "validation" and (record.metric not in found or record.variant == shown):
-            found[record.metric] = record.variant
+        if record.split == "validation" or record.slice:
+            continue
+        shown = record.variant == chosen.get((record.generator, record.dataset))
+        if record.metric not in found or (shown and found[record.metric].variant != record.variant):
+            found[record.metric] = record
     return found
 
 
-def metrics_of(records: Sequence[Record]) -> dict[str, float]:
-    """Slashed metrics: ``eval/...`` with bounds under ``interval/.../low`` and ``high``, and ``cost/...``.
+def _headlines(
+    records: Sequence[Record], views: Iterable[Sequence[View]], role: str, sizes: Mapping[ColumnKey, int]
+) -> dict[str, float]:
+    """As in the README: of the columns that the schema asks for the largest comes first, and of a column the shown
+    setting counts, whichever setting the schema finds it by."""
+    chosen = chosen_settings(records)
 
-    Two protocols of one metric never share a name: where they would, each gets its protocol as last part. Names have
-    at most 250 characters.
+    def order(record: Record) -> tuple[object, ...]:
+        other = record.variant != chosen.get((record.generator, record.dataset))
+        return -sizes.get(column_key(record), 0), record.protocol, record.split, record.slice, other
+
+    ordered = sorted(records, key=order)
+    for group in views:
+        columns = {column_key(record) for record in records if any(_fits(record, view) for view in group)}
+        rows = [one.to_json() for one in ordered if one.split == "validation" or column_key(one) in columns]
+        plain = [{key: view[key] for key in view if key != "variant"} for view in group]
+        if found := headline_numbers(rows, [plain], role):
+            return found
+    return {}
+
+
+def _fits(record: Record, view: View) -> bool:
+    fits = all(fnmatchcase(str(getattr(record, key)), str(pattern)) for key, pattern in view.items())
+    return fits and record.split != "validation"
+
+
+def metrics_of(
+    records: Sequence[Record],
+    views: Iterable[Sequence[View]] = (),
+    room: int = MOST_METRICS,
+    sizes: Mapping[ColumnKey, int] = MappingProxyType({}),
+) -> dict[str, float]:
+    """At most ``room`` metrics, the most telling first.
+
+    Args:
+        records: of one generator, or of one of its settings.
+        views: headlines of the family (:func:`bench.results.headlines.headline_views`). A headline stands under its
+            bare name with the value that ``dvc metrics show`` and the README show.
+        room: how many names.
+        sizes: how many rows each column has in the whole run.
+
+    Returns:
+        ``eval/METRIC`` (a second headline of one metric has protocol, split or slice behind it),
+        ``interval/METRIC/low`` and ``high`` of the headlines, ``cost/METRIC``.
     """
-    headline = headline_variants(records)
-    placed: dict[str, dict[tuple[str, ...], Record]] = {}
-    for record in records:
-        if record.value is None:
-            continue
-        group = "cost" if record.metric in (*TRAIN_COSTS, *SAMPLE_COSTS) else "eval"
-        variants = {"" if record.metric in TRAIN_COSTS else record.variant}
-        if headline.get(record.metric) == record.variant:
-            variants.add("")
-        for variant in variants:
-            identity: tuple[str, ...] = (record.protocol, variant, record.split, record.slice)
-            placed.setdefault(f"{group}/{_place(record, variant)}", {}).setdefault(identity, record)
+    shown = _shown(records)
+    role = records[0].role if records else ""
     metrics: dict[str, float] = {}
-    for name, members in placed.items():
-        for identity, record in members.items():
-            group, _, place = name.partition("/")
-            place = fitted_name(place + _distinction(identity, list(members)), LONGEST_PLACE)
-            assert record.value is not None
-            metrics[f"{group}/{place}"] = record.value
-            if record.ci95 is not None and group == "eval":
-                metrics[f"interval/{place}/low"], metrics[f"interval/{place}/high"] = record.ci95
-    return metrics
+    intervals: dict[str, float] = {}
+    for name, value in _headlines(records, views, role, sizes).items():
+        metric, _, rest = name.partition(" ")
+        place = metric if f"eval/{metric}" not in metrics else fitted_name(f"{metric}/{safe_name(rest)}", LONGEST_PLACE)
+        metrics[f"eval/{place}"] = value
+        source = (record for record in records if record.metric == metric and record.value == value and record.ci95)
+        if (found := next(source, None)) is not None and found.ci95 is not None:
+            intervals[f"interval/{place}/low"], intervals[f"interval/{place}/high"] = found.ci95
+    costs = (*TRAIN_COSTS, *SAMPLE_COSTS)
+    for record in sorted(shown.values(), key=lambda record: record.metric not in costs):
+        name = f"{'cost' if record.metric in costs else 'eval'}/{fitted_name(safe_name(record.metric), LONGEST_PLACE)}"
+        if record.value is not None:
+            metrics.setdefault(name, record.value)
+    return dict([*metrics.items(), *intervals.items()][:room])
 
 
-def _distinction(identity: tuple[str, ...], among: Sequence[tuple[str, ...]]) -> str:
-    """What tells one of several records apart that would have one name: nothing if it is alone, its protocol, and a
-    digest where variant, split or slice were written alike (``a=b`` and ``a-b``)."""
-    if len(among) == 1:
-        return ""
-    protocol, *rest = identity
-    alike = {tuple(other[1:]) for other in among} != {tuple(rest)}
-    protocols = {other[0] for other in among} != {protocol}
-    said = f"/protocol-{safe_name(protocol.replace('/', '.'))}" if protocols else ""
-    return said + (f"/{hash_json(rest)[:8]}" if alike else "")
+def settings_of(records: Sequence[Record]) -> dict[str, list[Record]]:
+    """Setting -> its rows, where a generator was measured in several; rows of chance have another role."""
+    role = records[0].role if records else ""
+    found: dict[str, list[Record]] = {}
+    for record in records:
+        if record.role == role:
+            found.setdefault(record.variant, []).append(record)
+    return found if len(found) > 1 else {}
+
+
+def setting_tags(entry: Entry, variant: str, key: str) -> dict[str, str]:
+    """Tags of the run of one setting."""
+    who = {"generator": entry.name, "system": entry.system, "family": entry.family, "dataset": entry.dataset}
+    return {**who, "bench.key": f"{key}:{hash_json(variant)[:16]}", "bench.kind": "setting", "variant": variant}
+
+
+def setting_params(variant: str) -> dict[str, str]:
+    """The swept settings, as params."""
+    return {fitted_name(f"setting.{safe_name(key)}"): value for key, value in parse_variant(variant).items()}
+
+
+def description_of(
+    entry: Entry, views: Iterable[Sequence[View]] = (), sizes: Mapping[ColumnKey, int] = MappingProxyType({})
+) -> str:
+    """What the UI shows above a run: who it is, its headlines, how to make it again and how to use it."""
+    numbers = _headlines(entry.records, views, entry.role, sizes)
+    lines = [
+        f"**{entry.name}**: `{entry.system}` on `{entry.dataset}` ({FAMILIES[entry.family].title}, {entry.role})",
+        *[f"- {name}: {value:.6g}" for name, value in numbers.items()],
+        f"- shown setting: `{variant}`" if (variant := _variant(entry)) else "",
+        "- every setting is a run beneath this one; every row, with interval and protocol, is in `records.json`",
+        f"- again: `{_again(entry)}`",
+    ]
+    return "\n".join(line for line in lines if line)
+
+
+def _variant(entry: Entry) -> str:
+    return chosen_settings(entry.records).get((entry.name, entry.dataset), "")
+
+
+def _again(entry: Entry) -> str:
+    stage = entry.stages.get("evaluate")
+    return f"dvc repro {stage}" if stage else f"python stages/evaluate.py {entry.name}"
 
 
 def curve_of(entry: Entry) -> list[tuple[str, float, int, float]]:
@@ -147,19 +230,17 @@ def tags_of(entry: Entry, key: str, commit: str) -> dict[str, str]:
         "family": entry.family,
         "dataset": entry.dataset,
         "role": entry.role,
-        "reproduce": f"dvc repro {entry.stages['evaluate']}"
-        if "evaluate" in entry.stages
-        else f"python stages/evaluate.py {entry.name}",
+        "reproduce": _again(entry),
     }
     if commit:
         tags["mlflow.source.git.commit"] = commit
-    for metric, variant in headline_variants(entry.records).items():
+    for metric, record in _shown(entry.records).items():
         if metric in (*TRAIN_COSTS, *SAMPLE_COSTS):
             continue
         protocols = dict.fromkeys(record.protocol for record in entry.records if record.metric == metric)
         tags[f"protocol.{safe_name(metric)}"] = ", ".join(protocols)
-        if variant:
-            tags[f"variant.{safe_name(metric)}"] = variant
+        if record.variant:
+            tags[f"variant.{safe_name(metric)}"] = record.variant
     return tags
 
 
@@ -182,7 +263,7 @@ def _picture(item: SampleSet) -> bytes | None:
     return png_bytes(grid(shown, columns=8 if side <= 64 else 2, scale=max(1, min(4, 96 // side))))
 
 
-def _shown(entry: Entry) -> Iterator[tuple[str, bytes]]:
+def _pictures(entry: Entry) -> Iterator[tuple[str, bytes]]:
     """Pictures and films of the report as files, named by kind, place and title."""
     places: Counter[str] = Counter()
     for extra in entry.extras:
@@ -209,7 +290,7 @@ def artifacts_of(root: Path, entry: Entry) -> dict[str, bytes]:
             prompts = item.prompts or [""] * len(item.texts)
             shown = [f"[{prompt}]{text}" if prompt else text for prompt, text in zip(prompts, item.texts, strict=True)]
             files[f"{stem}.txt"] = "\n\n---\n\n".join(shown[:32]).encode()
-    files.update(_shown(entry))
+    files.update(_pictures(entry))
     for source in ("history.tsv", "train.json", "sample.json"):
         path = root / "runs" / entry.name / source
         if path.is_file():

@@ -111,7 +111,7 @@ def ui_link(uri: str, family: str = "", base: str = "http://127.0.0.1:5000") -> 
     """Address of the runs in MLflow's UI, or of the charts of one family.
 
     The UI folds child runs under their parent, where charts do not see them, unless runs are sorted by something else
-    than time.
+    than time. Without ``workflowType`` it opens its pages for language model applications.
     """
     experiment, database = "", database_of(uri)
     if database is not None and database.is_file():
@@ -126,12 +126,14 @@ def ui_link(uri: str, family: str = "", base: str = "http://127.0.0.1:5000") -> 
     if not experiment:
         return f"{base}/#/experiments"
     page = f"{base}/#/experiments/{experiment}/runs"
+    workflow = {"workflowType": "machine_learning"}
     if not family:
-        return page
+        return f"{page}?{urllib.parse.urlencode(workflow)}"
     query = {
-        "searchFilter": f"tags.family = '{family}'",
+        "searchFilter": f"tags.family = '{family}' and tags.`bench.kind` = 'generator'",
         "orderByKey": "tags.`mlflow.runName`",
         "orderByAsc": "true",
         "compareRunsMode": "CHART",
+        **workflow,
     }
     return f"{page}?{urllib.parse.urlencode(query, quote_via=urllib.parse.quote)}"

@@ -13,23 +13,36 @@ import logging
 import os
 import tempfile
 import time
-import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from bench.base.errors import BenchError
-from bench.base.files import hash_json, read_json, write_json
+from bench.base.files import hash_json
+from bench.base.names import fitted_name
 from bench.base.progress import Progress
-from bench.inference import PREDICT_PARAMS
+from bench.results.headlines import View, headline_views
+from bench.results.leaderboard import ColumnKey, column_key
 from bench.results.sources import Entry, Sources, gather
-from bench.tracking.run_content import artifacts_of, content_key, curve_of, metrics_of, params_of, tags_of
+from bench.tracking.models import log_model
+from bench.tracking.run_content import (
+    MOST_METRICS,
+    artifacts_of,
+    content_key,
+    curve_of,
+    description_of,
+    metrics_of,
+    params_of,
+    setting_params,
+    setting_tags,
+    settings_of,
+    tags_of,
+)
 from bench.tracking.store import EXPERIMENT, database_of, store_state, tracking_uri, writer_lock
 
-__all__ = ["SyncResult", "model_folders", "model_requirements", "sync"]
+__all__ = ["SyncResult", "sync"]
 
 SWITCHES = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -41,8 +54,6 @@ SWITCHES = {
     "GIT_PYTHON_REFRESH": "quiet",
 }
 SOURCE = {"mlflow.source.name": "stages/track.py", "mlflow.source.type": "LOCAL"}
-MODEL_REQUIREMENTS = ("mlflow", "numpy", "torch", "safetensors", "pyyaml")
-MAX_MODEL_BYTES = 256 * 2**20
 REMOTE_WRITER_SECONDS = 900
 
 
@@ -179,7 +190,7 @@ class _Store:
     def clean(self, reproduction: str) -> int:
         """Remove what a killed writer left. Its parent run is kept if it belongs to this reproduction or has finished
         children."""
-        removed = 0
+        removed, gone = 0, set[str]()
         for run in self._search("tags.`bench.key` != '' and attributes.status != 'FINISHED'"):
             young = _now() - int(run.data.tags.get("bench.written", 0)) < 1000 * REMOTE_WRITER_SECONDS
             if self.database is None and young:
@@ -190,11 +201,20 @@ class _Store:
                 if self._search(f"tags.`mlflow.parentRunId` = '{run.info.run_id}' and attributes.status = 'FINISHED'"):
                     self.client.set_terminated(run.info.run_id, "FINISHED")
                     continue
-            for model in self.client.search_logged_models([self.experiment], f"source_run_id = '{run.info.run_id}'"):
-                self.client.delete_logged_model(model.model_id)
-            self.client.delete_run(run.info.run_id)
-            removed += 1
+            if run.info.run_id not in gone:
+                gone |= self._delete(run.info.run_id)
+                removed += run.data.tags.get("bench.kind") != "setting"
         return removed
+
+    def _delete(self, run_id: str) -> set[str]:
+        """Delete a run with its models and all that lies beneath it; the ids of the runs."""
+        gone = {run_id}
+        for child in self._search(f"tags.`mlflow.parentRunId` = '{run_id}'"):
+            gone |= self._delete(child.info.run_id)
+        for model in self.client.search_logged_models([self.experiment], f"source_run_id = '{run_id}'"):
+            self.client.delete_logged_model(model.model_id)
+        self.client.delete_run(run_id)
+        return gone
 
     def parent(self, sources: Sources, keys: Mapping[str, str], root: Path) -> str:
         """The run of this reproduction: an unfinished one of the same key, or a new one."""
@@ -206,6 +226,8 @@ class _Store:
             "bench.key": key,
             "bench.kind": "reproduction",
             "bench.written": str(_now()),
+            "mlflow.note.content": f"One reproduction in the profile `{sources.profile}`, seed {sources.seed}: "
+            f"{len(keys)} generators, one run each; its settings are runs beneath it.",
             **SOURCE,
         }
         if sources.commit:
@@ -228,23 +250,30 @@ class _Store:
         now = _now()
         seconds = float(entry.train.get("seconds") or 0.0)
         start = now - int(1000 * seconds)
+        views = headline_views(root, entry.family)
+        sizes = Counter(map(column_key, sources.records))
+        description = description_of(entry, views, sizes)
         tags = {
             **tags_of(entry, key, sources.commit),
             **SOURCE,
             "bench.written": str(now),
             "mlflow.parentRunId": parent,
+            "mlflow.note.content": description,
         }
         run_id = str(
             self.client.create_run(self.experiment, start_time=start, tags=tags, run_name=entry.name).info.run_id
         )
         params = [Param(name, value) for name, value in params_of(entry, sources.profile, sources.seed).items()]
-        metrics = [Metric(name, value, now, 0) for name, value in metrics_of(entry.records).items()]
-        metrics += [Metric(name, value, start + int(1000 * when), step) for name, value, step, when in curve_of(entry)]
+        curve = curve_of(entry)
+        numbers = metrics_of(entry.records, views, MOST_METRICS - len({name for name, *_ in curve}), sizes)
+        metrics = [Metric(name, value, now, 0) for name, value in numbers.items()]
+        metrics += [Metric(name, value, start + int(1000 * when), step) for name, value, step, when in curve]
         for i in range(0, len(params), 100):
             self.client.log_batch(run_id, params=params[i : i + 100])
         for i in range(0, len(metrics), 1000):
             self.client.log_batch(run_id, metrics=metrics[i : i + 1000])
         self._dataset(run_id, root, sources, entry)
+        self._settings(run_id, entry, key, views, sizes, now)
         with tempfile.TemporaryDirectory() as folder:
             for name, content in artifacts_of(root, entry).items():
                 path = Path(folder) / name
@@ -253,10 +282,30 @@ class _Store:
             self.client.log_artifacts(run_id, folder)
         self.client.log_artifact(run_id, str(root / "evaluations" / f"{entry.name}.json"))
         if models:
-            note = self._model(run_id, root, entry)
+            note = log_model(self.mlflow, self.uri, run_id, root, entry, description)
             if note:
                 self.client.log_batch(run_id, tags=[RunTag("model", note)])
         self.client.set_terminated(run_id, "FINISHED", end_time=now)
+
+    def _settings(
+        self, run_id: str, entry: Entry, key: str, views: list[list[View]], sizes: Mapping[ColumnKey, int], now: int
+    ) -> None:
+        """A run for each setting, beneath the generator's."""
+        from mlflow.entities import Metric, Param
+
+        for variant, records in settings_of(entry.records).items():
+            tags = {
+                **setting_tags(entry, variant, key),
+                **SOURCE,
+                "bench.written": str(now),
+                "mlflow.parentRunId": run_id,
+            }
+            name = fitted_name(f"{entry.name} {variant}".strip())
+            run = self.client.create_run(self.experiment, start_time=now, tags=tags, run_name=name)
+            params = [Param(name, value) for name, value in setting_params(variant).items()]
+            metrics = [Metric(name, value, now, 0) for name, value in metrics_of(records, views, sizes=sizes).items()]
+            self.client.log_batch(run.info.run_id, metrics=metrics, params=params)
+            self.client.set_terminated(run.info.run_id, "FINISHED", end_time=now)
 
     def _dataset(self, run_id: str, root: Path, sources: Sources, entry: Entry) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag
@@ -272,72 +321,3 @@ class _Store:
             profile=json.dumps(profile, sort_keys=True, default=str),
         )
         self.client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
-
-    @contextmanager
-    def _fluent(self) -> Iterator[None]:
-        """MLflow's global state set to this store, and put back: ``set_tracking_uri`` also writes the environment."""
-        before = os.environ.get("MLFLOW_TRACKING_URI")
-        self.mlflow.set_tracking_uri(self.uri)
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # MLflow asks for an input example and inferred schemas
-                yield
-        finally:
-            self.mlflow.set_tracking_uri("")
-            os.environ.pop("MLFLOW_TRACKING_URI", None)
-            if before is not None:
-                os.environ["MLFLOW_TRACKING_URI"] = before
-
-    def _model(self, run_id: str, root: Path, entry: Entry) -> str:
-        """Log the trained model; a note why not, or ``""``."""
-        from mlflow.models import ModelSignature
-        from mlflow.types.schema import DataType, ParamSchema, ParamSpec
-
-        folders = model_folders(root / "models", entry.name)
-        if not folders:
-            return "none: no trained model on this machine"
-        size = sum(path.stat().st_size for folder in folders for path in folder.rglob("*") if path.is_file())
-        if size > MAX_MODEL_BYTES:
-            return f"none: {size:,} bytes are too many for the store; it lies in models/{entry.name}"
-        kinds = {int: DataType.long, float: DataType.double, str: DataType.string}
-        signature = ModelSignature(
-            params=ParamSchema([ParamSpec(name, kinds[type(value)], value) for name, value in PREDICT_PARAMS.items()])
-        )
-        with self._fluent(), self.mlflow.start_run(run_id=run_id), tempfile.TemporaryDirectory() as scratch:
-            facts = Path(scratch) / "facts.json"
-            described = {"name": entry.name, "family": entry.family, "system": entry.system}
-            write_json(facts, {**described, "defaults": dict((entry.block.get("sample") or {}).get("defaults") or {})})
-            others = {folder.name: str(folder) for folder in folders[1:]}
-            self.mlflow.pyfunc.log_model(
-                name="model",
-                python_model=str(Path(__file__).with_name("pyfunc.py")),
-                artifacts={"model": str(folders[0]), "facts": str(facts), **others},
-                code_paths=[str(Path(__file__).resolve().parents[1])],
-                pip_requirements=model_requirements(),
-                signature=signature,
-            )
-        return ""
-
-
-def model_folders(models: Path, name: str) -> Sequence[Path]:
-    """``models/<name>`` and, behind it, every folder that it uses, directly or not."""
-    found: list[Path] = []
-    todo = [name]
-    while todo:
-        folder = models / todo.pop(0)
-        if folder in found or not (folder / "model.json").is_file():
-            continue
-        found.append(folder)
-        todo += [str(other) for other in (read_json(folder / "model.json").get("uses") or {}).values()]
-    return found
-
-
-def model_requirements() -> list[str]:
-    """Pinned requirements of a logged model, without local version parts (``2.13.0+cpu`` -> ``2.13.0``)."""
-    pinned = []
-    for name in MODEL_REQUIREMENTS:
-        try:
-            pinned.append(f"{name}=={metadata.version(name).split('+')[0]}")
-        except metadata.PackageNotFoundError:
-            continue
-    return pinned

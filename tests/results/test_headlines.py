@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,9 @@ from bench.config.load import load_params
 from bench.report.overview import best_lines, headlines
 from bench.report.schema import read_schema
 from bench.results.headlines import headline_numbers, headline_views
-from bench.results.leaderboard import COST_METRICS, rows_from_json
+from bench.results.leaderboard import COST_METRICS, build_rows, column_key, rows_from_json
+from bench.results.sources import Sources, gather
+from bench.tracking.run_content import MOST_METRICS, curve_of, metrics_of
 
 ROOT = Path(__file__).resolve().parents[2]
 VIEWS = [[{"metric": "fid", "slice": ""}], [{"metric": "kid"}]]
@@ -80,3 +84,34 @@ def test_they_are_what_the_readme_shows(committed: dict[str, list[Any]]) -> None
         records = [one.to_json() for one in committed[shown.generator]]
         found = headline_numbers(records, headline_views(ROOT, shown.family), "generator")
         assert shown.value in [value for key, value in found.items() if key.split()[0] == shown.metric], shown
+
+
+def _mlflow_says_what_the_readme_says(sources: Sources) -> int:
+    """The bare value of each headline is the README's, in at most forty metrics; the number of values compared."""
+    found, sizes = {}, Counter(map(column_key, sources.records))
+    for name, entry in sources.entries.items():
+        curve = {column for column, *_ in curve_of(entry)}
+        views = headline_views(ROOT, entry.family)
+        found[name] = metrics_of(entry.records, views, MOST_METRICS - len(curve), sizes)
+        assert len(found[name]) + len(curve) <= MOST_METRICS
+    compared = 0
+    schema = read_schema(ROOT / "reports" / "schema.yaml")
+    for headline in headlines(build_rows(sources.records, sources.items), schema):
+        for line in best_lines(headline):
+            name, metric = line.record.generator, line.record.metric
+            assert found[name][f"eval/{metric}"] == line.record.value, f"{name}: {metric}"
+            compared += 1
+    return compared
+
+
+def test_mlflow_has_the_values_of_the_readme(
+    workspace: Path, declared: Callable[[Path], dict[str, dict[str, Any]]]
+) -> None:
+    assert _mlflow_says_what_the_readme_says(gather(workspace, declared(workspace))) >= 10
+
+
+def test_mlflow_has_the_values_of_the_readme_on_a_real_run() -> None:
+    sources = gather(ROOT, load_params(ROOT / "params.yaml").generators())
+    if not sources.records:
+        pytest.skip("nothing is evaluated in this checkout")
+    assert _mlflow_says_what_the_readme_says(sources) >= 1

@@ -9,6 +9,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,13 @@ from bench.base.names import safe_name
 from bench.config.load import load_params
 from bench.results.records import Record
 from bench.results.sources import gather
-from bench.tracking.run_content import content_key, curve_of, metrics_of, params_of
+from bench.tracking.run_content import content_key, curve_of, metrics_of, params_of, setting_params, settings_of
 from bench.tracking.store import database_of, local_uri, same_store, store_state, ui_link
 from bench.tracking.sync import SyncResult, sync
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ALL = ["ngram-char", "ngram-word", "dummy-images"]
+SETTINGS = [f"ngram-{unit} n={n}" for unit in ("char", "word") for n in (1, 2, 3)]
 
 
 def run_sync(root: Path, **options: Any) -> SyncResult:
@@ -42,8 +44,14 @@ def query(root: Path, text: str) -> list[tuple[Any, ...]]:
         connection.close()
 
 
-def active_runs(root: Path) -> list[tuple[str, str]]:
-    return query(root, "SELECT name, status FROM runs WHERE lifecycle_stage = 'active' ORDER BY start_time, name")
+def active_runs(root: Path, *, settings: bool = False) -> list[tuple[str, str]]:
+    """Names and states of the runs of reproductions and generators, or of their settings."""
+    return query(
+        root,
+        f"""SELECT r.name, r.status FROM runs r JOIN tags t ON t.run_uuid = r.run_uuid AND t.key = 'bench.kind'
+            WHERE r.lifecycle_stage = 'active' AND t.value {"=" if settings else "!="} 'setting'
+            ORDER BY r.start_time, r.name""",
+    )
 
 
 def row(metric: str = "fid", value: float | None = 1.0, variant: str = "", **fields: Any) -> Record:
@@ -51,63 +59,66 @@ def row(metric: str = "fid", value: float | None = 1.0, variant: str = "", **fie
     return Record("g", "ddpm", "images", "mnist", metric, value=value, variant=variant, **fields)
 
 
-class TestNames:
-    def test_a_variant_becomes_a_name_that_mlflow_takes(self) -> None:
-        metrics = metrics_of([row(variant="sampler=ddim,steps=50"), row(variant="sampler=ddim,steps=10", value=3.0)])
-        assert metrics == {
-            "eval/fid": 1.0,
-            "eval/fid/sampler-ddim.steps-50": 1.0,
-            "eval/fid/sampler-ddim.steps-10": 3.0,
-        }
+VIEWS = [[{"metric": "fid", "slice": "", "protocol": "fid/net/*"}]]
 
-    def test_the_unnamed_variant_stands_under_the_bare_name(self) -> None:
-        assert metrics_of([row(variant="steps=1", value=9.0), row()])["eval/fid"] == 1.0
 
-    def test_slice_split_and_interval(self) -> None:
-        metrics = metrics_of([row("accuracy", 0.5, slice="unseen", split="validation", ci95=(0.4, 0.6))])
-        assert metrics == {
-            "eval/accuracy/validation/unseen": 0.5,
-            "interval/accuracy/validation/unseen/low": 0.4,
-            "interval/accuracy/validation/unseen/high": 0.6,
-        }
+class TestMetrics:
+    def test_a_setting_stands_under_the_bare_name_and_the_first_stands_for_all(self) -> None:
+        rows = [row(variant="steps=50", ci95=(0.9, 1.1)), row(variant="steps=10", value=3.0)]
+        assert metrics_of(rows) == {"eval/fid": 1.0}
+        assert metrics_of(rows, VIEWS) == {"eval/fid": 1.0, "interval/fid/low": 0.9, "interval/fid/high": 1.1}
+        assert [metrics_of(some)["eval/fid"] for some in settings_of(rows).values()] == [1.0, 3.0]
+        assert settings_of(rows[:1]) == {}
 
-    def test_two_protocols_never_share_a_name(self) -> None:
-        metrics = metrics_of([row(), row(value=2.0, protocol="fid/other/n=1000")])
-        assert sorted(metrics.values()) == [1.0, 2.0]
-        assert all(name.startswith("eval/fid/protocol-") for name in metrics)
+    def test_the_setting_chosen_on_the_validation_split_stands_for_all(self) -> None:
+        rows = [row(variant=f"steps={n}", value=float(n), split=s) for n in (9, 1) for s in ("test", "validation")]
+        rows = [replace(one, metric="bits_per_byte", family="words", higher_is_better=False) for one in rows]
+        assert metrics_of(rows) == {"eval/bits_per_byte": 1.0}
 
-    def test_costs_of_training_once_infinite_values_never(self) -> None:
-        rows = [row("train_seconds", 5.0, variant=v, protocol="cost/v1") for v in ("a=1", "a=2")]
-        assert metrics_of([*rows, row("perplexity", float("inf"))]) == {"cost/train_seconds": 5.0}
+    def test_a_headline_of_another_protocol_is_told_apart_and_the_rest_is_in_the_records(self) -> None:
+        rows = [
+            row(value=2.0, protocol="fid/other"),
+            row(),
+            row(value=4.0, protocol="fid/net/n=50"),
+            row(slice="x"),
+            row("kid", 0.5, slice="x"),
+        ]
+        assert metrics_of(rows, VIEWS) == {"eval/fid": 1.0, f"eval/fid/{safe_name('fid/net/n=50')}": 4.0}
+
+    def test_a_column_that_the_schema_finds_by_a_setting_shows_what_the_readme_shows(self) -> None:
+        views = [[{"metric": "fid", "variant": "templates=many"}]]
+        one, many = (row(variant=f"templates={name}", value=value) for name, value in (("one", 1.0), ("many", 2.0)))
+        assert metrics_of([one, many], views)["eval/fid"] == 1.0, "one column: its shown setting"
+        apart = [one, replace(many, protocol="fid/net/many")]
+        assert metrics_of(apart, views)["eval/fid"] == 2.0, "two columns: the one that is asked for"
+        late = [replace(one, metric="kid"), many, one]
+        assert metrics_of(late, views)["eval/fid"] == 1.0, "the setting that comes first in the block"
+
+    def test_costs_come_before_what_is_no_headline_and_infinite_values_never(self) -> None:
+        rows = [
+            row("perplexity", float("inf")),
+            row("kid", 0.5),
+            *[row("train_seconds", 5.0, variant=v, protocol="cost/v1") for v in ("a=1", "a=2")],
+            row(),
+        ]
+        assert list(metrics_of(rows, VIEWS)) == ["eval/fid", "cost/train_seconds", "eval/kid"]
+
+    def test_there_are_at_most_forty(self) -> None:
+        rows = [row(f"metric_{i}", float(i), ci95=(0.0, 1.0)) for i in range(99)] + [row()]
+        assert len(metrics_of(rows, VIEWS)) == 40
+        assert "eval/fid" in metrics_of(rows, VIEWS, 3)
 
     @pytest.mark.parametrize("text", ["fid@10", "a(b)", "../x", "é=1,b", "", "a:b", "कुत्ता", "..", "a/b", "x" * 300])
     def test_every_name_is_accepted_by_mlflow(self, text: str) -> None:
-        from mlflow.utils.validation import _validate_metric_name
+        from mlflow.utils.validation import _validate_metric_name, _validate_param_name
 
-        for name in metrics_of([row(slice=text, variant="steps=50"), row(variant=text)]):
+        rows = [row(slice=text, variant="steps=50"), row(variant=text), row(protocol=f"fid/{text}", slice="y")]
+        every = metrics_of(rows, [[{"metric": "fid"}]])
+        assert len(every) >= 2
+        for name in every:
             _validate_metric_name(name)
-
-    @pytest.mark.parametrize(
-        "slices",
-        [
-            ("собака", "кошкам", "лошадь"),
-            ("कुत्ता", "कुत्तो", "कुत्ते"),
-            ("a=b", "a-b", "a,b", "a.b"),
-            ("fid@10", "fid#10", "fid_10", " fid_10"),
-            ("x" * 300 + "a", "x" * 300 + "b", "ä" * 200 + "a", "ä" * 200 + "b"),
-        ],
-        ids=["cyrillic", "devanagari", "written alike", "signs", "long"],
-    )
-    def test_no_two_slices_become_one_metric(self, slices: tuple[str, ...]) -> None:
-        rows = [row(value=float(i), slice=one, ci95=(i - 0.5, i + 0.5)) for i, one in enumerate(slices)]
-        metrics = metrics_of(rows)
-        assert sorted(metrics.values()) == sorted(x + y for x in range(len(slices)) for y in (-0.5, 0.0, 0.5))
-        assert all(len(name) <= 250 and len(part.encode()) <= 250 for name in metrics for part in name.split("/"))
-        assert sum(name.endswith(("/low", "/high")) for name in metrics) == 2 * len(slices)
-
-    def test_a_variant_and_a_slice_that_are_written_alike_are_two(self) -> None:
-        metrics = metrics_of([row(value=1.0), row(value=2.0, variant="a=b"), row(value=3.0, slice="a-b")])
-        assert sorted(metrics.values()) == [1.0, 2.0, 3.0]
+        for name in setting_params(f"{text}=1"):
+            _validate_param_name(name)
 
     def test_a_name_that_lost_nothing_stays_as_it_is(self) -> None:
         assert safe_name("guidance=3.0,steps=50") == "guidance-3.0.steps-50"
@@ -161,7 +172,8 @@ class TestSync:
         runs = active_runs(small_project)
         assert sorted(name for name, _ in runs)[1:] == sorted(ALL)  # and the parent, cpu-...
         assert {status for _, status in runs} == {"FINISHED"}
-        assert query(small_project, "SELECT count(*) FROM tags WHERE key = 'mlflow.parentRunId'") == [(3,)]
+        assert query(small_project, "SELECT count(*) FROM tags WHERE key = 'mlflow.parentRunId'") == [(9,)]
+        assert active_runs(small_project, settings=True) == [(name, "FINISHED") for name in SETTINGS]
         assert query(small_project, "SELECT count(*) FROM params WHERE key = 'model.order'") == [(2,)]
         assert query(small_project, "SELECT value FROM latest_metrics WHERE key = 'eval/fid'") == [(812.5,)]
         assert query(small_project, "SELECT DISTINCT step FROM metrics WHERE key = 'train/loss' ORDER BY step") == [
@@ -175,7 +187,9 @@ class TestSync:
         assert len(list((small_project / "mlruns").rglob("samples/*.txt"))) == 6
 
         page = ui_link(local_uri(small_project), "words")
-        assert "/#/experiments/1/runs?searchFilter=tags.family%20%3D%20%27words%27&orderByKey=" in page
+        assert "/#/experiments/1/runs?searchFilter=tags.family%20%3D%20%27words%27%20and%20tags." in page
+        assert page.endswith("&compareRunsMode=CHART&workflowType=machine_learning")
+        assert ui_link(local_uri(small_project)).endswith("/#/experiments/1/runs?workflowType=machine_learning")
 
         second = run_sync(small_project)
         assert (second.logged, second.present) == ([], ALL)
@@ -202,6 +216,33 @@ class TestSync:
         assert (result.logged, result.cleaned) == (["ngram-word"], 1)
         assert len(active_runs(small_project)) == runs
         assert {status for _, status in active_runs(small_project)} == {"FINISHED"}
+        assert active_runs(small_project, settings=True) == [(name, "FINISHED") for name in SETTINGS]
+
+    def test_what_one_reads_first(self, small_project: Path) -> None:
+        """Few metrics, a setting a run, a description, and a registered model of the generator's name that says what it
+        takes."""
+        run_sync(small_project)
+        keys = query(small_project, "SELECT run_uuid, count(DISTINCT key) FROM latest_metrics GROUP BY run_uuid")
+        assert len(keys) == 9
+        assert max(count for _, count in keys) <= 40
+        shown = """SELECT m.value FROM latest_metrics m JOIN runs r ON r.run_uuid = m.run_uuid
+                   WHERE m.key = 'eval/bits_per_byte' AND r.name = ?""".replace("?", "'{}'")
+        assert query(small_project, shown.format("ngram-char")) == [(1.0,)]  # n=3, best on the validation split
+        assert query(small_project, shown.format("ngram-char n=1")) == [(3.0,)]
+        assert (
+            query(small_project, "SELECT key, value FROM params WHERE key LIKE 'setting.%' AND value = '2'")
+            == [("setting.n", "2")] * 2
+        )
+        notes = query(small_project, "SELECT value FROM tags WHERE key = 'mlflow.note.content' AND value LIKE '**%'")
+        assert sorted(note.split(":")[0] for (note,) in notes) == [f"**{name}**" for name in sorted(ALL)]
+        assert any("shown setting: `n=3`" in note for (note,) in notes)
+        registered = query(small_project, "SELECT name, version, status FROM model_versions ORDER BY name")
+        assert registered == [(name, 1, "READY") for name in sorted(ALL)]
+        logged = {path.parent: yaml.safe_load(path.read_text()) for path in (small_project / "mlruns").rglob("MLmodel")}
+        inputs = [found["signature"]["inputs"] for found in logged.values()]
+        assert len(logged) == 3
+        assert all(json.loads(schema)[0]["type"] in ("string", "long") for schema in inputs)
+        assert all((folder / "input_example.json").is_file() for folder in logged)
 
     def test_a_damaged_database_is_named_with_the_remedy(self, small_project: Path) -> None:
         (small_project / "mlflow.db").write_bytes(b"not a database" * 100)
@@ -268,23 +309,24 @@ import json, mlflow, pandas
 mlflow.set_tracking_uri({local_uri(small_project)!r})
 found = mlflow.search_runs(search_all_experiments=True, output_format="list")
 runs = {{run.info.run_name: run.info.run_id for run in found}}
-words = mlflow.pyfunc.load_model(f"runs:/{{runs['ngram-word']}}/model")
-images = mlflow.pyfunc.load_model(f"runs:/{{runs['dummy-images']}}/model")
+words = mlflow.pyfunc.load_model(f"runs:/{{runs['ngram-word']}}/ngram-word")
+images = mlflow.pyfunc.load_model("models:/dummy-images/1")
 ask = {{"n_chars": 30, "seed": 7, "options": '{{"n": 3}}'}}
 print(json.dumps([
     words.predict(["To be", "or"], params=ask),
     words.predict(pandas.DataFrame({{"prompt": ["To be", "or"]}}), params=ask),
     list(images.predict(5).shape),
     list(images.predict(pandas.DataFrame({{"label": [3, 1]}})).shape),
+    list(images.predict([3, 1, 2]).shape),
 ]))
 """
         done = subprocess.run(
             [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=True
         )
-        texts, again, counted, labelled = json.loads(done.stdout.strip().splitlines()[-1])
+        texts, again, counted, labelled, listed = json.loads(done.stdout.strip().splitlines()[-1])
         assert texts == again
         assert [len(text) for text in texts] == [30, 30]
-        assert (counted, labelled) == ([5, 28, 28, 1], [2, 28, 28, 1])
+        assert (counted, labelled, listed) == ([5, 28, 28, 1], [2, 28, 28, 1], [3, 28, 28, 1])
 
     def test_one_store_under_two_names(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.chdir(tmp_path)
