@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from bench.catalogue.families import FAMILIES
-from bench.report.charts import Point, Series, line_chart, marker_svg, micro_interval, scatter
+from bench.report.charts import FEWEST_POINTS, MOST_SERIES, Point, Series, line_chart, marker_svg, micro_interval, scatter
 from bench.report.display import format_value, metric_style, short_variant
 from bench.report.overview import Headline, best_lines
 from bench.report.schema import Schema
@@ -19,6 +19,7 @@ from bench.results.pictures import png_size
 from bench.results.sources import Entry
 
 __all__ = [
+    "BESIDE",
     "bucket_means",
     "dense_picture",
     "extra_curves",
@@ -32,14 +33,14 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-_BESIDE = {
+BESIDE = {
     "neighbours": "Nearest training item of each sample",
     "real": "Real images for the same captions",
     "source": "Source image",
 }
 
 
-def bucket_means(x: Sequence[float], y: Sequence[float], buckets: int = 120) -> tuple[tuple[float, float], ...]:
+def bucket_means(x: Sequence[float], y: Sequence[float], buckets: int = 60) -> tuple[tuple[float, float], ...]:
     """At most ``buckets`` points, each the mean of consecutive finite ones: a learning curve small enough for a page.
 
     >>> bucket_means([1, 2, 3, 4], [4.0, 2.0, 1.0, 1.0], buckets=2)
@@ -100,11 +101,11 @@ def gallery(entries: Sequence[Entry], best: Mapping[str, str]) -> list[dict[str,
             beside = {"neighbours": item.neighbours_png, "real": item.real_png, "source": item.source_png}
             for key, png in beside.items():
                 hidden = not png or (key != "neighbours" and png in shown) or (key == "real" and real_row)
-                figure[key] = None if hidden or not png else picture(png, f"{_BESIDE[key]}, same order as: {alt}")
+                figure[key] = None if hidden or not png else picture(png, f"{BESIDE[key]}, same order as: {alt}")
                 shown.add(png or b"")
             figures.append(figure)
         head = {"generator": entry.name, "role": entry.role, "role_title": ROLE_TITLES[entry.role]}
-        groups.append({**head, "first": figures[0], "more": figures[1:]})
+        groups.append({**head, "first": figures[0], "more": figures[1:], "left_out": 0})
     return groups
 
 
@@ -129,23 +130,31 @@ def extra_curves(entries: Sequence[Entry]) -> list[dict[str, Any]]:
     for (owner, curve), drawn in charts.items():
         title = f"{curve.title}: {owner}" if owner else curve.title
         names = list(dict.fromkeys(name for name, _ in drawn))
-        series = [Series(name if len(names) > 1 else line.name, line.points) for name, line in drawn]
-        svg = line_chart(
-            series,
-            curve.x,
-            curve.y,
-            title=title,
-            log_x=curve.log_x,
-            log_y=curve.log_y,
-            width=420,
-            height=270,
-            markers=all(len(line.points) <= 30 for line in series),
-        )
-        if svg:
-            named = len(series) > 1 or names[0] != series[0].name
-            legend = [(marker_svg(i), line.name) for i, line in enumerate(series)] if named else []
-            figures.append({"title": title, "svg": svg, "legend": legend})
+        every = [Series(name if len(names) > 1 else line.name, line.points) for name, line in drawn]
+        for series in _parts(every):
+            svg = line_chart(
+                series,
+                curve.x,
+                curve.y,
+                title=title,
+                log_x=curve.log_x,
+                log_y=curve.log_y,
+                width=420,
+                height=270,
+                markers=all(len(line.points) <= 30 for line in series),
+            )
+            if svg:
+                named = len(every) > 1 or names[0] != series[0].name
+                legend = [(marker_svg(i), line.name) for i, line in enumerate(series)] if named else []
+                figures.append({"title": title, "svg": svg, "legend": legend})
     return figures
+
+
+def _parts(items: Sequence[T]) -> list[Sequence[T]]:
+    """What shares one chart: at most eight series, as even as can be."""
+    count = -(-len(items) // MOST_SERIES)
+    size = -(-len(items) // count) if count else 1
+    return [items[i : i + size] for i in range(0, len(items), size)]
 
 
 def learning_curves(entries: Sequence[Entry]) -> list[dict[str, Any]]:
@@ -156,22 +165,23 @@ def learning_curves(entries: Sequence[Entry]) -> list[dict[str, Any]]:
         if sum(map(math.isfinite, entry.history.get("loss", ()))) > 1:
             groups.setdefault((entry.system, entry.dataset), []).append(entry)
     figures = []
-    for (system, dataset), members in groups.items():
-        charts = []
-        for column, title in (("step", "step"), ("seconds", "seconds"), ("flops", "FLOP")):
-            series = [
-                Series(e.name, bucket_means(e.history[column], e.history["loss"]))
-                for e in members
-                if column in e.history
-            ]
-            positive = all(y > 0 for line in series for _, y in line.points)
-            svg = line_chart(
-                series, title, "training loss", title=f"{system} on {dataset}: loss by {title}", log_y=positive
-            )
-            if svg:
-                charts.append(svg)
-        legend = [(marker_svg(i), entry.name) for i, entry in enumerate(members)]
-        figures.append({"title": f"{system} on {dataset}", "charts": charts, "legend": legend})
+    for (system, dataset), everyone in groups.items():
+        for members in _parts(everyone):
+            charts = []
+            for column, title in (("step", "step"), ("seconds", "seconds"), ("flops", "FLOP")):
+                series = [
+                    Series(e.name, bucket_means(e.history[column], e.history["loss"]))
+                    for e in members
+                    if column in e.history
+                ]
+                positive = all(y > 0 for line in series for _, y in line.points)
+                name = f"{system} on {dataset}: loss by {title}"
+                svg = line_chart(series, title, "training loss", title=name, log_y=positive)
+                if svg:
+                    charts.append(svg)
+            if charts:
+                legend = [(marker_svg(i), entry.name) for i, entry in enumerate(members)]
+                figures.append({"title": f"{system} on {dataset}", "charts": charts, "legend": legend})
     return figures
 
 
@@ -207,7 +217,7 @@ def position_chart(
     width: int = 560,
     height: int = 380,
 ) -> dict[str, Any] | None:
-    """Quality (0 = baseline, 1 = real data of its family) against a cost, all families on one plot; None if empty."""
+    """Quality (0 = baseline, 1 = real data of its family) against a cost, all families on one plot; None for fewer than three points."""
     costs = {
         (row.record.generator, row.record.variant): row.record.value for row in rows if row.record.metric == metric
     }
@@ -235,7 +245,7 @@ def position_chart(
                     )
                 )
                 legend[group] = FAMILIES[family].title
-    if not points:
+    if len(points) < FEWEST_POINTS:
         return None
     lowest, highest = min(0.0, *(point.y for point in points)), max(1.0, *(point.y for point in points))
     svg = scatter(

@@ -131,9 +131,7 @@ def preview_png(context: Mapping[str, Any]) -> bytes:
     """PNG of the overview, from the report's context; equal contexts give equal bytes."""
     from PIL import Image, ImageDraw
 
-    tiles = list({tile["family"]: tile for tile in reversed(context["tiles"])}.values())[
-        ::-1
-    ]  # the first of each family
+    tiles = context["answers"]
     rows = -(-len(tiles) // COLUMNS)
     image = Image.new("RGB", (WIDTH, 176 + rows * (CARD_HEIGHT + GAP) + MARGIN - GAP), _PAPER)
     draw = ImageDraw.Draw(image)
@@ -141,10 +139,8 @@ def preview_png(context: Mapping[str, Any]) -> bytes:
     draw.text(
         (MARGIN, 106), _fitted(draw, context["schema"].subtitle, 19, WIDTH - 2 * MARGIN), font=_font(19), fill=_SOFT
     )
-    holding, failing, unclear = (count for _, _, count in context["verdicts"])
-    claims = (
-        f"{len(context['claims'])} claims of the field tested: {holding} hold, {failing} do not, {unclear} are open"
-    )
+    verdicts = ", ".join(f"{count} {word}" for _, (_, _, word), count in context["verdicts"])
+    claims = f"{len(context['claims'])} claims from the literature tested: {verdicts}"
     facts = f"{context['generators']} generators, {context['rows']} measured numbers; {claims}"
     draw.text((MARGIN, 136), facts, font=_font(15), fill=_SOFT)
     width = (WIDTH - 2 * MARGIN - (COLUMNS - 1) * GAP) // COLUMNS

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,13 +27,17 @@ __all__ = [
     "tables_markdown",
 ]
 
+FEWEST_RANKED = 3
+"""Generators from which on places are shown."""
+OPEN_COLUMNS = 5
+"""Measurements beside the ranking one and the costs that are in view before the switch."""
 ROLE_ORDER = {"ceiling": 0, "generator": 1, "memoriser": 2, "floor": 3}
 ROLE_TITLES = {"ceiling": "real data", "generator": "", "memoriser": "memorising baseline", "floor": "baseline"}
 
 
 @dataclass(frozen=True)
 class Column:
-    """One (metric, protocol, split, slice) of one data set."""
+    """One (metric, protocol, split, slice) of one data set; ``more`` columns stand last, behind a switch."""
 
     metric: str
     protocol: str
@@ -45,6 +49,7 @@ class Column:
     ranking: bool = False
     note: str = ""
     qualifier: str = ""
+    more: bool = False
 
     @property
     def cost(self) -> bool:
@@ -102,15 +107,49 @@ class Line:
 
 @dataclass(frozen=True)
 class Table:
-    """One table of one family on one data set."""
+    """One table of one family on one data set.
+
+    Attributes:
+        id: of the table in ``reports/schema.yaml`` and the data set.
+        name: title in ``reports/schema.yaml``.
+        about: one or two sentences.
+        columns: the ranking one, the main costs, the other measurements, then those behind the switch.
+        lines: best generator first, its other settings beneath.
+    """
 
     id: str
     family: str
     dataset: str
-    title: str
+    name: str
     about: str
     columns: tuple[Column, ...]
     lines: tuple[Line, ...]
+
+    @property
+    def competitors(self) -> tuple[str, ...]:
+        """The generators, best first, without floors, memorisers and ceilings."""
+        return tuple(dict.fromkeys(line.generator for line in self.lines if line.role == "generator"))
+
+    @property
+    def ranked(self) -> bool:
+        """A leaderboard: places are shown. With fewer than three generators it is a table of their settings."""
+        return len(self.competitors) >= FEWEST_RANKED
+
+    @property
+    def title(self) -> str:
+        """What it is."""
+        if self.ranked or not self.competitors:
+            return self.name
+        return f"Settings of {' and '.join(self.competitors)}: {self.name[:1].lower()}{self.name[1:]}"
+
+    def address(self, line: Line) -> str:
+        """The anchor of a line on the page: unique, and the same in every report."""
+        return "row=" + "/".join((self.id, line.generator, line.variant)).replace(" ", "_")
+
+    @property
+    def more(self) -> int:
+        """How many columns stand behind the switch."""
+        return sum(column.more for column in self.columns)
 
     @property
     def ranking(self) -> Column | None:
@@ -141,20 +180,35 @@ def _columns(rows: Sequence[Row], view: TableView, schema: Schema) -> list[Colum
             picked.setdefault(key, matching[key])
     fitting = ([key for key, row in picked.items() if selector(row.record)] for selector in view.rank_by)
     chosen = next((max(keys, key=models.__getitem__) for keys in fitting if keys), None)
-    notes: dict[str, str] = {}
     columns = []
     for key, row in picked.items():
         record = row.record
-        note = notes.setdefault(record.protocol, _letter(len(notes)))
         style = metric_style(schema, record.metric)
         place = record.metric, record.protocol, record.split, record.slice
         alike = [k[2] for k in picked if (k[1], *k[3:]) == (key[1], *key[3:])]
         columns.append(
             Column(
-                *place, record.unit, style, record.higher_is_better, key == chosen, note, _apart(record.protocol, alike)
+                *place,
+                record.unit,
+                style,
+                record.higher_is_better,
+                ranking=key == chosen,
+                qualifier=_apart(record.protocol, alike),
             )
         )
-    return columns
+    return _arranged(columns, schema)
+
+
+def _arranged(columns: Sequence[Column], schema: Schema) -> list[Column]:
+    """The ranking column, the main costs, the other measurements, and last what stands behind the switch."""
+    rare = [column.metric in schema.more_columns and not column.ranking for column in columns]
+    open_ones = [i for i, column in enumerate(columns) if not (column.ranking or column.cost or rare[i])]
+    for i in open_ones[OPEN_COLUMNS:]:
+        rare[i] = True
+    marked = [replace(column, more=hidden) for column, hidden in zip(columns, rare, strict=True)]
+    placed = sorted(marked, key=lambda column: (not column.ranking, column.more, not column.cost))
+    notes: dict[str, str] = {}
+    return [replace(column, note=notes.setdefault(column.protocol, _letter(len(notes)))) for column in placed]
 
 
 def _natural(text: str) -> tuple[tuple[int, str], ...]:
@@ -213,6 +267,8 @@ def _lines(rows: Sequence[Row], columns: Sequence[Column], dataset: str) -> list
         record = first[generator, variant]
         place = places[ranking].place if ranking is not None else ""
         stands = shown.get(generator, variant) == variant
+        if stands:
+            places = [cell if cell.text or not columns[i].cost else _cost_of(cells, generator, i) for i, cell in enumerate(places)]
         lines.append(Line(generator, variant, record.system, record.role, tuple(places), place, record.run_key, stands))
     rising = ranking is not None and not columns[ranking].higher_is_better
 
@@ -228,6 +284,12 @@ def _lines(rows: Sequence[Row], columns: Sequence[Column], dataset: str) -> list
         return *top, line.generator, not line.shown, value(line), line.variant
 
     return sorted(lines, key=order)
+
+
+def _cost_of(cells: Mapping[tuple[str, str], Sequence[Cell]], generator: str, column: int) -> Cell:
+    """A cost of a generator's shown line: its own, else that of its first setting that has one (a language model is
+    scored without a temperature and samples with one)."""
+    return next((row[column] for (name, _), row in cells.items() if name == generator and row[column].text), Cell())
 
 
 def build_tables(rows: Sequence[Row], schema: Schema) -> list[Table]:
@@ -253,13 +315,22 @@ def build_tables(rows: Sequence[Row], schema: Schema) -> list[Table]:
                         id=f"{view.id}-{dataset}",
                         family=family,
                         dataset=dataset,
-                        title=view.title,
+                        name=view.title,
                         about=view.about,
                         columns=tuple(columns[i] for i in used),
                         lines=tuple(replace(line, cells=tuple(line.cells[i] for i in used)) for line in lines),
                     )
                 )
-    return tables
+    return [table if table.ranked else _without_places(table) for table in tables]
+
+
+def _without_places(table: Table) -> Table:
+    """Fewer than three generators: a place would say nothing."""
+    lines = tuple(
+        replace(line, place="", cells=tuple(replace(cell, rank=None, place="") for cell in line.cells))
+        for line in table.lines
+    )
+    return replace(table, lines=lines)
 
 
 def leftover(rows: Iterable[Row], tables: Iterable[Table]) -> list[Row]:
