@@ -178,7 +178,9 @@ def make_small_project(root: Path) -> Path:
                     "bpb/play/v1",
                     4.0 - n + 0.1 * (name == "ngram-word"),
                     f"n={n}",
+                    split=split,
                 )
+                for split in ("test", "validation")
             ]
         rows += [_row(name, "ngram", "words", "play", "perplexity", "ppl/tokens/v1", 9.5, "n=3")]
         _leave(root, name, rows, [SampleSet(f"n={n}") for n in (1, 2, 3)])
@@ -217,6 +219,7 @@ def _row(
     value: float,
     variant: str,
     role: str = "generator",
+    split: str = "test",
 ) -> dict[str, Any]:
     record = Record(
         name,
@@ -227,6 +230,7 @@ def _row(
         protocol,
         value,
         variant,
+        split,
         ci95=(value - 0.1, value + 0.1),
         n=100,
         higher_is_better=False,

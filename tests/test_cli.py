@@ -340,8 +340,10 @@ class TestCompare:
     ROWS = (
         row("a", 10.0, (9.0, 11.0)),
         row("b", 10.5, (9.5, 11.5)),
-        row("c", 30.0, (29.0, 31.0), variant="steps=1"),
         row("c", 12.9, (12.8, 13.0), variant="steps=50"),
+        row("c", 5.0, (4.0, 6.0), variant="steps=1"),
+        row("a", 5.0, None, "parameters", protocol="cost/parameters/v1"),
+        row("c", 9.0, None, "parameters", protocol="cost/parameters/v1"),
         row("a", 5.0, None, "train_seconds", protocol="cost/v1"),
         row("c", 9.0, None, "train_seconds", protocol="cost/v1"),
         row("a", None, None, "perplexity"),
@@ -354,10 +356,11 @@ class TestCompare:
         assert [pair.verdict for pair in compare_rows(rows, "a", "b")] == ["tie"]
         pairs = {pair.first.record.metric: pair for pair in compare_rows(rows, "a", "c")}
         assert pairs["fid"].verdict == "a is better"
-        assert pairs["fid"].second.record.variant == "steps=50"  # its best
+        assert pairs["fid"].second.record.variant == "steps=50"  # the first declared, not the best
         assert pairs["fid"].difference is not None
         assert pairs["fid"].difference.value == pytest.approx(-2.9)
-        assert pairs["train_seconds"].verdict == "a is cheaper"
+        assert pairs["train_seconds"].verdict == "no interval", "one time of one machine"
+        assert pairs["parameters"].verdict == "a is cheaper"
         assert pairs["perplexity"].verdict == "c is better"
         assert [pair.first.record.metric for pair in compare_rows(rows, "a", "c", "fid")] == ["fid"]
 
@@ -383,6 +386,7 @@ class TestCompare:
             "a is better",
             "a is cheaper",
             "c is better",
+            "no interval",
         }
 
 

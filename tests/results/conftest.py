@@ -64,7 +64,15 @@ class Writer:
         self.rows: Rows = []
 
     def add(
-        self, metric: str, value: float | None, half: float | None, protocol: str, *, variant: str = "", part: str = ""
+        self,
+        metric: str,
+        value: float | None,
+        half: float | None,
+        protocol: str,
+        *,
+        variant: str = "",
+        part: str = "",
+        split: str = "test",
     ) -> None:
         interval = None if value is None or half is None else [value - half, value + half]
         self.rows.append(
@@ -81,7 +89,7 @@ class Writer:
                 "ci95": interval,
                 "n": 2000,
                 "variant": variant,
-                "split": "test",
+                "split": split,
                 "slice": part,
             }
         )
@@ -95,7 +103,9 @@ def _words(w: Writer) -> None:
             for smoothing, extra in (("mle", None if n > 2 else 0.5), ("add_k", 0.15 * n), ("kneser_ney", 0.0)):
                 base = (2.9 if word else 4.7) * 0.8 ** min(n, 4) + (0.35 if word else 0.2) + 0.003 * n
                 variant = f"n={n},smoothing={smoothing}"
-                w.add("bits_per_byte", None if extra is None else base + extra, 0.02, protocol, variant=variant)
+                value = None if extra is None else base + extra
+                w.add("bits_per_byte", value, 0.02, protocol, variant=variant)
+                w.add("bits_per_byte", value, 0.02, "bits_per_byte/validation/v1", variant=variant, split="validation")
                 w.add("perplexity", None if extra is None else 2 ** (base + extra), 0.2, ppl, variant=variant)
                 w.add(
                     "verbatim_copy_rate",
@@ -168,6 +178,8 @@ def _images(w: Writer) -> None:
     for step, value in steps.items():
         variant = f"sampler=ddim,steps={step}" if step else ""
         w.add("fid", value, 0.06 * value, fid, variant=variant)
+        if variant:
+            w.add("fid", value, 0.06 * value, fid.replace("test", "validation"), variant=variant, split="validation")
         w.add("kid", value / 900, 0.1 * value / 900, kid, variant=variant)
         w.add(
             "class_accuracy",

@@ -123,11 +123,11 @@ def test_a_run_holds_the_files(fresh_workspace: Path, declared: Declared, report
     make(fresh_workspace, declared, reports, a_film(), a_film(title=""), a_figure(), strip, sheet)
     entry = gather(fresh_workspace, declared(fresh_workspace)).entries["efros-leung"]
     files = artifacts_of(fresh_workspace, entry)
-    assert files["videos/00-Endless play.mp4"] == files["videos/01-_.mp4"] == MP4
+    assert files["videos/00-Endless play.mp4"] == files["videos/01-_-e3b0c442.mp4"] == MP4
     assert files["videos/00-Endless play.png"] == png(FRAME)
     assert files["figures/00-Transition matrix.png"] == png(FRAME.T)
     assert files["strips/00-A strip.png"] == png(FRAME.T)
-    assert files["gallery/00-A_sheet.png"] == png(FRAME)
+    assert files["gallery/00-A_sheet-d6441be8.png"] == png(FRAME)
 
 
 def test_another_picture_makes_another_run(fresh_workspace: Path, declared: Declared, reports: Path) -> None:
