@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -30,9 +31,11 @@ __all__ = [
     "of_entries",
     "picture",
     "position_chart",
+    "settings_chart",
 ]
 
 T = TypeVar("T")
+_NUMBER = re.compile(r"-?[0-9.]+(e-?[0-9]+)?")
 BESIDE = {
     "neighbours": "Nearest training item of each sample",
     "real": "Real images for the same captions",
@@ -206,6 +209,53 @@ def micro_pictures(table: Table) -> list[str]:
     bounds = min(low for _, low, _ in shown), max(high for *_, high in shown)
     log = bounds[0] > 0 and bounds[1] / bounds[0] > 30
     return [micro_interval(*span, bounds, log) if span and bounds[0] <= span[0] <= bounds[1] else "" for span in spans]
+
+
+def settings_chart(table: Table) -> dict[str, Any] | None:
+    """The ranking value of a table without ranks along a numeric setting, a line for each choice of the other settings
+    (at most eight, those with most points); None where no line has three points."""
+    column = table.ranking
+    if table.ranked or column is None:
+        return None
+    index = table.columns.index(column)
+    found: dict[str, dict[str, list[tuple[float, float]]]] = {}
+    for line in table.lines:
+        value = line.cells[index].sort
+        parts = [part.partition("=") for part in line.variant.split(",") if part]
+        for i, (name, _, setting) in enumerate(parts):
+            if line.role != "generator" or value is None or not math.isfinite(value) or not _NUMBER.fullmatch(setting):
+                continue
+            others = " ".join(f"{key} {other}" for j, (key, _, other) in enumerate(parts) if j != i)
+            label = f"{line.generator} {others}".strip() if len(table.competitors) > 1 or not others else others
+            found.setdefault(name, {}).setdefault(label.replace("_", " "), []).append((float(setting), value))
+    best: tuple[int, str, list[Series]] = (0, "", [])
+    for name, lines in found.items():
+        long = {label: sorted(points) for label, points in lines.items() if len({x for x, _ in points}) >= FEWEST_POINTS}
+        kept = sorted(long, key=lambda label: (-len(long[label]), label))[:MOST_SERIES]
+        count = sum(len(long[label]) for label in kept)
+        if count > best[0]:
+            best = count, name, [Series(label, tuple(long[label])) for label in kept]
+    _, name, series = best
+    xs, ys = ([point[k] for line in series for point in line.points] for k in (0, 1))
+    if not series:
+        return None
+
+    def wide(values: Sequence[float]) -> bool:
+        return min(values) > 0 and max(values) / min(values) > 20
+
+    title = f"{column.style.title} {column.arrow}".strip()
+    svg = line_chart(
+        series,
+        name.replace("_", " "),
+        title,
+        title=f"{table.title} on {table.dataset}: {column.style.title} by {name.replace('_', ' ')}",
+        log_x=wide(xs),
+        log_y=wide(ys),
+        width=520,
+        height=270,
+        markers=True,
+    )
+    return {"svg": svg, "legend": [(marker_svg(i), line.name) for i, line in enumerate(series)]} if svg else None
 
 
 def position_chart(

@@ -25,6 +25,7 @@ from bench.report.figures import (
     of_entries,
     picture,
     position_chart,
+    settings_chart,
 )
 from bench.report.history import Method, marks, method_of, timeline
 from bench.report.island import island
@@ -160,7 +161,7 @@ def _board(table: Table) -> dict[str, Any]:
         "lines": lines,
         "rank_index": rank_index,
         "folded": sum(not line.shown for line in table.lines) if table.ranked else 0,
-        "counts": Counter(line.generator for line in table.lines),
+        "chart": settings_chart(table),
     }
 
 

@@ -196,12 +196,18 @@ def _columns(rows: Sequence[Row], view: TableView, schema: Schema) -> list[Colum
                 qualifier=_apart(record.protocol, alike),
             )
         )
-    return _arranged(columns, schema)
+    having = {key: len({row.record.generator for row in rows if column_key(row.record) == key}) for key in picked}
+    usual = having[chosen] if chosen else 0
+    return _arranged(columns, [2 * having[key] < usual for key in picked], schema)
 
 
-def _arranged(columns: Sequence[Column], schema: Schema) -> list[Column]:
-    """The ranking column, the main costs, the other measurements, and last what stands behind the switch."""
-    rare = [column.metric in schema.more_columns and not column.ranking for column in columns]
+def _arranged(columns: Sequence[Column], few: Sequence[bool], schema: Schema) -> list[Column]:
+    """The ranking column, the main costs, the other measurements, and last what stands behind the switch: metrics that
+    ``reports/schema.yaml`` names, measurements of ``few`` models, and whatever exceeds :data:`OPEN_COLUMNS`."""
+    rare = [
+        not column.ranking and (column.metric in schema.more_columns or (alone and not column.cost))
+        for column, alone in zip(columns, few, strict=True)
+    ]
     open_ones = [i for i, column in enumerate(columns) if not (column.ranking or column.cost or rare[i])]
     for i in open_ones[OPEN_COLUMNS:]:
         rare[i] = True
