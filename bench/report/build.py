@@ -45,7 +45,8 @@ def build(sources: Sources, reports: Path) -> Products:
         BenchError: a description or an evaluation is wrong; nothing was written.
     """
     schema, literature = read_schema(reports / "schema.yaml"), read_yaml(reports / "literature.yaml")
-    claims = load_claims(read_yaml(reports / "claims.yaml"))
+    blocks = {name: entry.block for name, entry in sources.entries.items()}
+    claims = load_claims(read_yaml(reports / "claims.yaml"), blocks=blocks)
     methods = read_methods(reports / "history.yaml")
     items = sources.items
     rows = build_rows(sources.records, items)

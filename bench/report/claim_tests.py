@@ -9,12 +9,15 @@ from fnmatch import fnmatchcase
 from itertools import combinations, pairwise
 from typing import Any
 
+from bench.catalogue.metrics import CATALOGUE
 from bench.report.claims import FAILS, FIELD_KEYS, HOLDS, ROW_KEYS, UNCLEAR, Claim, Comparison, Verdict
 from bench.results.choice import chosen_settings
 from bench.results.records import Record, parse_variant
 from bench.stats.comparisons import Items, difference_from_intervals, paired_ratio_difference
 
 __all__ = ["judge"]
+
+_OF_TRAINING = ("train_seconds", "train_flops", "parameters", "peak_memory_bytes")
 
 # Picking rows
 
@@ -49,7 +52,22 @@ def _pick(records: Sequence[Record], test: Mapping[str, Any], side: str) -> list
     if selector.get("pick") == "shown":
         chosen = chosen_settings(records)
         rows = [row for row in rows if row.variant == chosen[row.generator, row.dataset]]
-    return rows
+    return _distinct(rows)
+
+
+def _distinct(rows: Sequence[Record]) -> list[Record]:
+    """Without the repetitions of a cost: what training took stands once for each setting of the generator."""
+    found: dict[object, Record] = {}
+    for row in rows:
+        training = row.generator, row.dataset, row.metric, row.protocol, row.seed, _arm(row.variant)
+        found.setdefault(training if row.metric in _OF_TRAINING else id(row), row)
+    return list(found.values())
+
+
+def _exact(test: Mapping[str, Any]) -> bool:
+    """Whether a value without an interval is a count (said by the claim, or by the catalogue of metrics)."""
+    info = CATALOGUE.get(str(test.get("metric")))
+    return bool(test.get("exact") or (info and info.exact))
 
 
 def _number(record: Record) -> float | None:
@@ -98,7 +116,7 @@ def _paired(
 
 def _compare(left: Record, right: Record | float, test: Mapping[str, Any], items: Items) -> Comparison:
     """One pair under a test of kind less, greater, within or ratio."""
-    exact = bool(test.get("exact"))
+    exact = _exact(test)
     constant = not isinstance(right, Record)
     shown = {"value": right} if constant else _describe(right)  # type: ignore[arg-type]
     a, b = _number(left), right if constant else _number(right)  # type: ignore[arg-type]
@@ -195,10 +213,10 @@ def _combine(comparisons: Sequence[Comparison], test: Mapping[str, Any]) -> tupl
     verdict = next(name for name in (FAILS, UNCLEAR, HOLDS) if counts[name])
     share = f" in {counts[verdict]} of {len(comparisons)} comparisons" if len(comparisons) > 1 else ""
     if verdict == UNCLEAR:
-        reasons = sorted({item.reason for item in comparisons if item.verdict == UNCLEAR and item.reason})
-        detail = f" ({'; '.join(reasons)})" if reasons else ""
-        return UNCLEAR, f"inconclusive{share}: the 95 % interval includes both outcomes{detail}"
-    evidence = "the order" if test["kind"] == "agree" else "the values" if test.get("exact") else "the 95 % interval"
+        both = "the 95 % interval includes both outcomes"
+        reasons = {item.reason if item.estimate is None else both for item in comparisons if item.verdict == UNCLEAR}
+        return UNCLEAR, f"inconclusive{share}: {'; '.join(sorted(reasons))}"
+    evidence = "the order" if test["kind"] == "agree" else "the values" if _exact(test) else "the 95 % interval"
     one = "" if evidence == "the values" else "s"
     return verdict, f"{evidence} {'support' if verdict == HOLDS else 'contradict'}{one} it{share}"
 
@@ -228,8 +246,13 @@ def _others(record: Record, key: str) -> tuple[tuple[str, str], ...]:
     return tuple(sorted((name, str(value)) for name, value in record.settings.items() if name not in apart))
 
 
-def _compare_series(rows: Sequence[Record], test: Mapping[str, Any], items: Items) -> list[Comparison]:
-    """Each series (rows alike but for the setting ``along``): last against first, then each step must not go back."""
+def _compare_series(rows: Sequence[Record], test: Mapping[str, Any], items: Items) -> tuple[list[Comparison], str]:
+    """Each series (rows alike but for the setting ``along``): last against first, then each step must not go back.
+
+    Returns:
+        The comparisons of the ends and the steps that go back beyond their interval; and in words what was tested, with
+        the steps that go back within theirs.
+    """
     key, up = str(test["along"]), test.get("direction", "up") == "up"
     series: dict[tuple[object, ...], list[tuple[float, Record]]] = {}
     for row in rows:
@@ -238,7 +261,7 @@ def _compare_series(rows: Sequence[Record], test: Mapping[str, Any], items: Item
             continue
         alike = row.generator, row.dataset, row.metric, row.protocol, row.split, row.slice, _others(row, key)
         series.setdefault(alike, []).append((place, row))
-    comparisons = []
+    comparisons, steps, back, beyond = [], 0, 0, 0
     for members in series.values():
         ordered = [row for _, row in sorted(members, key=lambda member: member[0])]
         if len(ordered) < 2:
@@ -247,11 +270,36 @@ def _compare_series(rows: Sequence[Record], test: Mapping[str, Any], items: Item
         comparisons.append(_compare(ordered[-1], ordered[0], ends, items))
         for before, after in pairwise(ordered):
             step = _compare(after, before, {**ends, "margin": 0.0}, items)
+            steps += 1
+            back += step.estimate is not None and (step.estimate < 0 if up else step.estimate > 0)
             if step.verdict == FAILS and step.interval is not None and step.interval[0] <= 0.0 <= step.interval[1]:
                 continue  # an equal step is no step back
             if step.verdict == FAILS:
+                beyond += 1
                 comparisons.append(step)
-    return comparisons
+    going = f"; {back} of {steps} steps go back, {beyond or 'none'} beyond the interval" if back or beyond else ""
+    return comparisons, f"last against first{going}"
+
+
+def _trainings(comparisons: Sequence[Comparison], records: Sequence[Record]) -> str:
+    """``"one training each"`` where a verdict compares trainings of one seed: their intervals are over items alone.
+
+    What spent operations on training was trained (a table of counts spends none).
+    """
+    seeds: dict[tuple[str, str], set[int]] = {}
+    for record in records:
+        if record.metric == "train_flops" and record.value:
+            seeds.setdefault((record.generator, _arm(record.variant)), set()).add(record.seed)
+    most = 0
+    for item in comparisons:
+        sides = [item.left, item.right, *(side["against"] for side in (item.left, item.right) if "against" in side)]
+        found = {(side["generator"], _arm(side["variant"])) for side in sides if "generator" in side}
+        most = max(most, sum(len(seeds.get(training, ())) == 1 for training in found))
+    return ("", "one training")[most] if most < 2 else "one training each"
+
+
+def _arm(variant: str) -> str:
+    return parse_variant(variant).get("arm", "")
 
 
 def _compare_orders(
@@ -282,8 +330,9 @@ def judge(claim: Claim, records: Sequence[Record], items: Items | None = None) -
     test, items = claim.test, items or {}
     left = _pick(records, test, "left")
     right: list[Record | float] = []
+    tested = ""
     if test["kind"] == "monotone":
-        comparisons = _compare_series(left, test, items)
+        comparisons, tested = _compare_series(left, test, items)
     else:
         right = [float(test["right"]["value"])] if "value" in test["right"] else list(_pick(records, test, "right"))
         if test["kind"] == "agree":
@@ -295,4 +344,7 @@ def judge(claim: Claim, records: Sequence[Record], items: Items | None = None) -
     verdict, reason = _combine(comparisons, test)
     if test["kind"] == "agree" and not comparisons:
         reason = "no two models differ in both columns by more than their intervals"
+    details = [detail for detail in (tested, _trainings(comparisons, records)) if detail and comparisons]
+    if details:
+        reason = f"{reason} ({'; '.join(details)})"
     return Verdict(claim, verdict, reason, tuple(comparisons))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from bench.catalogue.families import FAMILIES
 from bench.data.contamination import sentences
 from bench.report.answer import answers, summary
 from bench.report.claim_view import BADGES, claim_rows
-from bench.report.claims import Verdict
+from bench.report.claims import Verdict, count_verdicts
 from bench.report.display import metric_style
 from bench.report.figures import (
     BESIDE,
@@ -199,7 +198,8 @@ def build_context(
         family for family in schema.families if any(entry.family == family for entry in sources.entries.values())
     ]
     families = [_family(family, sources, tables, rest, found, schema, methods) for family in present]
-    counts = Counter(verdict.verdict for verdict in verdicts)
+    counts = count_verdicts(verdicts)
+    tested = claim_rows(verdicts, schema)
     first, others = answers(found, sources, rows, schema, methods)
     _fit(families, sum(len(item["sample"]["png"] or b"") for item in (*first, *others)))
     titles = {name: family.title for name, family in FAMILIES.items()}
@@ -217,7 +217,8 @@ def build_context(
         "machines": [name for name in machines if name],
         "answers": first,
         "other_answers": others,
-        "claims": claim_rows(verdicts, schema),
+        "claims": [item for item in tested if not item["claim"].control],
+        "controls": [item for item in tested if item["claim"].control],
         "verdicts": [(name, badge, counts[name]) for name, badge in BADGES.items()],
         "main_plot": position_chart(found, rows, schema, "train_seconds", "training seconds", 1140, 430),
         "plots": [

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -15,8 +17,10 @@ from bench.config.load import load_params
 from bench.config.variants import variant_id
 from bench.report.claim_tests import judge
 from bench.report.claims import FAILS, HOLDS, UNCLEAR, Claim, claims_json, load_claims
-from bench.results.records import Record, parse_settings
-from bench.results.sources import arm_settings
+from bench.results.leaderboard import Row, build_rows, column_key, rows_from_json
+from bench.results.records import SCHEMA_VERSION, Record, parse_settings
+from bench.results.sources import arm_settings, gather
+from bench.stats.comparisons import Items
 
 
 def row(name: str, value: float | None, half: float | None = 0.1, variant: str = "", **changes: Any) -> Record:
@@ -39,15 +43,12 @@ def verdict(test: dict[str, Any], rows: list[Record]) -> str:
 
 
 def outcome(test: dict[str, Any], rows: list[Record]) -> Any:
-    entry = {
-        "id": "c",
-        "title": "t",
-        "statement": "s",
-        "source": "x",
-        "family": "images",
-        "test": {"metric": "fid", **test},
-    }
-    return judge(load_claims({"claims": [entry]})[0], rows)
+    return judge(load_claims({"claims": [entry({"metric": "fid", **test})]})[0], rows)
+
+
+def entry(test: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    plain = {"id": "c", "title": "t", "statement": "s", "source": "x", "family": "images", "since": "2026-11-21"}
+    return {**plain, "test": test, **changes}
 
 
 AB: dict[str, Any] = {"left": {"generator": "a"}, "right": {"generator": "b"}}
@@ -257,42 +258,122 @@ def test_constants_stand_on_the_right() -> None:
     ],
 )
 def test_a_wrong_claim_is_named(change: dict[str, Any], message: str) -> None:
-    entry = {
-        "id": "c",
-        "title": "t",
-        "statement": "s",
-        "source": "x",
-        "family": "images",
-        "test": {"kind": "less", **AB, **change},
-    }
     with pytest.raises(BenchError, match=message):
-        load_claims({"claims": [entry]})
+        load_claims({"claims": [entry({"kind": "less", **AB, **change})]})
 
 
 def test_a_wrong_family_is_named() -> None:
-    entry = {
-        "id": "c",
-        "title": "t",
-        "statement": "s",
-        "source": "x",
-        "family": "imags",
-        "test": {"kind": "less", **AB},
-    }
     with pytest.raises(BenchError, match=r"family 'imags' is unknown.*Did you mean 'images'"):
-        load_claims({"claims": [entry]})
+        load_claims({"claims": [entry({"kind": "less", **AB}, family="imags")]})
 
 
 def test_an_id_stands_for_one_claim() -> None:
-    entry = {
-        "id": "c",
-        "title": "t",
-        "statement": "s",
-        "source": "x",
-        "family": "images",
-        "test": {"kind": "less", **AB},
-    }
     with pytest.raises(BenchError, match="used twice"):
-        load_claims({"claims": [entry, entry]})
+        load_claims({"claims": [entry({"kind": "less", **AB}), entry({"kind": "less", **AB})]})
+
+
+# What the literature claims and what only checks the measurement; dates; budgets
+
+
+def test_controls_are_tested_alike_and_counted_apart() -> None:
+    rows = [row("a", 1.0), row("b", 2.0)]
+    test = {"kind": "less", "metric": "fid", **AB}
+    document = {"claims": [entry(test), entry(test, id="theorem", control="a theorem")]}
+    verdicts = [judge(claim, rows) for claim in load_claims(document)]
+    found = claims_json(verdicts)
+    assert [item["verdict"] for item in found["claims"]] == [HOLDS, HOLDS]
+    assert [item["control"] for item in found["claims"]] == [False, True]
+    assert found["claims"][1]["why_control"] == "a theorem"
+    assert found["summary"] == {HOLDS: 1, FAILS: 0, UNCLEAR: 0} == found["controls"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"since": ""}, "since is missing"),
+        ({"since": "21 November"}, "since: '21 November' is no day; write it as 2026-11-21"),
+        ({"since": "2026-13-01"}, "since: '2026-13-01' is no day"),
+        ({"changes": ["margin 0.1"]}, "'margin 0.1' must be"),
+        ({"changes": ["2026-11-22: "]}, "must be"),
+        ({"changes": ["yesterday: margin 0.1"]}, "changes: 'yesterday' is no day"),
+        ({"changes": ["2026-11-20: margin 0.1"]}, "none before `since`"),
+        ({"changes": ["2026-11-23: margin 0.1", "2026-11-22: margin 0.2"]}, "in order of time"),
+        ({"changes": "2026-11-22: margin 0.1"}, "must be a list"),
+        ({"changes": [{"2026-11-22": "margin 0.1"}]}, "must be a list"),
+        ({"control": True}, "control must say why"),
+        ({"contrl": "a theorem"}, "unknown key 'contrl'.*Did you mean 'control'"),
+        ({"change": []}, "unknown key 'change'.*Did you mean 'changes'"),
+    ],
+    ids=str,
+)
+def test_a_wrong_date_or_change_is_named(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(BenchError, match=message):
+        load_claims({"claims": [entry({"kind": "less", "metric": "fid", **AB}, **changes)]})
+
+
+def test_a_statement_names_the_budget_of_the_run() -> None:
+    claim = entry(
+        {"kind": "less", "metric": "fid", **AB}, statement="After {net-1.train.steps} steps of {net-1.system}."
+    )
+    blocks = {"net-1": {"system": "ddpm", "train": {"steps": 1500}}}
+    assert load_claims({"claims": [claim]}, blocks=blocks)[0].statement == "After 1,500 steps of ddpm."
+    assert load_claims({"claims": [claim]})[0].statement == claim["statement"]
+    for other in ({}, {"net-1": {"system": "ngram"}}, {"net-1": {"train": "none"}}):
+        assert load_claims({"claims": [claim]}, blocks=other)[0].statement.startswith("After (not declared) steps of ")
+
+
+@pytest.mark.parametrize("metric", ["train_seconds", "sample_seconds_per_item", "peak_memory_bytes", "latent_speedup"])
+def test_what_a_clock_measured_is_never_exact(metric: str) -> None:
+    test = {"kind": "ratio", "metric": metric, "at_least": 2, **AB}
+    with pytest.raises(BenchError, match="measured by a clock, and one measurement has no interval"):
+        load_claims({"claims": [entry({**test, "exact": True})]})
+    found = outcome(test, [row("a", 9.0, None, metric=metric), row("b", 1.0, None, metric=metric)])
+    assert (found.verdict, "a value has no interval" in found.reason) == (UNCLEAR, True)
+
+
+def test_counted_operations_need_no_interval_and_count_once_for_all_settings() -> None:
+    rows = [
+        row(name, value, None, f"labels={labels}", metric="train_flops")
+        for name, value in (("a", 9.0), ("b", 3.0))
+        for labels in (50, 200, 1000)
+    ]
+    found = outcome({"kind": "ratio", "metric": "train_flops", "at_least": 2, **AB}, rows)
+    assert (found.verdict, len(found.comparisons)) == (HOLDS, 1)
+    arms = [row("b", 3.0, None, f"arm={arm}", metric="train_flops") for arm in ("wide", "deep")]
+    found = outcome({"kind": "ratio", "metric": "train_flops", "at_least": 2, **AB}, [rows[0], *arms])
+    assert len(found.comparisons) == 2, "two trainings that cost the same"
+
+
+def test_monotone_says_what_it_tested_and_which_steps_go_back() -> None:
+    test = {"kind": "monotone", "left": {"generator": "a"}, "along": "n", "direction": "up"}
+
+    def reason(values: tuple[float, ...]) -> str:
+        return str(outcome(test, [row("a", v, 0.2, f"n={n}") for n, v in enumerate(values)]).reason)
+
+    assert reason((1.0, 2.0, 3.0)) == "the 95 % interval supports it (last against first)"
+    within = "the 95 % interval supports it (last against first; 1 of 3 steps go back, none beyond the interval)"
+    assert reason((1.0, 2.0, 1.95, 3.0)) == within
+    beyond = "contradicts it in 1 of 2 comparisons (last against first; 1 of 3 steps go back, 1 beyond the interval)"
+    assert reason((1.0, 2.0, 1.5, 3.0)).endswith(beyond)
+
+
+def test_a_verdict_on_single_trainings_says_so() -> None:
+    def trained(name: str, value: float, arm: str = "", seed: int = 0) -> list[Record]:
+        variant = f"arm={arm}" if arm else ""
+        spent = row(name, 1e12, None, variant, metric="train_flops", protocol="flops/v1", seed=seed)
+        return [row(name, value, 0.1, variant, seed=seed), spent]
+
+    counted = row("b", 0.0, None, metric="train_flops", protocol="flops/v1")  # a table of counts
+    less = {"kind": "less", **AB}
+    assert "training" not in outcome(less, [row("a", 1.0), row("b", 2.0)]).reason
+    assert outcome(less, [*trained("a", 1.0), row("b", 2.0), counted]).reason.endswith("it (one training)")
+    assert outcome(less, [*trained("a", 1.0), *trained("b", 2.0)]).reason.endswith("it (one training each)")
+    arms = {"kind": "less", "left": {"variant": {"arm": "x"}}, "right": {"variant": {"arm": "y"}}}
+    assert outcome(arms, [*trained("a", 1.0, "x"), *trained("a", 2.0, "y")]).reason.endswith("(one training each)")
+    seeds = [*trained("a", 1.0), *trained("a", 1.1, seed=1), *trained("b", 2.0), *trained("b", 2.1, seed=1)]
+    assert "training" not in outcome(less, seeds).reason
+    against = {"kind": "greater", "left": {"generator": "a"}, "right": {"value": 0.5}}
+    assert outcome(against, trained("a", 1.0)).reason.endswith("(one training)")
 
 
 # The shipped claims
@@ -360,6 +441,15 @@ def test_a_series_of_arms_is_ordered_by_a_number_that_every_arm_has(shipped: lis
         assert all(one == others[0] for one in others), f"{claim.id}: the arms differ in more than {key}"
 
 
+def test_every_statement_takes_its_budget_from_params(reports: Path) -> None:
+    blocks = load_params(reports.parent / "params.yaml").generators()
+    document = yaml.safe_load((reports / "claims.yaml").read_text())
+    filled = {claim.id: claim.statement for claim in load_claims(document, blocks=blocks)}
+    assert not [name for name, statement in filled.items() if "{" in statement or "(not declared)" in statement]
+    steps = blocks["neural-lm-arms"]["train"]["steps"]
+    assert filled["longer-windows-help"].startswith(f"After {steps:,} steps")
+
+
 def test_every_shipped_claim_can_fail(shipped: list[Claim]) -> None:
     """For each claim there are rows that refute it: a claim that cannot fail says nothing."""
     for claim in shipped:
@@ -396,7 +486,7 @@ def _adversaries(claim: Claim) -> list[list[Record]]:
             family=str(first.get("family", "images")),
             role=str(first.get("role", "generator")),
             slice=part,
-            protocol=str(first.get("protocol", "fid/v1")).replace("*", "m"),
+            protocol=str(first.get("protocol", test.get("protocol", "fid/v1"))).replace("*", "m"),
             higher_is_better=None,
         )
 
@@ -416,7 +506,69 @@ def _adversaries(claim: Claim) -> list[list[Record]]:
 def test_claims_json_is_plain_and_counts_add_up(shipped: list[Claim]) -> None:
     verdicts = [judge(claim, _adversaries(claim)[0]) for claim in shipped]
     document = json.loads(json.dumps(claims_json(verdicts), allow_nan=False))
-    assert sum(document["summary"].values()) == len(shipped) == len(document["claims"])
+    counted = [*document["summary"].values(), *document["controls"].values()]
+    assert sum(counted) == len(shipped) == len(document["claims"])
+    assert sum(document["controls"].values()) == sum(claim["control"] for claim in document["claims"]) > 0
+    assert all(claim["since"] for claim in document["claims"])
     assert {claim["verdict"] for claim in document["claims"]} <= {HOLDS, FAILS, UNCLEAR}
     first = next(claim for claim in document["claims"] if claim["comparisons"])
     assert {"left", "right", "estimate", "interval", "verdict"} <= set(first["comparisons"][0])
+
+
+# The table and the claims speak with one voice
+
+
+def opposites(claims: list[Claim], rows: list[Row], items: Items | None = None) -> tuple[int, list[str]]:
+    """How many comparisons have both sides ranked in one column, and those where the table says the opposite."""
+    places = {}
+    for one in rows:
+        record = one.record
+        places[record.generator, record.variant, record.metric, record.protocol, record.slice] = one
+    ranked, found = 0, []
+    for claim in claims:
+        for item in judge(claim, [one.record for one in rows], items).comparisons:
+            sides = [places.get(_place(side)) for side in (item.left, item.right)]
+            if item.interval is None or claim.test["kind"] == "ratio" or None in sides:
+                continue
+            left, right = (side for side in sides if side is not None)
+            if left.rank is None or right.rank is None or column_key(left.record) != column_key(right.record):
+                continue
+            ranked += 1
+            low, high = item.interval
+            below, above = high < 0, low > 0
+            up = left.record.higher_is_better
+            better, worse = (above, below) if up else (below, above)
+            assert left.rank_to is not None and right.rank_to is not None
+            if (better and right.rank_to < left.rank) or (worse and left.rank_to < right.rank):
+                found.append(f"{claim.id}: {item.to_json()}")
+    return ranked, found
+
+
+def _place(side: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(side.get(key) for key in ("generator", "variant", "metric", "protocol", "slice"))
+
+
+def test_an_opposite_would_be_seen() -> None:
+    records = [row("a", 1.0), row("b", 2.0)]
+    claims = load_claims({"claims": [entry({"kind": "less", "metric": "fid", **AB})]})
+    assert opposites(claims, build_rows(records)) == (1, [])
+    turned = [replace(one, rank=3 - (one.rank or 0), rank_to=3 - (one.rank or 0)) for one in build_rows(records)]
+    assert len(opposites(claims, turned)[1]) == 1
+
+
+def test_the_table_never_says_the_opposite_of_a_claim(
+    workspace: Path, declared: Callable[[Path], dict[str, dict[str, Any]]], shipped: list[Claim]
+) -> None:
+    sources = gather(workspace, declared(workspace))
+    ranked, found = opposites(shipped, build_rows(sources.records, sources.items), sources.items)
+    assert ranked >= 3, "else nothing was tested"
+    assert not found
+
+
+def test_the_committed_table_never_says_the_opposite_of_a_claim(reports: Path, shipped: list[Claim]) -> None:
+    document = json.loads((reports / "leaderboard.json").read_text())
+    if document["schema_version"] != SCHEMA_VERSION:
+        pytest.skip("the committed leaderboard is of an older schema")
+    ranked, found = opposites(shipped, rows_from_json(document))
+    assert ranked >= 5, "else nothing was tested"
+    assert not found
