@@ -1,5 +1,5 @@
-"""The first screen: one sentence with the figures, and for each family who wins, by how much, at what cost, and a sample
-to look at."""
+"""The first screen: one sentence with the figures, and for each family who wins, by how much, at what cost, and a
+sample to look at."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def first_pictures(png: bytes, columns: int, wanted: int = _PICTURES, gap: int =
     """PNG of the first pictures of a grid (:func:`bench.results.pictures.grid`)."""
     from PIL import Image
 
-    image = Image.open(io.BytesIO(png))
+    image: Image.Image = Image.open(io.BytesIO(png))
     columns = columns or 10
     if columns > 1:
         side = (image.width + gap) // columns
@@ -48,10 +48,10 @@ def _sample(sources: Sources, row: Row) -> dict[str, Any]:
         cut = line if len(line) <= _CHARACTERS else line[:_CHARACTERS].rsplit(" ", 1)[0] + " …"
         found |= {"text": cut, "prompt": item.prompt}
     elif galleries:
-        item = next((item for item in galleries if item.variant == row.record.variant), galleries[0])
-        prompt = " · ".join(item.captions[:_PICTURES])
+        sheet = next((sheet for sheet in galleries if sheet.variant == row.record.variant), galleries[0])
+        prompt = " · ".join(sheet.captions[:_PICTURES])
         found |= {
-            "png": first_pictures(item.png, item.columns),
+            "png": first_pictures(sheet.png, sheet.columns),
             "alt": f"First pictures of {entry.name}" + (f": {prompt}" if prompt else ""),
             "prompt": prompt,
         }
@@ -119,9 +119,7 @@ def answers(
     chosen: dict[str, Headline] = {}
     for headline in found:
         rival = chosen.get(headline.family)
-        if rival is None or (
-            headline.key[1] == rival.key[1] and len(best_lines(headline)) > len(best_lines(rival))
-        ):
+        if rival is None or (headline.key[1] == rival.key[1] and len(best_lines(headline)) > len(best_lines(rival))):
             chosen[headline.family] = headline
     made = [(headline, _answer(headline, sources, rows, schema, methods)) for headline in found]
     first = [answer for headline, answer in made if answer and chosen[headline.family] is headline]

@@ -39,7 +39,8 @@ class Products:
 
 
 def build(sources: Sources, reports: Path) -> Products:
-    """Everything, from ``sources`` and the descriptions in ``reports/`` (schema, claims, literature, history, templates).
+    """Everything, from ``sources`` and the descriptions in ``reports/`` (schema, claims, literature,
+    history, templates).
 
     Raises:
         BenchError: a description or an evaluation is wrong; nothing was written.

@@ -9,7 +9,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-__all__ = ["Point", "Series", "effect_picture", "line_chart", "marker_path", "marker_svg", "micro_interval", "scatter", "ticks"]
+__all__ = [
+    "Point",
+    "Series",
+    "effect_picture",
+    "line_chart",
+    "marker_path",
+    "marker_svg",
+    "micro_interval",
+    "scatter",
+    "ticks",
+]
 
 FEWEST_TICKS = 3
 """On every axis: fewer do not show whether it is linear."""
@@ -22,10 +32,11 @@ MARKERS = ("circle", "square", "triangle", "diamond", "cross", "down", "hexagon"
 
 @dataclass(frozen=True)
 class Series:
-    """A named line: (x, y) points in order."""
+    """A named line: (x, y) points in order, and the 95 % interval of each, or none."""
 
     name: str
     points: tuple[tuple[float, float], ...]
+    intervals: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -206,28 +217,33 @@ def line_chart(
     keeps three of them."""
     kept = []
     for index, item in enumerate(series):
-        points = [
-            (x, y)
-            for x, y in item.points
+        places = [
+            (x, y, *(min(max(bound, y / 1e3), y * 1e3) if log_y else bound for bound in interval))
+            for (x, y), interval in zip(item.points, item.intervals or item.points, strict=True)
             if math.isfinite(x) and math.isfinite(y) and (x > 0 or not log_x) and (y > 0 or not log_y)
         ]
-        if points:
-            kept.append((index, item.name, points))
-    if max((len(points) for *_, points in kept), default=0) < FEWEST_POINTS:
+        if places:
+            points = [(x, y) for x, y, *_ in places]
+            kept.append((index, item.name, points, [(x, low, high) for x, _, low, high in places if item.intervals]))
+    if max((len(points) for _, _, points, _ in kept), default=0) < FEWEST_POINTS:
         return ""
-    xs, ys = [x for *_, points in kept for x, _ in points], [y for *_, points in kept for _, y in points]
+    xs, ys = ([point[k] for _, _, points, _ in kept for point in points] for k in (0, 1))
+    ends = [bound for *_, spans in kept for _, *bounds in spans for bound in bounds]
     x = _Axis(*_range(xs, log_x, 0.02), 52, width - 14, log_x)
-    y = _Axis(*_range(ys, log_y), height - 40, 24, log_y)
+    y = _Axis(*_range([*ys, *ends], log_y), height - 40, 24, log_y)
     body = [_frame(width, height, x, y, x_title, y_title, ticks(x.low, x.high, log_x, 4), ticks(y.low, y.high, log_y))]
-    for index, name, points in kept:
+    for index, name, points, spans in kept:
         path = "M" + "L".join(f"{_n(x(px))} {_n(y(py))}" for px, py in points)
         dots = points if markers else [points[-1]]
-        drawn = "".join(marker_path(index, x(px), y(py), 3.5) for px, py in dots)
+        drawn = "".join(
+            f'<line class="w" x1="{_n(x(px))}" x2="{_n(x(px))}" y1="{_n(y(low))}" y2="{_n(y(high))}"/>'
+            for px, low, high in spans
+        ) + "".join(marker_path(index, x(px), y(py), 3.5) for px, py in dots)
         body.append(
             f'<g class="g{index % len(MARKERS)}"><title>{escape(name)}</title><path class="l" d="{path}"/>{drawn}</g>'
         )
-    ends = "; ".join(f"{name}: from {points[0][1]:.4g} to {points[-1][1]:.4g}" for _, name, points in kept)
-    return _svg(width, height, title, f"{y_title} against {x_title}. {ends}.", "".join(body))
+    said = "; ".join(f"{name}: from {points[0][1]:.4g} to {points[-1][1]:.4g}" for _, name, points, _ in kept)
+    return _svg(width, height, title, f"{y_title} against {x_title}. {said}.", "".join(body))
 
 
 def _place_labels(
@@ -316,9 +332,7 @@ def micro_interval(
     )
 
 
-def effect_picture(
-    value: float, interval: tuple[float, float], limits: Sequence[float], width: int = 110
-) -> str:
+def effect_picture(value: float, interval: tuple[float, float], limits: Sequence[float], width: int = 110) -> str:
     """An effect with its interval beside the limits that it must exceed or stay within (decorative, as
     :func:`micro_interval`)."""
     low, high = _range([value, *interval, *limits], False, 0.1)

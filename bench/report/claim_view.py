@@ -53,12 +53,17 @@ def _limits(test: Mapping[str, Any]) -> tuple[str, tuple[float, ...]]:
         return f"above {margin:g}", (margin,)
     if kind == "within":
         relative = test.get("relative")
-        return (f"within {100 * float(relative):g} % of the right", ()) if relative else (
-            f"within ±{margin:g}",
-            (-margin, margin),
+        return (
+            (f"within {100 * float(relative):g} % of the right", ())
+            if relative
+            else (
+                f"within ±{margin:g}",
+                (-margin, margin),
+            )
         )
     if kind == "ratio":
-        bounds = [(word, float(test[key])) for key, word in (("at_least", "at least"), ("at_most", "at most")) if key in test]
+        words = {"at_least": "at least", "at_most": "at most"}
+        bounds = [(word, float(test[key])) for key, word in words.items() if key in test]
         return ", ".join(f"{word} {bound:g}" for word, bound in bounds), tuple(bound for _, bound in bounds)
     if kind == "monotone":
         return f"going {test.get('direction', 'up')}", (0.0,)

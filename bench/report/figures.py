@@ -9,7 +9,16 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from bench.catalogue.families import FAMILIES
-from bench.report.charts import FEWEST_POINTS, MOST_SERIES, Point, Series, line_chart, marker_svg, micro_interval, scatter
+from bench.report.charts import (
+    FEWEST_POINTS,
+    MOST_SERIES,
+    Point,
+    Series,
+    line_chart,
+    marker_svg,
+    micro_interval,
+    scatter,
+)
 from bench.report.display import format_value, metric_style, short_variant
 from bench.report.overview import Headline, best_lines
 from bench.report.schema import Schema
@@ -217,45 +226,65 @@ def settings_chart(table: Table) -> dict[str, Any] | None:
     column = table.ranking
     if table.ranked or column is None:
         return None
-    index = table.columns.index(column)
-    found: dict[str, dict[str, list[tuple[float, float]]]] = {}
+    index, share = table.columns.index(column), column.style.format.startswith("percent")
+    factor = 100.0 if share else 1.0
+    found: dict[str, dict[str, list[tuple[float, float, tuple[float, float] | None]]]] = {}
     for line in table.lines:
-        value = line.cells[index].sort
+        cell = line.cells[index]
         parts = [part.partition("=") for part in line.variant.split(",") if part]
         for i, (name, _, setting) in enumerate(parts):
+            value = cell.sort
             if line.role != "generator" or value is None or not math.isfinite(value) or not _NUMBER.fullmatch(setting):
                 continue
             others = " ".join(f"{key} {other}" for j, (key, _, other) in enumerate(parts) if j != i)
             label = f"{line.generator} {others}".strip() if len(table.competitors) > 1 or not others else others
-            found.setdefault(name, {}).setdefault(label.replace("_", " "), []).append((float(setting), value))
-    best: tuple[int, str, list[Series]] = (0, "", [])
-    for name, lines in found.items():
-        long = {label: sorted(points) for label, points in lines.items() if len({x for x, _ in points}) >= FEWEST_POINTS}
-        kept = sorted(long, key=lambda label: (-len(long[label]), label))[:MOST_SERIES]
-        count = sum(len(long[label]) for label in kept)
-        if count > best[0]:
-            best = count, name, [Series(label, tuple(long[label])) for label in kept]
-    _, name, series = best
+            bounds = (factor * cell.bounds[0], factor * cell.bounds[1]) if cell.bounds else None
+            point = float(setting), factor * value, bounds
+            found.setdefault(name, {}).setdefault(label.replace("_", " "), []).append(point)
+    name, series = _longest(found)
     xs, ys = ([point[k] for line in series for point in line.points] for k in (0, 1))
     if not series:
         return None
-
-    def wide(values: Sequence[float]) -> bool:
-        return min(values) > 0 and max(values) / min(values) > 20
-
-    title = f"{column.style.title} {column.arrow}".strip()
     svg = line_chart(
         series,
         name.replace("_", " "),
-        title,
+        f"{column.style.title}{', %' if share else ''} {column.arrow}".strip(),
         title=f"{table.title} on {table.dataset}: {column.style.title} by {name.replace('_', ' ')}",
-        log_x=wide(xs),
-        log_y=wide(ys),
+        log_x=_wide(xs),
+        log_y=_wide(ys),
         width=520,
         height=270,
         markers=True,
     )
     return {"svg": svg, "legend": [(marker_svg(i), line.name) for i, line in enumerate(series)]} if svg else None
+
+
+def _longest(
+    found: Mapping[str, Mapping[str, list[tuple[float, float, tuple[float, float] | None]]]],
+) -> tuple[str, list[Series]]:
+    """The setting along which most points lie, and its longest lines."""
+    best: tuple[int, str, list[Series]] = (0, "", [])
+    for name, lines in found.items():
+        long = {
+            label: sorted(points, key=lambda point: point[:2])
+            for label, points in lines.items()
+            if len({x for x, *_ in points}) >= FEWEST_POINTS
+        }
+        kept = sorted(long, key=lambda label: (-len(long[label]), label))[:MOST_SERIES]
+        count = sum(len(long[label]) for label in kept)
+        if count > best[0]:
+            series = []
+            for label in kept:
+                spans = tuple(bounds for *_, bounds in long[label] if bounds)
+                points = tuple((x, y) for x, y, _ in long[label])
+                series.append(Series(label, points, spans if len(spans) == len(points) else ()))
+            best = count, name, series
+    return best[1:]
+
+
+def _wide(values: Sequence[float]) -> bool:
+    """Whether a logarithmic axis shows them better."""
+    return min(values) > 0 and max(values) / min(values) > 20
 
 
 def position_chart(
@@ -267,7 +296,8 @@ def position_chart(
     width: int = 560,
     height: int = 380,
 ) -> dict[str, Any] | None:
-    """Quality (0 = baseline, 1 = real data of its family) against a cost, all families on one plot; None for fewer than three points."""
+    """Quality (0 = baseline, 1 = real data of its family) against a cost, all families on one plot; None for fewer
+    than three points."""
     costs = {
         (row.record.generator, row.record.variant): row.record.value for row in rows if row.record.metric == metric
     }

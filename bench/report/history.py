@@ -26,7 +26,7 @@ class Method:
         year: of the first publication.
         title: on the timeline.
         source: author and year.
-        setting: one setting of the system (``smoothing=katz``) that has a publication of its own; ``""`` for the system.
+        setting: one setting of the system (``smoothing=katz``) with a publication of its own; ``""`` for the system.
     """
 
     system: str
@@ -110,7 +110,9 @@ def timeline(found: Sequence[Mark], families: Sequence[str], titles: Mapping[str
         x, width = _place(mark.method.year, first, last), 6.3 * len(mark.method.title) + 14
         rightward = x + width < _WIDTH
         span = (x - 8, x + width) if rightward else (x - width, x + 8)
-        lane = next((k for k, taken in enumerate(lanes) if all(span[1] < a or b < span[0] for a, b in taken)), len(lanes))
+        lane = next(
+            (k for k, taken in enumerate(lanes) if all(span[1] < a or b < span[0] for a, b in taken)), len(lanes)
+        )
         if lane == len(lanes):
             lanes.append([])
         lanes[lane].append(span)

@@ -130,8 +130,8 @@ def best_lines(headline: Headline) -> list[Row]:
 
 
 def cost_text(rows: Sequence[Row], record: Record, metric: str, schema: Schema) -> str:
-    """A cost of the row's own variant, written; where that draws nothing (a language model is scored without a temperature) of the
-    first that does."""
+    """A cost of the row's own variant, written; where that draws nothing (a language model is scored without a
+    temperature) of the first that does."""
     costs = [row.record for row in rows if (row.record.metric, row.record.generator) == (metric, record.generator)]
     costs = [cost for cost in costs if cost.variant == record.variant] or costs
     return format_value(costs[0].value, metric_style(schema, metric), costs[0].unit) if costs else ""

@@ -138,14 +138,18 @@ def _fit(families: Sequence[dict[str, Any]], taken: int) -> None:
         taken += sum(size(group["first"]) for group in family["gallery"])
         shown = [(shown,) for kind in ("strips", "figures", "films") for *_, shown in family[kind]]
         taken += sum(len(small_picture(picture["png"])[1]) for (picture,) in shown)
-    further = [(size(item), group, item) for family in families for group in family["gallery"] for item in group["more"]]
+    further = [
+        (size(item), group, item) for family in families for group in family["gallery"] for item in group["more"]
+    ]
     for used, group, item in sorted(further, key=lambda one: one[0]):
         taken += used
         if taken > PICTURE_BYTES:
             group["more"].remove(item)
             group["left_out"] += 1
     played = 0
-    for video in sorted((shown for family in families for *_, shown in family["films"]), key=lambda one: len(one["mp4"])):
+    for video in sorted(
+        (shown for family in families for *_, shown in family["films"]), key=lambda one: len(one["mp4"])
+    ):
         played += len(video["mp4"])
         if played > FILM_BYTES:
             video["mp4"] = b""

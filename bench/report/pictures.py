@@ -26,7 +26,7 @@ def small_picture(png: bytes) -> tuple[str, bytes]:
     from PIL import Image
 
     width, height = png_size(png)
-    image = Image.open(io.BytesIO(png))
+    image: Image.Image = Image.open(io.BytesIO(png))
     grey = image.mode in ("L", "1", "I;16")
     image = image.convert("L" if grey else "RGB")
 

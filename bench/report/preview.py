@@ -6,8 +6,6 @@ import io
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from bench.report.tables import ROLE_TITLES
-
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw, ImageFont
 
@@ -110,11 +108,9 @@ def _card(
     draw.text((left, top + 102), _fitted(draw, name, 16, width), font=_font(16), fill=_INK)
     if tile["position"] is not None:
         _bar(draw, left, top + 138, width, tile["position"])
-    marks = dict(tile["marks"])
-    for role, anchor, x in (("floor", "la", left), ("ceiling", "ra", left + width)):
-        key = ROLE_TITLES[role]
-        if key in marks:
-            draw.text((x, top + 154), f"{key} {marks[key]}", font=_font(13), fill=_SOFT, anchor=anchor)
+    for end, anchor, x in (("low", "la", left), ("high", "ra", left + width)):
+        if tile[end]:
+            draw.text((x, top + 154), " ".join(tile[end]), font=_font(13), fill=_SOFT, anchor=anchor)
     samples = _sample_row(context, tile)
     if samples is not None:
         height = round(samples.height * width / samples.width)
@@ -125,6 +121,25 @@ def _card(
     else:
         for i, line in enumerate(_wrapped(draw, _sample_text(context, tile), 15, width, 4)):
             draw.text((left, top + 184 + 22 * i), line, font=_font(15), fill=_SOFT)
+
+
+_SQUARES = {"fails": ("#fbe8dd", "#a83a00"), "unclear": ("#ecebe6", "#5a5f69"), "holds": ("#e2f3ec", "#00694d")}
+
+
+def _claims_card(draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int], context: Mapping[str, Any]) -> None:
+    """Every claim as a square: what is left of the last row of cards."""
+    draw.rounded_rectangle(box, 12, fill=_CARD, outline=_LINE)
+    left, top, width = box[0] + 20, box[1] + 16, box[2] - box[0] - 40
+    draw.text((left, top), f"{len(context['claims'])} claims from the literature", font=_font(17), fill=_INK)
+    side = 26
+    across = width // side
+    for i, item in enumerate(context["claims"][: across * 7]):
+        x, y = left + side * (i % across), top + 36 + side * (i // across)
+        draw.rounded_rectangle((x, y, x + side - 4, y + side - 4), 4, fill=_SQUARES[item["badge"]][0])
+        draw.ellipse((x + 8, y + 8, x + side - 12, y + side - 12), fill=_SQUARES[item["badge"]][1])
+    for i, (_, (badge, _, word), count) in enumerate(context["verdicts"]):
+        at = left + i * (width // 3)
+        draw.text((at, box[3] - 36), f"{count} {word}", font=_font(17), fill=_SQUARES[badge][1])
 
 
 def preview_png(context: Mapping[str, Any]) -> bytes:
@@ -147,6 +162,9 @@ def preview_png(context: Mapping[str, Any]) -> bytes:
     for i, tile in enumerate(tiles):
         left, top = MARGIN + (i % COLUMNS) * (width + GAP), 176 + (i // COLUMNS) * (CARD_HEIGHT + GAP)
         _card(image, draw, (left, top, left + width, top + CARD_HEIGHT), tile, context)
+    if (used := len(tiles) % COLUMNS) and context["claims"]:
+        left, top = MARGIN + used * (width + GAP), 176 + (rows - 1) * (CARD_HEIGHT + GAP)
+        _claims_card(draw, (left, top, WIDTH - MARGIN, top + CARD_HEIGHT), context)
     buffer = io.BytesIO()
     image.save(buffer, "PNG", optimize=False)
     return buffer.getvalue()

@@ -274,7 +274,10 @@ def _lines(rows: Sequence[Row], columns: Sequence[Column], dataset: str) -> list
         place = places[ranking].place if ranking is not None else ""
         stands = shown.get(generator, variant) == variant
         if stands:
-            places = [cell if cell.text or not columns[i].cost else _cost_of(cells, generator, i) for i, cell in enumerate(places)]
+            places = [
+                cell if cell.text or not columns[i].cost else _cost_of(cells, generator, i)
+                for i, cell in enumerate(places)
+            ]
         lines.append(Line(generator, variant, record.system, record.role, tuple(places), place, record.run_key, stands))
     rising = ranking is not None and not columns[ranking].higher_is_better
 

@@ -281,7 +281,9 @@ def test_the_column_with_most_models_ranks_and_numbers_sort_by_value(schema: Sch
         for name, value, protocol in measured
     ]
     table = build_tables(build_rows(rows), schema)[0]
-    assert [column.qualifier for column in table.columns] == ["known 189", "known 90", "known 1085"], "the ranking one first"
+    assert [column.qualifier for column in table.columns] == ["known 189", "known 90", "known 1085"], (
+        "the ranking one first"
+    )
     assert table.ranking is not None and table.ranking.protocol == many
     assert {line.generator: line.place for line in table.lines} == {
         "a": "",

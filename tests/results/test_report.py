@@ -117,7 +117,9 @@ def test_every_picture_has_an_alternative_text_and_a_size(page: Page) -> None:
         width, height = Image.open(io.BytesIO(base64.b64decode(attributes["src"].partition(";base64,")[2]))).size
         assert int(attributes["width"]) * height == int(attributes["height"]) * width
     for attributes in page.all("svg"):
-        assert attributes.get("aria-hidden") == "true" or (attributes["role"] in ("img", "group") and attributes["aria-label"])
+        assert attributes.get("aria-hidden") == "true" or (
+            attributes["role"] in ("img", "group") and attributes["aria-label"]
+        )
 
 
 def test_tags_are_closed_and_links_lead_somewhere(page: Page) -> None:
@@ -134,7 +136,8 @@ def test_the_page_can_be_used_without_a_mouse(page: Page) -> None:
         if attributes.get("class") == "scroll":
             assert attributes["aria-label"]
             reachable = attributes.get("tabindex") == "0" or any(
-                tag in ("a", "summary") and within.get("tabindex") != "-1" for tag, within in page.elements[index : index + 200]
+                tag in ("a", "summary") and within.get("tabindex") != "-1"
+                for tag, within in page.elements[index : index + 200]
             )
             assert reachable, f"{attributes}: no key reaches what scrolls"
     assert page.all("html")[0]["lang"] == "en"
@@ -299,53 +302,7 @@ def test_the_stage_writes_every_product_and_again_the_same_bytes(small_project: 
     assert readme.endswith("More.\n")
 
 
-_CLICKS = """<script>
-window.addEventListener("load", function () {
-  var table = document.querySelector("[data-table='images-mnist']"), words = document.querySelector("[data-table='codecs-mnist']");
-  var said = [];
-  function shown(of) {
-    var rows = Array.from(of.tBodies[0].rows).filter(function (r) { return !r.hidden; });
-    return rows.map(function (r) { return r.id.split("/").slice(1).join(" "); });
-  }
-  function header(of, title) {
-    return Array.from(of.tHead.rows[0].cells).find(function (c) { return c.textContent.indexOf(title) >= 0; }).querySelector("button");
-  }
-  function set(selector, change) {
-    var e = document.querySelector(selector); change(e); e.dispatchEvent(new Event("input"));
-  }
-  header(table, "FID").click(); said.push(shown(table)); header(table, "FID").click(); said.push(shown(table));
-  set("[data-q='images-mnist']", function (e) { e.value = "ddim steps=1"; }); said.push(shown(table), location.hash);
-  set("[data-q='images-mnist']", function (e) { e.value = ""; });
-  set("[data-refs='images-mnist']", function (e) { e.checked = false; }); said.push(shown(table));
-  header(words, "PSNR").click(); said.push(shown(words));
-  var unfold = document.querySelector("[data-table='words-shakespeare'] .unfold"), folded = document.querySelectorAll("tr.setting[hidden]").length;
-  unfold.click(); said.push(folded > document.querySelectorAll("tr.setting[hidden]").length);
-  location.hash = "#card-ddpm-mnist"; window.dispatchEvent(new Event("hashchange"));
-  said.push(document.getElementById("card-ddpm-mnist").open && document.getElementById("card-ddpm-mnist").parentNode.open);
-  location.hash = "#row=words-shakespeare/ngram-char/n=2,smoothing=add_k"; window.dispatchEvent(new Event("hashchange"));
-  said.push(document.getElementById("row=words-shakespeare/ngram-char/n=2,smoothing=add_k").hidden);
-  location.hash = "#view=words-shakespeare&settings=1&more=1&sort=2&up=0"; window.dispatchEvent(new Event("hashchange"));
-  var language = document.querySelector("[data-table='words-shakespeare']");
-  said.push(language.tHead.rows[0].cells[2].getAttribute("aria-sort"), language.classList.contains("narrow"), language.querySelectorAll("tr.setting[hidden]").length);
-  var further = document.querySelector("details.further");
-  if (further) { further.open = true; }
-  document.querySelector("[data-verdict='unclear']").click();
-  said.push(Array.from(document.querySelectorAll("table.claims tr.unclear")).every(function (r) { return r.hidden; }));
-  var copied = []; navigator.clipboard.writeText = function (text) { copied.push(text); return Promise.resolve(); };
-  document.querySelectorAll("[data-export='codecs-mnist'] button").forEach(function (b, i) { if (i < 3) { b.click(); } });
-  said.push(copied);
-  setTimeout(function () {
-    said.push(further ? further.querySelectorAll("tbody tr").length : -1);
-    function stops() {
-      return Array.from(document.querySelectorAll("a[href], button, input, select, summary, [tabindex], video")).filter(function (e) {
-        return e.tabIndex >= 0 && e.getClientRects().length;
-      }).length;
-    }
-    said.push(stops(), document.documentElement.scrollWidth <= window.innerWidth);
-    document.title = JSON.stringify(said);
-  }, 200);
-});
-</script></body>"""
+_CLICKS = f"<script>{(Path(__file__).parent / 'page_walk.js').read_text()}</script></body>"
 
 
 def _walked(page: str, folder: Path, *flags: str) -> list[Any]:
