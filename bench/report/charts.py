@@ -255,7 +255,7 @@ def _place_labels(
     for point, px, py in points:
         if point.minor:
             continue
-        size = 6.1 * len(point.label)
+        size = 6.9 * len(point.label)
         options = [(px + 9, py + 4, "start"), (px - 9, py + 4, "end")]
         options += [
             (px + dx, py + dy, anchor)

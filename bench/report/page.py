@@ -41,7 +41,7 @@ __all__ = ["build_context", "data_uri", "picture_uri", "render"]
 
 MOST_TEXTS = 4
 """Samples of the shown setting of a generator, and settings besides it: all are under evaluations/."""
-PICTURE_BYTES, FILM_BYTES = 1_050_000, 560_000
+PICTURE_BYTES, FILM_BYTES = 1_150_000, 560_000
 """What the page may take for pictures and for films, so that it stays below 4 MB."""
 
 
@@ -128,31 +128,35 @@ def _family(
 
 
 def _fit(families: Sequence[dict[str, Any]], taken: int) -> None:
-    """Take samples of further settings and films out, largest first, until the page is small enough; each place says
-    so. ``taken``: bytes of the pictures of the first screen."""
+    """Take samples of further settings, figures, strips and films out, largest first, until the page is small enough;
+    each place says so. ``taken``: bytes of the pictures of the first screen."""
 
-    def size(item: Mapping[str, Any]) -> int:
-        return sum(len(small_picture(item[key]["png"])[1]) for key in ("main", *BESIDE) if item.get(key))
+    def size(png: bytes) -> int:
+        return len(small_picture(png)[1])
 
+    def sheet(item: Mapping[str, Any]) -> int:
+        return sum(size(item[key]["png"]) for key in ("main", *BESIDE) if item.get(key))
+
+    candidates: list[tuple[int, dict[str, Any], dict[str, Any] | None]] = []
+    films = [shown for family in families for *_, shown in family["films"]]
+    taken += sum(size(film["png"]) for film in films)
     for family in families:
-        taken += sum(size(group["first"]) for group in family["gallery"])
-        shown = [(shown,) for kind in ("strips", "figures", "films") for *_, shown in family[kind]]
-        taken += sum(len(small_picture(picture["png"])[1]) for (picture,) in shown)
-    further = [
-        (size(item), group, item) for family in families for group in family["gallery"] for item in group["more"]
-    ]
-    for used, group, item in sorted(further, key=lambda one: one[0]):
+        taken += sum(sheet(group["first"]) for group in family["gallery"])
+        candidates += [(sheet(item), item, group) for group in family["gallery"] for item in group["more"]]
+        drawn = [shown for kind in ("strips", "figures") for *_, shown in family[kind]]
+        candidates += [(size(shown["png"]), shown, None) for shown in drawn]
+    for used, item, group in sorted(candidates, key=lambda one: one[0]):
         taken += used
-        if taken > PICTURE_BYTES:
+        if taken > PICTURE_BYTES and group is not None:
             group["more"].remove(item)
             group["left_out"] += 1
+        elif taken > PICTURE_BYTES:
+            item["png"] = b""
     played = 0
-    for video in sorted(
-        (shown for family in families for *_, shown in family["films"]), key=lambda one: len(one["mp4"])
-    ):
-        played += len(video["mp4"])
+    for film in sorted(films, key=lambda film: len(film["mp4"])):
+        played += len(film["mp4"])
         if played > FILM_BYTES:
-            video["mp4"] = b""
+            film["mp4"] = b""
 
 
 def _board(table: Table) -> dict[str, Any]:

@@ -131,12 +131,13 @@ def _claims_card(draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int], cont
     draw.rounded_rectangle(box, 12, fill=_CARD, outline=_LINE)
     left, top, width = box[0] + 20, box[1] + 16, box[2] - box[0] - 40
     draw.text((left, top), f"{len(context['claims'])} claims from the literature", font=_font(17), fill=_INK)
-    side = 26
-    across = width // side
-    for i, item in enumerate(context["claims"][: across * 7]):
-        x, y = left + side * (i % across), top + 36 + side * (i // across)
-        draw.rounded_rectangle((x, y, x + side - 4, y + side - 4), 4, fill=_SQUARES[item["badge"]][0])
-        draw.ellipse((x + 8, y + 8, x + side - 12, y + side - 12), fill=_SQUARES[item["badge"]][1])
+    height = box[3] - 52 - (top + 36)
+    side = next(side for side in range(48, 7, -1) if -(-len(context["claims"]) // (width // side)) * side <= height)
+    for i, item in enumerate(context["claims"]):
+        x, y = left + side * (i % (width // side)), top + 36 + side * (i // (width // side))
+        paper, ink = _SQUARES[item["badge"]]
+        draw.rounded_rectangle((x, y, x + side - 5, y + side - 5), 5, fill=paper)
+        draw.ellipse((x + side // 3, y + side // 3, x + side - 5 - side // 3, y + side - 5 - side // 3), fill=ink)
     for i, (_, (badge, _, word), count) in enumerate(context["verdicts"]):
         at = left + i * (width // 3)
         draw.text((at, box[3] - 36), f"{count} {word}", font=_font(17), fill=_SQUARES[badge][1])

@@ -140,7 +140,7 @@ class Table:
         """What it is."""
         if self.ranked or not self.competitors:
             return self.name
-        return f"Settings of {' and '.join(self.competitors)}: {self.name[:1].lower()}{self.name[1:]}"
+        return f"Settings of {' and '.join(self.competitors)}: {self.name}"
 
     def address(self, line: Line) -> str:
         """The anchor of a line on the page: unique, and the same in every report."""

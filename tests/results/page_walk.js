@@ -19,6 +19,10 @@ window.addEventListener("load", function () {
   header(words, "PSNR").click(); said.push(shown(words));
   var unfold = document.querySelector("[data-table='words-shakespeare'] .unfold"), folded = document.querySelectorAll("tr.setting[hidden]").length;
   unfold.click(); said.push(folded > document.querySelectorAll("tr.setting[hidden]").length);
+  var heads = table.querySelectorAll("thead button");
+  heads[0].focus();
+  heads[0].dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowRight", bubbles: true }));
+  said.push(document.activeElement === heads[1] && heads[1].tabIndex === 0 && heads[0].tabIndex === -1);
   location.hash = "#card-ddpm-mnist"; window.dispatchEvent(new Event("hashchange"));
   said.push(document.getElementById("card-ddpm-mnist").open && document.getElementById("card-ddpm-mnist").parentNode.open);
   location.hash = "#row=words-shakespeare/ngram-char/n=2,smoothing=add_k"; window.dispatchEvent(new Event("hashchange"));

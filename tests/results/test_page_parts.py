@@ -162,7 +162,7 @@ def test_the_sample_is_the_beginning_of_the_grid() -> None:
 def test_fewer_than_three_generators_are_settings_without_places(schema: Schema) -> None:
     rows = build_rows([record("a", 2.0, "n=1"), record("a", 1.5, "n=2"), record("b", 3.0)])
     (table,) = build_tables(rows, schema)
-    assert table.title == "Settings of a and b: language models"
+    assert table.title == "Settings of a and b: Language models"
     assert not table.ranked
     assert {line.place for line in table.lines} == {""}
     assert {cell.rank for line in table.lines for cell in line.cells} == {None}

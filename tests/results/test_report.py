@@ -324,7 +324,7 @@ def _walked(page: str, folder: Path, *flags: str) -> list[Any]:
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium")
 def test_the_page_works_in_a_browser(products: Products, tmp_path: Path) -> None:
     said = _walked(products.html, tmp_path, "--window-size=1440,900")
-    best, worst, found, address, generators, psnr, unfolded, card, row_hidden, order, narrow, folded, *rest = said
+    best, worst, found, address, generators, psnr, unfolded, moved, card, row_hidden, order, narrow, folded, *rest = said
     steps = [f"ddpm-mnist sampler=ddim,steps={n}" for n in (50, 10, 3, 1)]
     every = ["real-mnist ", "memoriser-images ", *steps, "dummy-images "]
     assert (best, worst) == (every, every[::-1]), "the first click on a heading puts the best first"
@@ -334,6 +334,7 @@ def test_the_page_works_in_a_browser(products: Products, tmp_path: Path) -> None
     assert all(line.startswith("ddpm-mnist") for line in generators)
     assert psnr == ["vqvae-restart ", "vqvae-ema ", "vqvae-gradient ", "dummy-codec "]
     assert unfolded is True
+    assert moved is True, "arrow keys move among the headings"
     assert card is True
     assert row_hidden is False
     assert (order, narrow, folded) == ("descending", False, 0)

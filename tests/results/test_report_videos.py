@@ -107,6 +107,16 @@ def test_films_beyond_the_limit_are_posters_and_say_so(
     assert text.count("The film is under evaluations/efros-leung/, left out to keep this page small.") == 1
 
 
+def test_pictures_beyond_the_limit_are_left_out_largest_first(
+    fresh_workspace: Path, declared: Declared, reports: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.report.page.PICTURE_BYTES", 0)
+    text = make(fresh_workspace, declared, reports, a_figure(), Gallery("first", png(FRAME), "alt")).html
+    assert "The picture is under evaluations/efros-leung/, left out to keep this page small." in text
+    assert picture_uri(png(FRAME)) in text, "what stands for a model stays"
+    assert picture_uri(png(FRAME.T)) not in text
+
+
 def test_a_figure_is_shown_at_its_density(page: str) -> None:
     shown = [image for image in Elements(page).all("img") if image["src"] == picture_uri(png(FRAME.T))]
     assert [(image["width"], image["height"]) for image in shown] == [("12", "16"), ("24", "32")]
