@@ -139,7 +139,7 @@ def _fit(families: Sequence[dict[str, Any]], taken: int) -> None:
 
     candidates: list[tuple[int, dict[str, Any], dict[str, Any] | None]] = []
     films = [shown for family in families for *_, shown in family["films"]]
-    taken += sum(size(film["png"]) for film in films)
+    taken += sum(size(shown["png"]) for shown in films)
     for family in families:
         taken += sum(sheet(group["first"]) for group in family["gallery"])
         candidates += [(sheet(item), item, group) for group in family["gallery"] for item in group["more"]]
@@ -153,10 +153,10 @@ def _fit(families: Sequence[dict[str, Any]], taken: int) -> None:
         elif taken > PICTURE_BYTES:
             item["png"] = b""
     played = 0
-    for film in sorted(films, key=lambda film: len(film["mp4"])):
-        played += len(film["mp4"])
+    for shown in sorted(films, key=lambda shown: len(shown["mp4"])):
+        played += len(shown["mp4"])
         if played > FILM_BYTES:
-            film["mp4"] = b""
+            shown["mp4"] = b""
 
 
 def _board(table: Table) -> dict[str, Any]:
