@@ -305,25 +305,47 @@ def test_the_stage_writes_every_product_and_again_the_same_bytes(small_project: 
 _CLICKS = f"<script>{(Path(__file__).parent / 'page_walk.js').read_text()}</script></body>"
 
 
-def _walked(page: str, folder: Path, *flags: str) -> list[Any]:
-    """What the page says after the clicks, in a headless browser."""
-    (folder / "page.html").write_text(page.replace("</body>", _CLICKS), encoding="utf-8")
+def _browser(folder: Path, page: str, *flags: str) -> str:
+    """The page's markup after its scripts have run in a headless browser."""
     quiet = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
     command = ["chromium", *quiet.split(), "--disable-component-update", "--disable-sync", *flags]
-    command += [f"--user-data-dir={folder / 'profile'}", "--virtual-time-budget=3000", "--dump-dom"]
-    done = subprocess.run(
-        [*command, f"file://{folder / 'page.html'}"], capture_output=True, text=True, timeout=120, check=True
-    )
-    title = re.search(r"<title>(.*?)</title>", done.stdout)
+    command += [f"--user-data-dir={folder / 'profile'}", "--virtual-time-budget=3000", f"file://{folder / page}"]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+
+
+def _said(markup: str) -> list[Any]:
+    """What a script put into the title."""
+    title = re.search(r"<title>(.*?)</title>", markup)
     assert title is not None
     said = json.loads(html.unescape(title.group(1)))
     assert isinstance(said, list)
     return said
 
 
+_PHONE = """<!doctype html><title></title><iframe src="page.html" width="390" height="844" style="border:0"></iframe><script>
+window.addEventListener("load", function () {
+  var page = document.querySelector("iframe").contentDocument.documentElement;
+  document.title = JSON.stringify([page.scrollWidth, page.scrollHeight / 844]);
+});
+</script>"""
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium")
+def test_the_page_fits_a_phone_and_paper(products: Products, tmp_path: Path) -> None:
+    (tmp_path / "page.html").write_text(products.html, encoding="utf-8")
+    (tmp_path / "phone.html").write_text(_PHONE)
+    width, screens = _said(_browser(tmp_path, "phone.html", "--allow-file-access-from-files", "--dump-dom"))
+    assert width <= 390, "nothing is wider than the window"
+    assert screens <= 40
+    _browser(tmp_path, "page.html", f"--print-to-pdf={tmp_path / 'page.pdf'}", "--no-pdf-header-footer")
+    assert 3 < len(re.findall(rb"/Type\s*/Page\b", (tmp_path / "page.pdf").read_bytes())) <= 25
+    assert len(products.html) < 4_000_000
+
+
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium")
 def test_the_page_works_in_a_browser(products: Products, tmp_path: Path) -> None:
-    said = _walked(products.html, tmp_path, "--window-size=1440,900")
+    (tmp_path / "page.html").write_text(products.html.replace("</body>", _CLICKS), encoding="utf-8")
+    said = _said(_browser(tmp_path, "page.html", "--window-size=1440,900", "--dump-dom"))
     best, worst, found, address, generators, psnr, unfolded, moved, card, row_hidden, *rest = said
     steps = [f"ddpm-mnist sampler=ddim,steps={n}" for n in (50, 10, 3, 1)]
     every = ["real-mnist ", "memoriser-images ", *steps, "dummy-images "]
