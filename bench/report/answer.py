@@ -112,17 +112,40 @@ def _answer(
     }
 
 
+def _unscored(family: str, sources: Sources, rows: Sequence[Row], methods: Sequence[Method]) -> dict[str, Any] | None:
+    """A family without a headline metric: its first measured generator, with a sample, its costs in the tables."""
+    mine = [row for row in rows if row.record.family == family and row.record.role == "generator" and row.shown]
+    if not mine:
+        return None
+    record = mine[0].record
+    method = method_of(methods, record.system, record.variant)
+    return {
+        "family": family,
+        "title": FAMILIES[family].title,
+        "generator": record.generator,
+        "variant": short_variant(record.variant),
+        "year": method.year if method else None,
+        "source": method.source if method else "",
+        "value": "",
+        "costs": [],
+        "sample": _sample(sources, mine[0]),
+    }
+
+
 def answers(
     found: Sequence[Headline], sources: Sources, rows: Sequence[Row], schema: Schema, methods: Sequence[Method]
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """One for each family, by its first headline metric on the data set with most generators; and all the others."""
+    """One for each family, by its first headline metric on the data set with most generators (a family without such a
+    metric has no score); and all the others."""
     chosen: dict[str, Headline] = {}
     for headline in found:
         rival = chosen.get(headline.family)
         if rival is None or (headline.key[1] == rival.key[1] and len(best_lines(headline)) > len(best_lines(rival))):
             chosen[headline.family] = headline
     made = [(headline, _answer(headline, sources, rows, schema, methods)) for headline in found]
-    first = [answer for headline, answer in made if answer and chosen[headline.family] is headline]
+    best = {headline.family: answer for headline, answer in made if chosen[headline.family] is headline}
+    every = (best.get(family) or _unscored(family, sources, rows, methods) for family in schema.families)
+    first = [answer for answer in every if answer]
     rest = [answer for headline, answer in made if answer and chosen[headline.family] is not headline]
     return first, rest
 

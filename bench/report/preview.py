@@ -147,7 +147,7 @@ def preview_png(context: Mapping[str, Any]) -> bytes:
     """PNG of the overview, from the report's context; equal contexts give equal bytes."""
     from PIL import Image, ImageDraw
 
-    tiles = context["answers"]
+    tiles = [answer for answer in context["answers"] if answer["value"]]
     rows = -(-len(tiles) // COLUMNS)
     image = Image.new("RGB", (WIDTH, 176 + rows * (CARD_HEIGHT + GAP) + MARGIN - GAP), _PAPER)
     draw = ImageDraw.Draw(image)

@@ -134,6 +134,7 @@ def test_the_timeline_links_each_method_to_its_card(context: dict[str, Any]) -> 
 def test_the_first_screen_says_who_wins_at_what_cost(context: dict[str, Any]) -> None:
     answers = {answer["family"]: answer for answer in context["answers"]}
     assert len(answers) == len(context["answers"]), "one row a family"
+    assert list(answers) == [family["id"] for family in context["families"]], "every family has a row"
     words = answers["words"]
     assert (words["generator"], words["variant"]) == ("ngram-word", "n 3 · smoothing kneser ney")
     assert (words["year"], words["value"], words["interval"]) == (1995, "1.844", "1.824 – 1.864")

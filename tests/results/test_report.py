@@ -322,7 +322,8 @@ def _said(markup: str) -> list[Any]:
     return said
 
 
-_PHONE = """<!doctype html><title></title><iframe src="page.html" width="390" height="844" style="border:0"></iframe><script>
+_PHONE = """<!doctype html><title></title><iframe src="page.html" width="390" height="844" style="border:0"></iframe>
+<script>
 window.addEventListener("load", function () {
   var page = document.querySelector("iframe").contentDocument.documentElement;
   document.title = JSON.stringify([page.scrollWidth, page.scrollHeight / 844]);
