@@ -12,11 +12,12 @@ from bench.base.yaml_reader import read_yaml
 from bench.report.claim_tests import judge
 from bench.report.claims import Verdict, claims_json, load_claims
 from bench.report.history import read_methods
+from bench.report.markdown import tables_markdown
 from bench.report.overview import readme_block
 from bench.report.page import build_context, render
 from bench.report.preview import preview_png
 from bench.report.schema import read_schema
-from bench.report.tables import build_tables, tables_markdown
+from bench.report.tables import build_tables
 from bench.results.leaderboard import Row, build_rows, to_csv, to_json
 from bench.results.sources import Sources
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
-from bench.results.leaderboard import Row
+from bench.report.tables import Table
+from bench.results.leaderboard import COST_METRICS, Row, column_key
+from bench.results.records import Record
 
-__all__ = ["FIELDS", "island"]
+__all__ = ["FIELDS", "island", "leftover"]
 
 FIELDS = ("family", "dataset", "generator", "variant", "metric", "protocol", "split", "slice", "role", "unit")
 """Text fields: each row holds their places in ``strings``. Then follow value, low, high, n, shown, rank, rank_to and
@@ -36,3 +38,22 @@ def island(rows: Sequence[Row], further: Collection[int]) -> str:
     names = [*FIELDS, "value", "low", "high", "n", "shown", "rank", "rank_to", "further"]
     document = {"fields": names, "texts": len(FIELDS), "strings": list(strings), "rows": lines}
     return json.dumps(document, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+
+
+def leftover(rows: Iterable[Row], tables: Iterable[Table]) -> list[Row]:
+    """Rows that stand in none of the tables (the report lists them in full below)."""
+    shown = {
+        (table.dataset, column.metric, column.protocol, column.split, column.slice, line.generator, line.variant)
+        for table in tables
+        for column in table.columns
+        for line in table.lines
+    }
+
+    def hidden(record: Record) -> bool:
+        return (
+            *column_key(record),
+            record.generator,
+            record.variant,
+        ) not in shown and record.metric not in COST_METRICS
+
+    return [row for row in rows if hidden(row.record)]

@@ -27,11 +27,11 @@ from bench.report.figures import (
     settings_chart,
 )
 from bench.report.history import Method, marks, method_of, timeline
-from bench.report.island import island
+from bench.report.island import island, leftover
 from bench.report.overview import Headline, best_lines, headlines
 from bench.report.pictures import small_picture
 from bench.report.schema import Schema
-from bench.report.tables import ROLE_ORDER, ROLE_TITLES, Table, build_tables, leftover
+from bench.report.tables import ROLE_ORDER, ROLE_TITLES, Table, build_tables
 from bench.results import extras
 from bench.results.leaderboard import Row
 from bench.results.pictures import png_size

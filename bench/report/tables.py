@@ -5,11 +5,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bench.catalogue.families import FAMILIES
 from bench.report.display import MetricStyle, format_interval, format_value, metric_style, short_variant
 from bench.report.schema import Schema, Selector, TableView
 from bench.results.leaderboard import COST_METRICS, ColumnKey, Row, column_key
@@ -23,8 +22,6 @@ __all__ = [
     "Line",
     "Table",
     "build_tables",
-    "leftover",
-    "tables_markdown",
 ]
 
 FEWEST_RANKED = 3
@@ -340,51 +337,3 @@ def _without_places(table: Table) -> Table:
         for line in table.lines
     )
     return replace(table, lines=lines)
-
-
-def leftover(rows: Iterable[Row], tables: Iterable[Table]) -> list[Row]:
-    """Rows that stand in none of the tables (the report lists them in full below)."""
-    shown = {
-        (table.dataset, column.metric, column.protocol, column.split, column.slice, line.generator, line.variant)
-        for table in tables
-        for column in table.columns
-        for line in table.lines
-    }
-
-    def hidden(record: Record) -> bool:
-        return (
-            *column_key(record),
-            record.generator,
-            record.variant,
-        ) not in shown and record.metric not in COST_METRICS
-
-    return [row for row in rows if hidden(row.record)]
-
-
-def _markdown_table(table: Table) -> str:
-    def heading(column: Column) -> str:
-        words = [column.style.title, *((f"({column.label})",) if column.label else ()), column.arrow]
-        return " ".join(word for word in words if word) + f" [{column.note}]"
-
-    head = ["", "model", "variant", *(heading(column) for column in table.columns)]
-    aligned = ["--:", ":--", ":--", *("--:" for _ in table.columns)]
-    lines = [head, aligned]
-    for line in table.lines:
-        name = f"*{line.generator}* ({line.role_title})" if line.role_title else f"**{line.generator}**"
-        cells = [f"{cell.text} ({cell.interval})" if cell.interval else cell.text for cell in line.cells]
-        lines.append([line.place, name, line.variant, *cells])
-    body = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
-    notes = "  \n".join(f"[{note}] `{protocol}`" for note, protocol in table.protocols)
-    return f"### {table.title} · {table.dataset}\n\n{body}\n\n{notes}\n"
-
-
-def tables_markdown(tables: Sequence[Table], schema: Schema, intro: str = "") -> str:
-    """``leaderboard.md``: every table, by family."""
-    parts = [f"# {schema.title}: leaderboard\n", *([intro] if intro else [])]
-    family = ""
-    for table in tables:
-        if table.family != family:
-            family = table.family
-            parts.append(f"## {FAMILIES[family].title}\n")
-        parts.append(_markdown_table(table))
-    return "\n".join(parts)

@@ -19,9 +19,11 @@ from bench.base.files import read_json, write_json
 from bench.catalogue.families import FAMILIES
 from bench.catalogue.metrics import CATALOGUE
 from bench.config.variants import variant_id
+from bench.report.island import leftover
+from bench.report.markdown import tables_markdown
 from bench.report.overview import BEGIN, END, Scale, headlines, insert_block, readme_block
 from bench.report.schema import Schema, read_schema
-from bench.report.tables import build_tables, leftover, tables_markdown
+from bench.report.tables import build_tables
 from bench.results.costs import cost_rows
 from bench.results.leaderboard import COST_METRICS, build_rows, column_key, rows_from_json, to_csv, to_json
 from bench.results.records import Record
