@@ -73,6 +73,7 @@ _TAIL = """
       - reports/schema.yaml
       - reports/claims.yaml
       - reports/literature.yaml
+      - reports/history.yaml
       - reports/templates
     # persist: DVC deletes other outputs before the command runs, and a clone without evaluations would lose its report
     outs:

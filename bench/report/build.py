@@ -11,11 +11,13 @@ from typing import Any
 from bench.base.yaml_reader import read_yaml
 from bench.report.claim_tests import judge
 from bench.report.claims import Verdict, claims_json, load_claims
+from bench.report.history import read_methods
+from bench.report.markdown import tables_markdown
 from bench.report.overview import readme_block
 from bench.report.page import build_context, render
 from bench.report.preview import preview_png
 from bench.report.schema import read_schema
-from bench.report.tables import build_tables, tables_markdown
+from bench.report.tables import build_tables
 from bench.results.leaderboard import Row, build_rows, to_csv, to_json
 from bench.results.sources import Sources
 
@@ -38,7 +40,8 @@ class Products:
 
 
 def build(sources: Sources, reports: Path) -> Products:
-    """Everything, from ``sources`` and the descriptions in ``reports/`` (schema, claims, literature, templates).
+    """Everything, from ``sources`` and the descriptions in ``reports/`` (schema, claims, literature,
+    history, templates).
 
     Raises:
         BenchError: a description or an evaluation is wrong; nothing was written.
@@ -46,10 +49,11 @@ def build(sources: Sources, reports: Path) -> Products:
     schema, literature = read_schema(reports / "schema.yaml"), read_yaml(reports / "literature.yaml")
     blocks = {name: entry.block for name, entry in sources.entries.items()}
     claims = load_claims(read_yaml(reports / "claims.yaml"), blocks=blocks)
+    methods = read_methods(reports / "history.yaml")
     items = sources.items
     rows = build_rows(sources.records, items)
     verdicts = [judge(claim, [row.record for row in rows], items) for claim in claims]
-    context = build_context(sources, rows, verdicts, schema, literature)
+    context = build_context(sources, rows, verdicts, schema, literature, methods)
     intro = (
         "All rows: leaderboard.json and leaderboard.csv. Value (95 % interval); 2= is a tie; a letter names "
         "the protocol.\n"

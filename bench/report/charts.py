@@ -9,17 +9,34 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-__all__ = ["Point", "Series", "line_chart", "marker_svg", "micro_interval", "scatter", "ticks"]
+__all__ = [
+    "Point",
+    "Series",
+    "effect_picture",
+    "line_chart",
+    "marker_path",
+    "marker_svg",
+    "micro_interval",
+    "scatter",
+    "ticks",
+]
 
+FEWEST_TICKS = 3
+"""On every axis: fewer do not show whether it is linear."""
+MOST_SERIES = 8
+"""In one chart: more have no colour and mark of their own."""
+FEWEST_POINTS = 3
+"""Of a chart's longest series: fewer are a sentence, not a chart."""
 MARKERS = ("circle", "square", "triangle", "diamond", "cross", "down", "hexagon", "bar")
 
 
 @dataclass(frozen=True)
 class Series:
-    """A named line: (x, y) points in order."""
+    """A named line: (x, y) points in order, and the 95 % interval of each, or none."""
 
     name: str
     points: tuple[tuple[float, float], ...]
+    intervals: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -66,14 +83,23 @@ def ticks(low: float, high: float, log: bool = False, count: int = 5) -> list[fl
         first, last = math.floor(math.log10(low) + 1e-9), math.ceil(math.log10(high) - 1e-9)
         step = max(1, -(-(last - first) // count))
         found = [10.0**e for e in range(first, last + 1, step) if low * 0.999 <= 10.0**e <= high * 1.001]
-        if len(found) >= 2:
+        if len(found) >= FEWEST_TICKS:
             return found
-        return [
-            m * 10.0**e for e in range(first, last + 1) for m in (1, 2, 5) if low * 0.999 <= m * 10.0**e <= high * 1.001
-        ]
+        inside = [m * 10.0**e for e in range(first - 1, last + 1) for m in (1, 2, 5)]
+        found = [value for value in inside if low * 0.999 <= value <= high * 1.001]
+        if len(found) >= FEWEST_TICKS:
+            return found
     span = high - low
     if span <= 0:
         return [low]
+    while len(found := _even(low, high, count)) < FEWEST_TICKS:
+        count += 1
+    return found
+
+
+def _even(low: float, high: float, count: int) -> list[float]:
+    """About ``count`` multiples of 1, 2, 2.5 or 5 times a power of ten."""
+    span = high - low
     raw = span / count
     power = 10.0 ** math.floor(math.log10(raw))
     step_size = next(m * power for m in (1, 2, 2.5, 5, 10) if m * power >= raw * 0.999)
@@ -96,7 +122,8 @@ def _n(value: float) -> str:
     return f"{value:.1f}".removesuffix(".0")
 
 
-def _marker(kind: int, x: float, y: float, r: float = 4.0) -> str:
+def marker_path(kind: int, x: float, y: float, r: float = 4.0) -> str:
+    """The marker of a series at a place."""
     name = MARKERS[kind % len(MARKERS)]
     if name == "circle":
         return f'<circle class="m" cx="{_n(x)}" cy="{_n(y)}" r="{_n(r)}"/>'
@@ -119,7 +146,7 @@ def _marker(kind: int, x: float, y: float, r: float = 4.0) -> str:
 
 def marker_svg(group: int) -> str:
     """The marker of a series alone, for a legend in HTML."""
-    mark = f'<g class="g{group % len(MARKERS)}">{_marker(group, 7, 7, 4.5)}</g>'
+    mark = f'<g class="g{group % len(MARKERS)}">{marker_path(group, 7, 7, 4.5)}</g>'
     return f'<svg class="key" viewBox="0 0 14 14" width="14" height="14" aria-hidden="true">{mark}</svg>'
 
 
@@ -186,31 +213,37 @@ def line_chart(
     height: int = 240,
     markers: bool = False,
 ) -> str:
-    """Lines over one pair of axes; points that a log axis cannot show are left out. ``""`` if nothing remains."""
+    """Lines over one pair of axes; points that a log axis cannot show are left out. ``""`` if no line
+    keeps three of them."""
     kept = []
     for index, item in enumerate(series):
-        points = [
-            (x, y)
-            for x, y in item.points
+        places = [
+            (x, y, *(min(max(bound, y / 1e3), y * 1e3) if log_y else bound for bound in interval))
+            for (x, y), interval in zip(item.points, item.intervals or item.points, strict=True)
             if math.isfinite(x) and math.isfinite(y) and (x > 0 or not log_x) and (y > 0 or not log_y)
         ]
-        if points:
-            kept.append((index, item.name, points))
-    if not kept:
+        if places:
+            points = [(x, y) for x, y, *_ in places]
+            kept.append((index, item.name, points, [(x, low, high) for x, _, low, high in places if item.intervals]))
+    if max((len(points) for _, _, points, _ in kept), default=0) < FEWEST_POINTS:
         return ""
-    xs, ys = [x for *_, points in kept for x, _ in points], [y for *_, points in kept for _, y in points]
+    xs, ys = ([point[k] for _, _, points, _ in kept for point in points] for k in (0, 1))
+    ends = [bound for *_, spans in kept for _, *bounds in spans for bound in bounds]
     x = _Axis(*_range(xs, log_x, 0.02), 52, width - 14, log_x)
-    y = _Axis(*_range(ys, log_y), height - 40, 24, log_y)
+    y = _Axis(*_range([*ys, *ends], log_y), height - 40, 24, log_y)
     body = [_frame(width, height, x, y, x_title, y_title, ticks(x.low, x.high, log_x, 4), ticks(y.low, y.high, log_y))]
-    for index, name, points in kept:
+    for index, name, points, spans in kept:
         path = "M" + "L".join(f"{_n(x(px))} {_n(y(py))}" for px, py in points)
         dots = points if markers else [points[-1]]
-        drawn = "".join(_marker(index, x(px), y(py), 3.5) for px, py in dots)
+        drawn = "".join(
+            f'<line class="w" x1="{_n(x(px))}" x2="{_n(x(px))}" y1="{_n(y(low))}" y2="{_n(y(high))}"/>'
+            for px, low, high in spans
+        ) + "".join(marker_path(index, x(px), y(py), 3.5) for px, py in dots)
         body.append(
             f'<g class="g{index % len(MARKERS)}"><title>{escape(name)}</title><path class="l" d="{path}"/>{drawn}</g>'
         )
-    ends = "; ".join(f"{name}: from {points[0][1]:.4g} to {points[-1][1]:.4g}" for _, name, points in kept)
-    return _svg(width, height, title, f"{y_title} against {x_title}. {ends}.", "".join(body))
+    said = "; ".join(f"{name}: from {points[0][1]:.4g} to {points[-1][1]:.4g}" for _, name, points, _ in kept)
+    return _svg(width, height, title, f"{y_title} against {x_title}. {said}.", "".join(body))
 
 
 def _place_labels(
@@ -222,7 +255,7 @@ def _place_labels(
     for point, px, py in points:
         if point.minor:
             continue
-        size = 6.1 * len(point.label)
+        size = 6.9 * len(point.label)
         options = [(px + 9, py + 4, "start"), (px - 9, py + 4, "end")]
         options += [
             (px + dx, py + dy, anchor)
@@ -253,11 +286,11 @@ def scatter(
     width: int = 760,
     height: int = 400,
 ) -> str:
-    """Labelled points with intervals in y. ``""`` without points."""
+    """Labelled points with intervals in y. ``""`` for fewer than three."""
     shown = [
         point for point in points if math.isfinite(point.x) and math.isfinite(point.y) and (point.x > 0 or not log_x)
     ]
-    if not shown:
+    if len(shown) < FEWEST_POINTS:
         return ""
     x = _Axis(*_range([point.x for point in shown], log_x, 0.06), 52, width - 16, log_x)
     y = _Axis(
@@ -271,7 +304,7 @@ def scatter(
             f'<line class="w" x1="{_n(px)}" x2="{_n(px)}" y1="{_n(low)}" y2="{_n(high)}"/>' if low - high > 1 else ""
         )
         weight = " minor" if point.minor else ""
-        marker = _marker(point.group, px, py, 3.2 if point.minor else 5.5)
+        marker = marker_path(point.group, px, py, 3.2 if point.minor else 5.5)
         body.append(
             "<g "
             f'class="g{point.group % len(MARKERS)}{weight}"><title>{escape(point.title)}</title>{whisker}{marker}</g>'
@@ -296,4 +329,21 @@ def micro_interval(
         f'<svg class="micro" viewBox="0 0 {width} 14" width="{width}" height="14" aria-hidden="true">'
         f'<line class="grid" x1="4" x2="{width - 4}" y1="7" y2="7"/>{whisker}<circle class="m" cx="{_n(at)}" '
         'cy="7" r="3.5"/></svg>'
+    )
+
+
+def effect_picture(value: float, interval: tuple[float, float], limits: Sequence[float], width: int = 110) -> str:
+    """An effect with its interval beside the limits that it must exceed or stay within (decorative, as
+    :func:`micro_interval`)."""
+    low, high = _range([value, *interval, *limits], False, 0.1)
+    axis = _Axis(low, high, 4, width - 4, False)
+    marks = "".join(
+        f'<line class="limit" x1="{_n(axis(v))}" x2="{_n(axis(v))}" y1="1" y2="13"/>' for v in dict.fromkeys(limits)
+    )
+    left, right = (axis(v) for v in interval)
+    return (
+        f'<svg class="micro" viewBox="0 0 {width} 14" width="{width}" height="14" aria-hidden="true">'
+        f'<line class="grid" x1="4" x2="{width - 4}" y1="7" y2="7"/>{marks}'
+        f'<line class="w" x1="{_n(left)}" x2="{_n(right)}" y1="7" y2="7"/>'
+        f'<circle class="m" cx="{_n(axis(value))}" cy="7" r="3.5"/></svg>'
     )

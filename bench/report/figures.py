@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
 from bench.catalogue.families import FAMILIES
-from bench.report.charts import Point, Series, line_chart, marker_svg, micro_interval, scatter
+from bench.report.charts import (
+    FEWEST_POINTS,
+    MOST_SERIES,
+    Point,
+    Series,
+    line_chart,
+    marker_svg,
+    micro_interval,
+    scatter,
+)
 from bench.report.display import format_value, metric_style, short_variant
 from bench.report.overview import Headline, best_lines
 from bench.report.schema import Schema
@@ -19,6 +29,7 @@ from bench.results.pictures import png_size
 from bench.results.sources import Entry
 
 __all__ = [
+    "BESIDE",
     "bucket_means",
     "dense_picture",
     "extra_curves",
@@ -29,17 +40,19 @@ __all__ = [
     "of_entries",
     "picture",
     "position_chart",
+    "settings_chart",
 ]
 
 T = TypeVar("T")
-_BESIDE = {
+_NUMBER = re.compile(r"-?[0-9.]+(e-?[0-9]+)?")
+BESIDE = {
     "neighbours": "Nearest training item of each sample",
     "real": "Real images for the same captions",
     "source": "Source image",
 }
 
 
-def bucket_means(x: Sequence[float], y: Sequence[float], buckets: int = 120) -> tuple[tuple[float, float], ...]:
+def bucket_means(x: Sequence[float], y: Sequence[float], buckets: int = 60) -> tuple[tuple[float, float], ...]:
     """At most ``buckets`` points, each the mean of consecutive finite ones: a learning curve small enough for a page.
 
     >>> bucket_means([1, 2, 3, 4], [4.0, 2.0, 1.0, 1.0], buckets=2)
@@ -100,11 +113,11 @@ def gallery(entries: Sequence[Entry], best: Mapping[str, str]) -> list[dict[str,
             beside = {"neighbours": item.neighbours_png, "real": item.real_png, "source": item.source_png}
             for key, png in beside.items():
                 hidden = not png or (key != "neighbours" and png in shown) or (key == "real" and real_row)
-                figure[key] = None if hidden or not png else picture(png, f"{_BESIDE[key]}, same order as: {alt}")
+                figure[key] = None if hidden or not png else picture(png, f"{BESIDE[key]}, same order as: {alt}")
                 shown.add(png or b"")
             figures.append(figure)
         head = {"generator": entry.name, "role": entry.role, "role_title": ROLE_TITLES[entry.role]}
-        groups.append({**head, "first": figures[0], "more": figures[1:]})
+        groups.append({**head, "first": figures[0], "more": figures[1:], "left_out": 0})
     return groups
 
 
@@ -129,23 +142,31 @@ def extra_curves(entries: Sequence[Entry]) -> list[dict[str, Any]]:
     for (owner, curve), drawn in charts.items():
         title = f"{curve.title}: {owner}" if owner else curve.title
         names = list(dict.fromkeys(name for name, _ in drawn))
-        series = [Series(name if len(names) > 1 else line.name, line.points) for name, line in drawn]
-        svg = line_chart(
-            series,
-            curve.x,
-            curve.y,
-            title=title,
-            log_x=curve.log_x,
-            log_y=curve.log_y,
-            width=420,
-            height=270,
-            markers=all(len(line.points) <= 30 for line in series),
-        )
-        if svg:
-            named = len(series) > 1 or names[0] != series[0].name
-            legend = [(marker_svg(i), line.name) for i, line in enumerate(series)] if named else []
-            figures.append({"title": title, "svg": svg, "legend": legend})
+        every = [Series(name if len(names) > 1 else line.name, line.points) for name, line in drawn]
+        for series in _parts(every):
+            svg = line_chart(
+                series,
+                curve.x,
+                curve.y,
+                title=title,
+                log_x=curve.log_x,
+                log_y=curve.log_y,
+                width=420,
+                height=270,
+                markers=all(len(line.points) <= 30 for line in series),
+            )
+            if svg:
+                named = len(every) > 1 or names[0] != series[0].name
+                legend = [(marker_svg(i), line.name) for i, line in enumerate(series)] if named else []
+                figures.append({"title": title, "svg": svg, "legend": legend})
     return figures
+
+
+def _parts(items: Sequence[T]) -> list[Sequence[T]]:
+    """What shares one chart: at most eight series, as even as can be."""
+    count = -(-len(items) // MOST_SERIES)
+    size = -(-len(items) // count) if count else 1
+    return [items[i : i + size] for i in range(0, len(items), size)]
 
 
 def learning_curves(entries: Sequence[Entry]) -> list[dict[str, Any]]:
@@ -156,22 +177,23 @@ def learning_curves(entries: Sequence[Entry]) -> list[dict[str, Any]]:
         if sum(map(math.isfinite, entry.history.get("loss", ()))) > 1:
             groups.setdefault((entry.system, entry.dataset), []).append(entry)
     figures = []
-    for (system, dataset), members in groups.items():
-        charts = []
-        for column, title in (("step", "step"), ("seconds", "seconds"), ("flops", "FLOP")):
-            series = [
-                Series(e.name, bucket_means(e.history[column], e.history["loss"]))
-                for e in members
-                if column in e.history
-            ]
-            positive = all(y > 0 for line in series for _, y in line.points)
-            svg = line_chart(
-                series, title, "training loss", title=f"{system} on {dataset}: loss by {title}", log_y=positive
-            )
-            if svg:
-                charts.append(svg)
-        legend = [(marker_svg(i), entry.name) for i, entry in enumerate(members)]
-        figures.append({"title": f"{system} on {dataset}", "charts": charts, "legend": legend})
+    for (system, dataset), everyone in groups.items():
+        for members in _parts(everyone):
+            charts = []
+            for column, title in (("step", "step"), ("seconds", "seconds"), ("flops", "FLOP")):
+                series = [
+                    Series(e.name, bucket_means(e.history[column], e.history["loss"]))
+                    for e in members
+                    if column in e.history
+                ]
+                positive = all(y > 0 for line in series for _, y in line.points)
+                name = f"{system} on {dataset}: loss by {title}"
+                svg = line_chart(series, title, "training loss", title=name, log_y=positive)
+                if svg:
+                    charts.append(svg)
+            if charts:
+                legend = [(marker_svg(i), entry.name) for i, entry in enumerate(members)]
+                figures.append({"title": f"{system} on {dataset}", "charts": charts, "legend": legend})
     return figures
 
 
@@ -198,6 +220,73 @@ def micro_pictures(table: Table) -> list[str]:
     return [micro_interval(*span, bounds, log) if span and bounds[0] <= span[0] <= bounds[1] else "" for span in spans]
 
 
+def settings_chart(table: Table) -> dict[str, Any] | None:
+    """The ranking value of a table without ranks along a numeric setting, a line for each choice of the other settings
+    (at most eight, those with most points); None where no line has three points."""
+    column = table.ranking
+    if table.ranked or column is None:
+        return None
+    index, share = table.columns.index(column), column.style.format.startswith("percent")
+    factor = 100.0 if share else 1.0
+    found: dict[str, dict[str, list[tuple[float, float, tuple[float, float] | None]]]] = {}
+    for line in table.lines:
+        cell = line.cells[index]
+        parts = [part.partition("=") for part in line.variant.split(",") if part]
+        for i, (name, _, setting) in enumerate(parts):
+            value = cell.sort
+            if line.role != "generator" or value is None or not math.isfinite(value) or not _NUMBER.fullmatch(setting):
+                continue
+            others = " ".join(f"{key} {other}" for j, (key, _, other) in enumerate(parts) if j != i)
+            label = f"{line.generator} {others}".strip() if len(table.competitors) > 1 or not others else others
+            bounds = (factor * cell.bounds[0], factor * cell.bounds[1]) if cell.bounds else None
+            point = float(setting), factor * value, bounds
+            found.setdefault(name, {}).setdefault(label.replace("_", " "), []).append(point)
+    name, series = _longest(found)
+    xs, ys = ([point[k] for line in series for point in line.points] for k in (0, 1))
+    if not series:
+        return None
+    svg = line_chart(
+        series,
+        name.replace("_", " "),
+        f"{column.style.title}{', %' if share else ''} {column.arrow}".strip(),
+        title=f"{table.title} on {table.dataset}: {column.style.title} by {name.replace('_', ' ')}",
+        log_x=_wide(xs),
+        log_y=_wide(ys),
+        width=520,
+        height=270,
+        markers=True,
+    )
+    return {"svg": svg, "legend": [(marker_svg(i), line.name) for i, line in enumerate(series)]} if svg else None
+
+
+def _longest(
+    found: Mapping[str, Mapping[str, list[tuple[float, float, tuple[float, float] | None]]]],
+) -> tuple[str, list[Series]]:
+    """The setting along which most points lie, and its longest lines."""
+    best: tuple[int, str, list[Series]] = (0, "", [])
+    for name, lines in found.items():
+        long = {
+            label: sorted(points, key=lambda point: point[:2])
+            for label, points in lines.items()
+            if len({x for x, *_ in points}) >= FEWEST_POINTS
+        }
+        kept = sorted(long, key=lambda label: (-len(long[label]), label))[:MOST_SERIES]
+        count = sum(len(long[label]) for label in kept)
+        if count > best[0]:
+            series = []
+            for label in kept:
+                spans = tuple(bounds for *_, bounds in long[label] if bounds)
+                points = tuple((x, y) for x, y, _ in long[label])
+                series.append(Series(label, points, spans if len(spans) == len(points) else ()))
+            best = count, name, series
+    return best[1:]
+
+
+def _wide(values: Sequence[float]) -> bool:
+    """Whether a logarithmic axis shows them better."""
+    return min(values) > 0 and max(values) / min(values) > 20
+
+
 def position_chart(
     found: Sequence[Headline],
     rows: Sequence[Row],
@@ -207,7 +296,8 @@ def position_chart(
     width: int = 560,
     height: int = 380,
 ) -> dict[str, Any] | None:
-    """Quality (0 = baseline, 1 = real data of its family) against a cost, all families on one plot; None if empty."""
+    """Quality (0 = baseline, 1 = real data of its family) against a cost, all families on one plot; None for fewer
+    than three points."""
     costs = {
         (row.record.generator, row.record.variant): row.record.value for row in rows if row.record.metric == metric
     }
@@ -235,7 +325,7 @@ def position_chart(
                     )
                 )
                 legend[group] = FAMILIES[family].title
-    if not points:
+    if len(points) < FEWEST_POINTS:
         return None
     lowest, highest = min(0.0, *(point.y for point in points)), max(1.0, *(point.y for point in points))
     svg = scatter(

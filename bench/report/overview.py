@@ -13,7 +13,7 @@ from bench.report.schema import HeadlineView, Schema
 from bench.results.leaderboard import ColumnKey, Row, column_key
 from bench.results.records import Record
 
-__all__ = ["BEGIN", "END", "Headline", "Scale", "best_lines", "headlines", "insert_block", "readme_block"]
+__all__ = ["BEGIN", "END", "Headline", "Scale", "best_lines", "cost_text", "headlines", "insert_block", "readme_block"]
 
 BEGIN, END = "<!-- leaderboard:begin -->", "<!-- leaderboard:end -->"
 
@@ -129,9 +129,9 @@ def best_lines(headline: Headline) -> list[Row]:
     ]
 
 
-def _cost(rows: Sequence[Row], record: Record, metric: str, schema: Schema) -> str:
-    """Of the row's own variant; where that draws nothing (a language model is scored without a temperature) of the
-    first that does."""
+def cost_text(rows: Sequence[Row], record: Record, metric: str, schema: Schema) -> str:
+    """A cost of the row's own variant, written; where that draws nothing (a language model is scored without a
+    temperature) of the first that does."""
     costs = [row.record for row in rows if (row.record.metric, row.record.generator) == (metric, record.generator)]
     costs = [cost for cost in costs if cost.variant == record.variant] or costs
     return format_value(costs[0].value, metric_style(schema, metric), costs[0].unit) if costs else ""
@@ -152,7 +152,7 @@ def readme_block(rows: Sequence[Row], schema: Schema) -> str:
             value = format_value(record.value, style, record.unit) + (f" ({interval})" if interval else "")
             reference = [headline.of_role(role) for role in ("floor", "ceiling")]
             bounds = [format_value(item.record.value, style, record.unit) if item else "" for item in reference]
-            costs = [_cost(rows, record, metric, schema) for metric in ("train_seconds", "sample_seconds_per_item")]
+            costs = [cost_text(rows, record, metric, schema) for metric in ("train_seconds", "sample_seconds_per_item")]
             arrow = {True: "↑", False: "↓", None: ""}[record.higher_is_better]
             name = f"**{record.generator}** {short_variant(record.variant)}".strip()
             family = FAMILIES[headline.family].title

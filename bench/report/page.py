@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import base64
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from bench.catalogue.families import FAMILIES
 from bench.data.contamination import sentences
-from bench.report.claims import FAILS, HOLDS, UNCLEAR, Comparison, Verdict, count_verdicts
-from bench.report.display import format_interval, format_value, metric_style, short_variant
+from bench.report.answer import answers, summary
+from bench.report.claim_view import BADGES, claim_rows
+from bench.report.claims import Verdict, count_verdicts
+from bench.report.display import metric_style
 from bench.report.figures import (
+    BESIDE,
     dense_picture,
     extra_curves,
     film,
@@ -22,20 +24,28 @@ from bench.report.figures import (
     of_entries,
     picture,
     position_chart,
+    settings_chart,
 )
+from bench.report.history import Method, marks, method_of, timeline
+from bench.report.island import island, leftover
 from bench.report.overview import Headline, best_lines, headlines
+from bench.report.pictures import small_picture
 from bench.report.schema import Schema
-from bench.report.tables import ROLE_ORDER, ROLE_TITLES, Table, build_tables, leftover
+from bench.report.tables import ROLE_ORDER, ROLE_TITLES, Table, build_tables
 from bench.results import extras
 from bench.results.leaderboard import Row
+from bench.results.pictures import png_size
 from bench.results.sources import Entry, Sources
 
-__all__ = ["build_context", "data_uri", "render"]
+__all__ = ["build_context", "data_uri", "picture_uri", "render"]
 
-_BADGES = {HOLDS: ("holds", "✓"), FAILS: ("fails", "✗"), UNCLEAR: ("unclear", "?")}
+MOST_TEXTS = 4
+"""Samples of the shown setting of a generator, and settings besides it: all are under evaluations/."""
+PICTURE_BYTES, FILM_BYTES = 1_150_000, 560_000
+"""What the page may take for pictures and for films, so that it stays below 4 MB."""
 
 
-def _provenance(entry: Entry, sources: Sources) -> dict[str, Any]:
+def _provenance(entry: Entry, sources: Sources, methods: Sequence[Method]) -> dict[str, Any]:
     """Where a generator's rows come from and how to make them again."""
     import yaml
 
@@ -46,6 +56,7 @@ def _provenance(entry: Entry, sources: Sources) -> dict[str, Any]:
         if kind != "sample" or FAMILIES[entry.family].samples
     ]
     machine = entry.train.get("machine") or {}
+    method = method_of(methods, entry.system)
     block = {
         key: value for key, value in entry.block.items() if key not in ("name", "family") and value not in ({}, None)
     }
@@ -57,6 +68,7 @@ def _provenance(entry: Entry, sources: Sources) -> dict[str, Any]:
         "facts": [
             (name, value)
             for name, value in (
+                ("method", f"{method.title}: {method.source}" if method else ""),
                 ("commit", sources.commit),
                 ("DVC stages", ", ".join(stages)),
                 ("data", f"{entry.dataset} {entry.data_hash}".strip()),
@@ -75,96 +87,6 @@ def _provenance(entry: Entry, sources: Sources) -> dict[str, Any]:
     }
 
 
-def _tile(headline: Headline) -> dict[str, Any] | None:
-    """The overview's card of one family."""
-    best = headline.best
-    if best is None or best.record.value is None:
-        return None
-    record, style = best.record, headline.style
-    assert record.value is not None
-    marks = []
-    for role in ("floor", "memoriser", "ceiling"):
-        row = headline.of_role(role)
-        if row is not None:
-            marks.append((ROLE_TITLES[role], format_value(row.record.value, style, record.unit)))
-    position = headline.scale(record.value) if headline.scale else None
-    return {
-        "family": headline.family,
-        "title": FAMILIES[headline.family].title,
-        "dataset": headline.dataset,
-        "generator": record.generator,
-        "variant": short_variant(record.variant),
-        "variant_id": record.variant,
-        "metric": style.title,
-        "arrow": {True: "↑", False: "↓", None: ""}[record.higher_is_better],
-        "value": format_value(record.value, style, record.unit),
-        "interval": format_interval(record.ci95, style),
-        "tied": ", ".join(headline.tied),
-        "marks": marks,
-        "position": None if position is None else round(100 * min(1.0, max(0.0, position)), 1),
-        "ceiling_title": headline.scale.ceiling_title if headline.scale else "",
-    }
-
-
-def _side(side: Mapping[str, Any], schema: Schema) -> str:
-    """One side of a comparison as text."""
-    if "generator" not in side:
-        return f"{side['value']:g}"
-    style = metric_style(schema, str(side["metric"]))
-    name = " ".join(
-        part
-        for part in (
-            side["generator"],
-            short_variant(str(side["variant"])),
-            f"({side['slice']})" if side["slice"] else "",
-        )
-        if part
-    )
-    ci = side.get("ci95")
-    interval = f" [{format_interval((ci[0], ci[1]), style)}]" if ci else ""
-    return f"{name}: {format_value(side['value'], style)}{interval}"
-
-
-def _weakness(item: Comparison) -> tuple[int, float]:
-    """Failing pairs first, then open ones, then those that hold by least."""
-    order = {FAILS: 0, UNCLEAR: 1, HOLDS: 2}[item.verdict]
-    return order, abs(item.estimate) if item.estimate is not None and math.isfinite(item.estimate) else math.inf
-
-
-def _claim(verdict: Verdict, schema: Schema, limit: int = 12) -> dict[str, Any]:
-    badge, sign = _BADGES[verdict.verdict]
-    numbers = []
-    for item in sorted(verdict.comparisons, key=_weakness):
-        shown = "" if item.estimate is None or not math.isfinite(item.estimate) else f"{item.estimate:.3g}"
-        interval = (
-            ""
-            if item.interval is None or not all(map(math.isfinite, item.interval))
-            else f"[{item.interval[0]:.3g}, {item.interval[1]:.3g}]"
-        )
-        sides = [_side(side, schema) for side in (item.left, item.right)]
-        numbers.append(
-            {
-                "left": sides[0],
-                "right": sides[1],
-                "estimate": f"{shown} {interval}".strip(),
-                "verdict": item.verdict,
-                "badge": _BADGES[item.verdict][0],
-                "reason": item.reason,
-            }
-        )
-    test = verdict.claim.test
-    return {
-        "claim": verdict.claim,
-        "verdict": verdict.verdict,
-        "badge": badge,
-        "sign": sign,
-        "reason": verdict.reason,
-        "numbers": numbers[:limit],
-        "more": max(0, len(numbers) - limit),
-        "estimate_title": {"ratio": "ratio", "agree": "order"}.get(str(test["kind"]), "difference"),
-    }
-
-
 def _family(
     family: str,
     sources: Sources,
@@ -172,7 +94,9 @@ def _family(
     rest: Sequence[Row],
     found: Sequence[Headline],
     schema: Schema,
+    methods: Sequence[Method],
 ) -> dict[str, Any]:
+    mine = [table for table in tables if table.family == family]
     best = {
         row.record.generator: row.record.variant
         for headline in found
@@ -184,8 +108,9 @@ def _family(
         "id": family,
         "title": FAMILIES[family].title,
         "about": schema.families[family].about,
-        "tables": [_board(table) for table in tables if table.family == family],
-        "leftover": [_plain(row, schema) for row in rest if row.record.family == family],
+        "tables": [_board(table) for table in mine if table.ranked],
+        "settings": [_board(table) for table in mine if not table.ranked],
+        "further": sum(row.record.family == family for row in rest),
         "gallery": gallery(entries, best),
         "texts": _texts(entries, best),
         "strips": [
@@ -197,9 +122,41 @@ def _family(
         "extra_tables": of_entries(entries, extras.Table),
         "curves": extra_curves(entries),
         "learning": learning_curves(entries),
-        "provenance": [_provenance(entry, sources) for entry in entries],
+        "provenance": [_provenance(entry, sources, methods) for entry in entries],
         "missing": [entry.name for entry in entries if not entry.records],
     }
+
+
+def _fit(families: Sequence[dict[str, Any]], taken: int) -> None:
+    """Take samples of further settings, figures, strips and films out, largest first, until the page is small enough;
+    each place says so. ``taken``: bytes of the pictures of the first screen."""
+
+    def size(png: bytes) -> int:
+        return len(small_picture(png)[1])
+
+    def sheet(item: Mapping[str, Any]) -> int:
+        return sum(size(item[key]["png"]) for key in ("main", *BESIDE) if item.get(key))
+
+    candidates: list[tuple[int, dict[str, Any], dict[str, Any] | None]] = []
+    films = [shown for family in families for *_, shown in family["films"]]
+    taken += sum(size(shown["png"]) for shown in films)
+    for family in families:
+        taken += sum(sheet(group["first"]) for group in family["gallery"])
+        candidates += [(sheet(item), item, group) for group in family["gallery"] for item in group["more"]]
+        drawn = [shown for kind in ("strips", "figures") for *_, shown in family[kind]]
+        candidates += [(size(shown["png"]), shown, None) for shown in drawn]
+    for used, item, group in sorted(candidates, key=lambda one: one[0]):
+        taken += used
+        if taken > PICTURE_BYTES and group is not None:
+            group["more"].remove(item)
+            group["left_out"] += 1
+        elif taken > PICTURE_BYTES:
+            item["png"] = b""
+    played = 0
+    for shown in sorted(films, key=lambda shown: len(shown["mp4"])):
+        played += len(shown["mp4"])
+        if played > FILM_BYTES:
+            shown["mp4"] = b""
 
 
 def _board(table: Table) -> dict[str, Any]:
@@ -210,25 +167,22 @@ def _board(table: Table) -> dict[str, Any]:
         "table": table,
         "lines": lines,
         "rank_index": rank_index,
-        "folded": sum(not line.shown for line in table.lines),
+        "folded": sum(not line.shown for line in table.lines) if table.ranked else 0,
+        "chart": settings_chart(table),
     }
 
 
-def _plain(row: Row, schema: Schema) -> dict[str, Any]:
-    """A row in long form."""
-    record, style = row.record, metric_style(schema, row.record.metric)
-    value, interval = format_value(record.value, style, record.unit), format_interval(record.ci95, style)
-    return {"record": record, "title": style.title, "value": value, "interval": interval}
-
-
 def _texts(entries: Sequence[Entry], best: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Text samples by generator, those of its best setting first."""
+    """Text samples by generator: some of its shown setting, then one of each other setting."""
     found = []
     for entry in entries:
         items = extras.of_kind(entry.extras, extras.Text)
         items.sort(key=lambda item: item.variant != best.get(entry.name))
+        own = [item for item in items if item.variant == items[0].variant]
+        others = {item.variant: item for item in reversed(items) if item.variant != items[0].variant}
+        shown = [*own[:MOST_TEXTS], *list(others.values())[::-1][:MOST_TEXTS]]
         if items:
-            found.append({"generator": entry.name, "role_title": ROLE_TITLES[entry.role], "items": items})
+            found.append({"generator": entry.name, "role_title": ROLE_TITLES[entry.role], "items": shown})
     return found
 
 
@@ -238,6 +192,7 @@ def build_context(
     verdicts: Sequence[Verdict],
     schema: Schema,
     literature: Mapping[str, Any],
+    methods: Sequence[Method],
 ) -> dict[str, Any]:
     """Everything that the template shows: plain data, ready SVG, pictures and films as bytes."""
     tables = build_tables(rows, schema)
@@ -250,25 +205,36 @@ def build_context(
     present = [
         family for family in schema.families if any(entry.family == family for entry in sources.entries.values())
     ]
+    families = [_family(family, sources, tables, rest, found, schema, methods) for family in present]
+    counts = count_verdicts(verdicts)
+    tested = claim_rows(verdicts, schema)
+    first, others = answers(found, sources, rows, schema, methods)
+    _fit(families, sum(len(item["sample"]["png"] or b"") for item in (*first, *others)))
+    titles = {name: family.title for name, family in FAMILIES.items()}
+    hidden = {id(row) for row in rest}
     return {
         "schema": schema,
+        "summary": summary(sources, methods, {word: counts[name] for name, (_, _, word) in BADGES.items()}),
+        "timeline": timeline(marks(methods, sources.entries.values()), list(schema.families), titles),
+        "island": island(rows, {i for i, row in enumerate(rows) if id(row) in hidden}),
         "sources": sources,
         "repeated": {name: sentences(meta) for name, meta in sources.datasets.items()},
         "rows": len(rows),
         "generators": sum(entry.role == "generator" for entry in sources.entries.values()),
         "references": sum(entry.role != "generator" for entry in sources.entries.values()),
         "machines": [name for name in machines if name],
-        "tiles": [tile for tile in (_tile(headline) for headline in found) if tile],
-        "claims": [_claim(verdict, schema) for verdict in verdicts],
-        "verdicts": [(name, _BADGES[name], count) for name, count in count_verdicts(verdicts).items()],
-        "controls": count_verdicts(verdicts, control=True),
+        "answers": first,
+        "other_answers": others,
+        "claims": [item for item in tested if not item["claim"].control],
+        "controls": [item for item in tested if item["claim"].control],
+        "verdicts": [(name, badge, counts[name]) for name, badge in BADGES.items()],
         "main_plot": position_chart(found, rows, schema, "train_seconds", "training seconds", 1140, 430),
         "plots": [
             position_chart(found, rows, schema, "train_flops", "training FLOP"),
             position_chart(found, rows, schema, "sample_seconds_per_item", "seconds for one sample"),
         ],
         "scales": [(FAMILIES[h.family].title, h) for h in found if h.scale is not None],
-        "families": [_family(family, sources, tables, rest, found, schema) for family in present],
+        "families": families,
         "literature": literature.get("rows") or [],
         "glossary": [
             metric_style(schema, metric)
@@ -283,6 +249,12 @@ def data_uri(content: bytes, kind: str = "image/png") -> str:
     return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
+def picture_uri(png: bytes) -> str:
+    """A PNG file inside the page, in the smallest form (:func:`bench.report.pictures.small_picture`)."""
+    kind, content = small_picture(png)
+    return data_uri(content, kind)
+
+
 def render(context: Mapping[str, Any], templates: Path) -> str:
     """The page, from ``report.html.j2`` in ``templates``."""
     import jinja2
@@ -294,5 +266,5 @@ def render(context: Mapping[str, Any], templates: Path) -> str:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters["data_uri"] = data_uri
+    environment.filters |= {"data_uri": data_uri, "picture_uri": picture_uri, "png_size": png_size}
     return environment.get_template("report.html.j2").render(context)

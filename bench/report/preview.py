@@ -6,8 +6,6 @@ import io
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from bench.report.tables import ROLE_TITLES
-
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw, ImageFont
 
@@ -110,11 +108,9 @@ def _card(
     draw.text((left, top + 102), _fitted(draw, name, 16, width), font=_font(16), fill=_INK)
     if tile["position"] is not None:
         _bar(draw, left, top + 138, width, tile["position"])
-    marks = dict(tile["marks"])
-    for role, anchor, x in (("floor", "la", left), ("ceiling", "ra", left + width)):
-        key = ROLE_TITLES[role]
-        if key in marks:
-            draw.text((x, top + 154), f"{key} {marks[key]}", font=_font(13), fill=_SOFT, anchor=anchor)
+    for end, anchor, x in (("low", "la", left), ("high", "ra", left + width)):
+        if tile[end]:
+            draw.text((x, top + 154), " ".join(tile[end]), font=_font(13), fill=_SOFT, anchor=anchor)
     samples = _sample_row(context, tile)
     if samples is not None:
         height = round(samples.height * width / samples.width)
@@ -127,13 +123,31 @@ def _card(
             draw.text((left, top + 184 + 22 * i), line, font=_font(15), fill=_SOFT)
 
 
+_SQUARES = {"fails": ("#fbe8dd", "#a83a00"), "unclear": ("#ecebe6", "#5a5f69"), "holds": ("#e2f3ec", "#00694d")}
+
+
+def _claims_card(draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int], context: Mapping[str, Any]) -> None:
+    """Every claim as a square: what is left of the last row of cards."""
+    draw.rounded_rectangle(box, 12, fill=_CARD, outline=_LINE)
+    left, top, width = box[0] + 20, box[1] + 16, box[2] - box[0] - 40
+    draw.text((left, top), f"{len(context['claims'])} claims from the literature", font=_font(17), fill=_INK)
+    height = box[3] - 52 - (top + 36)
+    side = next(side for side in range(48, 7, -1) if -(-len(context["claims"]) // (width // side)) * side <= height)
+    for i, item in enumerate(context["claims"]):
+        x, y = left + side * (i % (width // side)), top + 36 + side * (i // (width // side))
+        paper, ink = _SQUARES[item["badge"]]
+        draw.rounded_rectangle((x, y, x + side - 5, y + side - 5), 5, fill=paper)
+        draw.ellipse((x + side // 3, y + side // 3, x + side - 5 - side // 3, y + side - 5 - side // 3), fill=ink)
+    for i, (_, (badge, _, word), count) in enumerate(context["verdicts"]):
+        at = left + i * (width // 3)
+        draw.text((at, box[3] - 36), f"{count} {word}", font=_font(17), fill=_SQUARES[badge][1])
+
+
 def preview_png(context: Mapping[str, Any]) -> bytes:
     """PNG of the overview, from the report's context; equal contexts give equal bytes."""
     from PIL import Image, ImageDraw
 
-    tiles = list({tile["family"]: tile for tile in reversed(context["tiles"])}.values())[
-        ::-1
-    ]  # the first of each family
+    tiles = [answer for answer in context["answers"] if answer["value"]]
     rows = -(-len(tiles) // COLUMNS)
     image = Image.new("RGB", (WIDTH, 176 + rows * (CARD_HEIGHT + GAP) + MARGIN - GAP), _PAPER)
     draw = ImageDraw.Draw(image)
@@ -141,15 +155,17 @@ def preview_png(context: Mapping[str, Any]) -> bytes:
     draw.text(
         (MARGIN, 106), _fitted(draw, context["schema"].subtitle, 19, WIDTH - 2 * MARGIN), font=_font(19), fill=_SOFT
     )
-    holding, failing, unclear = (count for _, _, count in context["verdicts"])
-    tested = holding + failing + unclear
-    claims = f"{tested} claims of the field tested: {holding} hold, {failing} do not, {unclear} are open"
+    verdicts = ", ".join(f"{count} {word}" for _, (_, _, word), count in context["verdicts"])
+    claims = f"{len(context['claims'])} claims from the literature tested: {verdicts}"
     facts = f"{context['generators']} generators, {context['rows']} measured numbers; {claims}"
     draw.text((MARGIN, 136), facts, font=_font(15), fill=_SOFT)
     width = (WIDTH - 2 * MARGIN - (COLUMNS - 1) * GAP) // COLUMNS
     for i, tile in enumerate(tiles):
         left, top = MARGIN + (i % COLUMNS) * (width + GAP), 176 + (i // COLUMNS) * (CARD_HEIGHT + GAP)
         _card(image, draw, (left, top, left + width, top + CARD_HEIGHT), tile, context)
+    if (used := len(tiles) % COLUMNS) and context["claims"]:
+        left, top = MARGIN + used * (width + GAP), 176 + (rows - 1) * (CARD_HEIGHT + GAP)
+        _claims_card(draw, (left, top, WIDTH - MARGIN, top + CARD_HEIGHT), context)
     buffer = io.BytesIO()
     image.save(buffer, "PNG", optimize=False)
     return buffer.getvalue()

@@ -147,7 +147,8 @@ class Schema:
         subtitle: below it.
         families: in the order of the page.
         metrics: where a metric is not written as the catalogue and its kind suggest.
-        cost_columns: metrics that end every table.
+        cost_columns: metrics that stand in every table, right after the ranking one.
+        more_columns: metrics that stand last in a table, behind the switch "more columns".
     """
 
     title: str
@@ -155,9 +156,10 @@ class Schema:
     families: Mapping[str, FamilyView]
     metrics: Mapping[str, MetricView] = field(default_factory=dict)
     cost_columns: tuple[str, ...] = COST_METRICS
+    more_columns: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in (*self.metrics, *self.cost_columns):
+        for name in (*self.metrics, *self.cost_columns, *self.more_columns):
             _known_metric(name)
         for name in self.families:
             if name not in FAMILIES:

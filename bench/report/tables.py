@@ -5,11 +5,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bench.catalogue.families import FAMILIES
 from bench.report.display import MetricStyle, format_interval, format_value, metric_style, short_variant
 from bench.report.schema import Schema, Selector, TableView
 from bench.results.leaderboard import COST_METRICS, ColumnKey, Row, column_key
@@ -23,17 +22,19 @@ __all__ = [
     "Line",
     "Table",
     "build_tables",
-    "leftover",
-    "tables_markdown",
 ]
 
+FEWEST_RANKED = 3
+"""Generators from which on places are shown."""
+OPEN_COLUMNS = 5
+"""Measurements beside the ranking one and the costs that are in view before the switch."""
 ROLE_ORDER = {"ceiling": 0, "generator": 1, "memoriser": 2, "floor": 3}
 ROLE_TITLES = {"ceiling": "real data", "generator": "", "memoriser": "memorising baseline", "floor": "baseline"}
 
 
 @dataclass(frozen=True)
 class Column:
-    """One (metric, protocol, split, slice) of one data set."""
+    """One (metric, protocol, split, slice) of one data set; ``more`` columns stand last, behind a switch."""
 
     metric: str
     protocol: str
@@ -45,6 +46,7 @@ class Column:
     ranking: bool = False
     note: str = ""
     qualifier: str = ""
+    more: bool = False
 
     @property
     def cost(self) -> bool:
@@ -102,15 +104,49 @@ class Line:
 
 @dataclass(frozen=True)
 class Table:
-    """One table of one family on one data set."""
+    """One table of one family on one data set.
+
+    Attributes:
+        id: of the table in ``reports/schema.yaml`` and the data set.
+        name: title in ``reports/schema.yaml``.
+        about: one or two sentences.
+        columns: the ranking one, the main costs, the other measurements, then those behind the switch.
+        lines: best generator first, its other settings beneath.
+    """
 
     id: str
     family: str
     dataset: str
-    title: str
+    name: str
     about: str
     columns: tuple[Column, ...]
     lines: tuple[Line, ...]
+
+    @property
+    def competitors(self) -> tuple[str, ...]:
+        """The generators, best first, without floors, memorisers and ceilings."""
+        return tuple(dict.fromkeys(line.generator for line in self.lines if line.role == "generator"))
+
+    @property
+    def ranked(self) -> bool:
+        """A leaderboard: places are shown. With fewer than three generators it is a table of their settings."""
+        return len(self.competitors) >= FEWEST_RANKED
+
+    @property
+    def title(self) -> str:
+        """What it is."""
+        if self.ranked or not self.competitors:
+            return self.name
+        return f"Settings of {' and '.join(self.competitors)}: {self.name}"
+
+    def address(self, line: Line) -> str:
+        """The anchor of a line on the page: unique, and the same in every report."""
+        return "row=" + "/".join((self.id, line.generator, line.variant)).replace(" ", "_")
+
+    @property
+    def more(self) -> int:
+        """How many columns stand behind the switch."""
+        return sum(column.more for column in self.columns)
 
     @property
     def ranking(self) -> Column | None:
@@ -141,20 +177,41 @@ def _columns(rows: Sequence[Row], view: TableView, schema: Schema) -> list[Colum
             picked.setdefault(key, matching[key])
     fitting = ([key for key, row in picked.items() if selector(row.record)] for selector in view.rank_by)
     chosen = next((max(keys, key=models.__getitem__) for keys in fitting if keys), None)
-    notes: dict[str, str] = {}
     columns = []
     for key, row in picked.items():
         record = row.record
-        note = notes.setdefault(record.protocol, _letter(len(notes)))
         style = metric_style(schema, record.metric)
         place = record.metric, record.protocol, record.split, record.slice
         alike = [k[2] for k in picked if (k[1], *k[3:]) == (key[1], *key[3:])]
         columns.append(
             Column(
-                *place, record.unit, style, record.higher_is_better, key == chosen, note, _apart(record.protocol, alike)
+                *place,
+                record.unit,
+                style,
+                record.higher_is_better,
+                ranking=key == chosen,
+                qualifier=_apart(record.protocol, alike),
             )
         )
-    return columns
+    having = {key: len({row.record.generator for row in rows if column_key(row.record) == key}) for key in picked}
+    usual = having[chosen] if chosen else 0
+    return _arranged(columns, [2 * having[key] < usual for key in picked], schema)
+
+
+def _arranged(columns: Sequence[Column], few: Sequence[bool], schema: Schema) -> list[Column]:
+    """The ranking column, the main costs, the other measurements, and last what stands behind the switch: metrics that
+    ``reports/schema.yaml`` names, measurements of ``few`` models, and whatever exceeds :data:`OPEN_COLUMNS`."""
+    rare = [
+        not column.ranking and (column.metric in schema.more_columns or (alone and not column.cost))
+        for column, alone in zip(columns, few, strict=True)
+    ]
+    open_ones = [i for i, column in enumerate(columns) if not (column.ranking or column.cost or rare[i])]
+    for i in open_ones[OPEN_COLUMNS:]:
+        rare[i] = True
+    marked = [replace(column, more=hidden) for column, hidden in zip(columns, rare, strict=True)]
+    placed = sorted(marked, key=lambda column: (not column.ranking, column.more, not column.cost))
+    notes: dict[str, str] = {}
+    return [replace(column, note=notes.setdefault(column.protocol, _letter(len(notes)))) for column in placed]
 
 
 def _natural(text: str) -> tuple[tuple[int, str], ...]:
@@ -213,6 +270,11 @@ def _lines(rows: Sequence[Row], columns: Sequence[Column], dataset: str) -> list
         record = first[generator, variant]
         place = places[ranking].place if ranking is not None else ""
         stands = shown.get(generator, variant) == variant
+        if stands:
+            places = [
+                cell if cell.text or not columns[i].cost else _cost_of(cells, generator, i)
+                for i, cell in enumerate(places)
+            ]
         lines.append(Line(generator, variant, record.system, record.role, tuple(places), place, record.run_key, stands))
     rising = ranking is not None and not columns[ranking].higher_is_better
 
@@ -228,6 +290,12 @@ def _lines(rows: Sequence[Row], columns: Sequence[Column], dataset: str) -> list
         return *top, line.generator, not line.shown, value(line), line.variant
 
     return sorted(lines, key=order)
+
+
+def _cost_of(cells: Mapping[tuple[str, str], Sequence[Cell]], generator: str, column: int) -> Cell:
+    """A cost of a generator's shown line: its own, else that of its first setting that has one (a language model is
+    scored without a temperature and samples with one)."""
+    return next((row[column] for (name, _), row in cells.items() if name == generator and row[column].text), Cell())
 
 
 def build_tables(rows: Sequence[Row], schema: Schema) -> list[Table]:
@@ -253,58 +321,19 @@ def build_tables(rows: Sequence[Row], schema: Schema) -> list[Table]:
                         id=f"{view.id}-{dataset}",
                         family=family,
                         dataset=dataset,
-                        title=view.title,
+                        name=view.title,
                         about=view.about,
                         columns=tuple(columns[i] for i in used),
                         lines=tuple(replace(line, cells=tuple(line.cells[i] for i in used)) for line in lines),
                     )
                 )
-    return tables
+    return [table if table.ranked else _without_places(table) for table in tables]
 
 
-def leftover(rows: Iterable[Row], tables: Iterable[Table]) -> list[Row]:
-    """Rows that stand in none of the tables (the report lists them in full below)."""
-    shown = {
-        (table.dataset, column.metric, column.protocol, column.split, column.slice, line.generator, line.variant)
-        for table in tables
-        for column in table.columns
+def _without_places(table: Table) -> Table:
+    """Fewer than three generators: a place would say nothing."""
+    lines = tuple(
+        replace(line, place="", cells=tuple(replace(cell, rank=None, place="") for cell in line.cells))
         for line in table.lines
-    }
-
-    def hidden(record: Record) -> bool:
-        return (
-            *column_key(record),
-            record.generator,
-            record.variant,
-        ) not in shown and record.metric not in COST_METRICS
-
-    return [row for row in rows if hidden(row.record)]
-
-
-def _markdown_table(table: Table) -> str:
-    def heading(column: Column) -> str:
-        words = [column.style.title, *((f"({column.label})",) if column.label else ()), column.arrow]
-        return " ".join(word for word in words if word) + f" [{column.note}]"
-
-    head = ["", "model", "variant", *(heading(column) for column in table.columns)]
-    aligned = ["--:", ":--", ":--", *("--:" for _ in table.columns)]
-    lines = [head, aligned]
-    for line in table.lines:
-        name = f"*{line.generator}* ({line.role_title})" if line.role_title else f"**{line.generator}**"
-        cells = [f"{cell.text} ({cell.interval})" if cell.interval else cell.text for cell in line.cells]
-        lines.append([line.place, name, line.variant, *cells])
-    body = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
-    notes = "  \n".join(f"[{note}] `{protocol}`" for note, protocol in table.protocols)
-    return f"### {table.title} · {table.dataset}\n\n{body}\n\n{notes}\n"
-
-
-def tables_markdown(tables: Sequence[Table], schema: Schema, intro: str = "") -> str:
-    """``leaderboard.md``: every table, by family."""
-    parts = [f"# {schema.title}: leaderboard\n", *([intro] if intro else [])]
-    family = ""
-    for table in tables:
-        if table.family != family:
-            family = table.family
-            parts.append(f"## {FAMILIES[family].title}\n")
-        parts.append(_markdown_table(table))
-    return "\n".join(parts)
+    )
+    return replace(table, lines=lines)

@@ -235,5 +235,5 @@ def test_options_replace_the_configs_own_values_and_go_with_them() -> None:
 
 
 def test_the_files_of_the_report_are_read_strictly() -> None:
-    for name in ("schema", "claims", "literature"):
+    for name in ("schema", "claims", "literature", "history"):
         assert read_yaml(ROOT / "reports" / f"{name}.yaml")

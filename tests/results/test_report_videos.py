@@ -15,7 +15,7 @@ import pytest
 from bench.base.files import read_json, write_json
 from bench.report.build import Products, build
 from bench.report.figures import dense_picture, film
-from bench.report.page import data_uri
+from bench.report.page import data_uri, picture_uri
 from bench.results.extras import Extra, Figure, Film, Gallery, Strip, write_extras
 from bench.results.pictures import png
 from bench.results.sources import gather
@@ -75,7 +75,7 @@ def test_a_video_can_be_played_on_the_page(page: str) -> None:
         )
         assert attributes["preload"] == "none"
         assert attributes["src"] == data_uri(MP4, "video/mp4")
-        assert attributes["poster"] == data_uri(png(FRAME))
+        assert "poster" not in attributes, "the picture beside it is in the page once; the script makes it the poster"
         assert attributes["aria-label"] == "A pendulum that swings for ever"
         assert (attributes["width"], attributes["height"]) == (str(32 * 6), str(24 * 6))
     assert "loop" in first and "loop" not in second
@@ -88,16 +88,37 @@ def test_a_loop_respects_a_wish_for_calm(page: str) -> None:
     assert not any("autoplay" in attributes for attributes in Elements(page).all("video"))
 
 
-def test_a_video_is_printed_as_its_poster(page: str) -> None:
-    style = page[page.index("@media print") : page.index("</style>")]
-    assert re.search(r"video\.moving\s*\{[^}]*display: none", style)
+def test_a_video_has_its_poster_beside_it(page: str) -> None:
     posters = [image for image in Elements(page).all("img") if image.get("class") == "poster"]
-    assert [image["src"] for image in posters] == [data_uri(png(FRAME))] * 2
+    assert [image["src"] for image in posters] == [picture_uri(png(FRAME))] * 2
     assert all(image["alt"] == "A pendulum that swings for ever" and image["loading"] == "lazy" for image in posters)
+    assert "video.poster = poster.src" in page
+    style = page[page.index("@media print") : page.index("</style>")]
+    assert re.search(r"\.pictures video\s*\{[^}]*display: none", style)
+
+
+def test_films_beyond_the_limit_are_posters_and_say_so(
+    fresh_workspace: Path, declared: Declared, reports: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.report.page.FILM_BYTES", len(MP4))
+    text = make(fresh_workspace, declared, reports, a_film(), a_film(title="Second")).html
+    assert len(Elements(text).all("video")) == 1
+    assert len([image for image in Elements(text).all("img") if "poster" in image.get("class", "")]) == 2
+    assert text.count("The film is under evaluations/efros-leung/, left out to keep this page small.") == 1
+
+
+def test_pictures_beyond_the_limit_are_left_out_largest_first(
+    fresh_workspace: Path, declared: Declared, reports: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.report.page.PICTURE_BYTES", 0)
+    text = make(fresh_workspace, declared, reports, a_figure(), Gallery("first", png(FRAME), "alt")).html
+    assert "The picture is under evaluations/efros-leung/, left out to keep this page small." in text
+    assert picture_uri(png(FRAME)) in text, "what stands for a model stays"
+    assert picture_uri(png(FRAME.T)) not in text
 
 
 def test_a_figure_is_shown_at_its_density(page: str) -> None:
-    shown = [image for image in Elements(page).all("img") if image["src"] == data_uri(png(FRAME.T))]
+    shown = [image for image in Elements(page).all("img") if image["src"] == picture_uri(png(FRAME.T))]
     assert [(image["width"], image["height"]) for image in shown] == [("12", "16"), ("24", "32")]
     assert all(image["alt"] == "Probabilities of all jumps" for image in shown)
     assert page.count("Row to column.") == 2
