@@ -1,10 +1,10 @@
 """Texture distance: how far the patches of a synthesised texture are distributed from those of real texture.
 
 Sliced Wasserstein distance of patches (Rabin et al. 2012; for textures Heitz et al. 2021, Elnekave and Weiss 2022) at
-every level of a Laplacian pyramid (Burt and Adelson 1983, with 2 x 2 means), as Karras et al. 2018 compare images. It
-compares distributions, so it has two sides: what the output lacks counts like what it adds. A mean distance to the
-nearest patch, even taken both ways (Simakov et al. 2008), does not: a blurred patch is nearer to any texture than two
-pieces of that texture are to each other.
+every level of a Laplacian pyramid, as Karras et al. 2018 compare images; here without decimation ("a trous", Shensa
+1992), so that the place of a crop on the grid of a regular texture does not count. It compares distributions, so it has
+two sides: what the output lacks counts like what it adds. A mean distance to the nearest patch, even taken both ways
+(Simakov et al. 2008), does not: a blurred patch is nearer to any texture than two pieces of it are to each other.
 
 The output is compared with a real piece that its generator has not seen, in units of the distance between two real
 pieces. A copy of the exemplar is then one more real piece: it gets about 1 and no less.
@@ -30,7 +30,7 @@ PATCH = 3
 """Side of the patches. Projections of larger ones are sums of so many pixels that they are nearly normal, and random
 phases in place of structure pass unnoticed; larger structure is seen at the coarser levels."""
 LEVELS = 4
-"""Most levels: patches of 3 pixels span 3, 6, 12 and 24 pixels of the texture."""
+"""Most levels: with the smoothing before them patches span 3, 7, 15 and 31 pixels of the texture."""
 DIRECTIONS = 64
 """Random directions that patches are projected on."""
 LEAST_UNIT = 0.25
@@ -43,33 +43,43 @@ def level_count(size: tuple[int, ...]) -> int:
     >>> level_count((64, 64)), level_count((20, 22)), level_count((2, 64))
     (4, 3, 0)
     """
-    return sum(min(size[:2]) >> level >= PATCH for level in range(LEVELS))
+    return sum(min(size[:2]) >= 2 ** (level + 2) - 1 for level in range(LEVELS))
+
+
+def _smoothed(image: Floats, step: int) -> Floats:
+    """Weights 1, 2, 1 along both axes, taps ``step`` apart, whole windows only."""
+    rows = (image[: -2 * step] + 2 * image[step:-step] + image[2 * step :]) / 4
+    return (rows[:, : -2 * step] + 2 * rows[:, step:-step] + rows[:, 2 * step :]) / 4
 
 
 def _pyramid(image: NDArray[Any]) -> list[Floats]:
-    """What each halving loses, finest first, then what is left: ``(H, W, C)``, odd last rows and columns dropped."""
+    """What each smoothing takes away, finest first, then what is left: ``(H, W, C)`` each."""
     levels, rest = [], image.astype(np.float64)
-    for _ in range(level_count(image.shape) - 1):
-        height, width = rest.shape[0] // 2, rest.shape[1] // 2
-        even = rest[: 2 * height, : 2 * width]
-        rest = even.reshape(height, 2, width, 2, -1).mean(axis=(1, 3))
-        levels.append(even - rest.repeat(2, axis=0).repeat(2, axis=1))
+    for level in range(level_count(image.shape) - 1):
+        step = 2**level
+        smooth = _smoothed(rest, step)
+        levels.append(rest[step:-step, step:-step] - smooth)
+        rest = smooth
     return [*levels, rest]
 
 
 @lru_cache(maxsize=8)
 def _directions(dimensions: int) -> Floats:
-    """Unit vectors ``(dimensions, DIRECTIONS)``, the same at each call: they belong to the protocol."""
-    drawn = np.random.default_rng(0).normal(size=(dimensions, DIRECTIONS))
-    return np.asarray(drawn / np.linalg.norm(drawn, axis=0))
+    """Unit vectors ``(DIRECTIONS, dimensions)``, the same at each call: they belong to the protocol."""
+    drawn = np.random.default_rng(0).normal(size=(DIRECTIONS, dimensions))
+    return np.asarray(drawn / np.linalg.norm(drawn, axis=1, keepdims=True))
 
 
 def _projections(image: NDArray[Any]) -> list[Floats]:
-    """Of each level the sorted projections of all patches, ``(P, DIRECTIONS)``."""
+    """Of each level the sorted projections of all patches, ``(DIRECTIONS, P)``; pixels of a patch are as far apart as
+    the taps of the level's smoothing."""
     found = []
-    for level in _pyramid(image):
-        patches = sliding_window_view(level, (PATCH, PATCH), axis=(0, 1)).reshape(-1, level.shape[2] * PATCH**2)
-        found.append(np.sort(patches @ _directions(patches.shape[1]), axis=0))
+    for level, band in enumerate(_pyramid(image)):
+        step = 2**level
+        span = (PATCH - 1) * step + 1
+        patches = sliding_window_view(band, (span, span), axis=(0, 1))[..., ::step, ::step]
+        vectors = patches.reshape(-1, band.shape[2] * PATCH**2)
+        found.append(np.sort(_directions(vectors.shape[1]) @ vectors.T, axis=1))
     return found
 
 

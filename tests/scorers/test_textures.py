@@ -240,7 +240,7 @@ def test_flat_colour_and_blur_lose_and_a_shifted_copy_is_found(tmp_path: Path) -
     results = {name: scored(tmp_path / name, name, change) for name, change in made.items()}
     real = value(run(stage(tmp_path / "real", "real_texture", SAMPLE)), "texture_distance")
     distance = {name: value(result, "texture_distance") for name, result in results.items()}
-    assert distance["copy"] == pytest.approx(1.0)
+    assert 0.8 < distance["copy"] <= 1.0, "one more real piece; below 1 where the unit is the least one"
     assert min(distance["flat"], distance["blurred"]) > 3 * max(real, distance["copy"])
     assert value(results["shifted"], "copied_share") == 0.0
     assert value(results["shifted"], "near_copied_share") == 1.0
@@ -253,7 +253,7 @@ def test_the_reference_is_the_piece_that_the_system_has_not_seen(tmp_path: Path)
         role: value(scored(tmp_path / role, role, lambda one: one, role), "texture_distance")
         for role in ("generator", "ceiling")
     }
-    assert found["generator"] == pytest.approx(1.0)
+    assert 0.8 < found["generator"] <= 1.0
     assert found["ceiling"] == 0.0
 
 
@@ -271,7 +271,7 @@ def test_without_a_held_out_piece_there_is_no_distance_but_a_note(tmp_path: Path
 
 
 def test_the_protocol_of_the_distance_says_how_many_levels_fit(tmp_path: Path) -> None:
-    for size, levels in (([20, 22], 3), ([24, 30], 4)):
+    for size, levels in (([14, 22], 2), ([24, 30], 3)):
         result = run(stage(tmp_path / str(levels), "dummy_texture", {**SAMPLE, "size": size}))
         (protocol,) = {record.protocol for record in result.records if record.metric == "texture_distance"}
         assert f"/ref=unseen/directions=64/levels={levels}/patch=3/size={size[0]}x{size[1]}/v1" in protocol
