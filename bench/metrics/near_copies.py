@@ -14,6 +14,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from bench.base.errors import BenchError
+from bench.metrics.arrays import canvas
 
 __all__ = ["CORRELATION", "LEAST_CONTRAST", "best_correlations", "near_copied_share"]
 
@@ -59,7 +60,7 @@ def best_correlations(
     Raises:
         BenchError: different channels, or textures smaller than a patch.
     """
-    output, exemplar = (image[..., None] if image.ndim == 2 else image for image in (output, exemplar))
+    output, exemplar = (canvas(image, "near_copied_share") for image in (output, exemplar))
     if output.shape[2] != exemplar.shape[2] or min(*output.shape[:2], *exemplar.shape[:2]) < size:
         raise BenchError(
             f"near_copied_share: patches of {size} pixels of textures of shapes {output.shape} and {exemplar.shape} "

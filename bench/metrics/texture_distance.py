@@ -21,10 +21,12 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from bench.base.errors import BenchError
+from bench.metrics.arrays import canvas
 
 __all__ = ["DIRECTIONS", "LEVELS", "PATCH", "TextureDistance", "level_count", "patch_wasserstein"]
 
 Floats = NDArray[np.float64]
+_NAME = "texture_distance"
 
 PATCH = 3
 """Side of the patches. Projections of larger ones are sums of so many pixels that they are nearly normal, and random
@@ -88,12 +90,6 @@ def _wasserstein(one: list[Floats], two: list[Floats]) -> Floats:
     return np.array([np.abs(a - b).mean() for a, b in zip(one, two, strict=True)])
 
 
-def _canvas(image: NDArray[Any]) -> NDArray[Any]:
-    if image.ndim not in (2, 3):
-        raise BenchError(f"texture_distance: a texture must be (H, W) or (H, W, C), got shape {image.shape}")
-    return image[..., None] if image.ndim == 2 else image
-
-
 def patch_wasserstein(one: NDArray[Any], two: NDArray[Any]) -> Floats:
     """Sliced first Wasserstein distance of the patches of two pictures of one shape, in grey levels, ``(levels,)``.
 
@@ -106,7 +102,7 @@ def patch_wasserstein(one: NDArray[Any], two: NDArray[Any]) -> Floats:
     Raises:
         BenchError: another shape, or pictures smaller than a patch.
     """
-    one, two = _canvas(one), _canvas(two)
+    one, two = canvas(one, _NAME), canvas(two, _NAME)
     if one.shape != two.shape or not level_count(one.shape):
         raise BenchError(
             f"texture_distance: two pictures of one shape and at least {PATCH}x{PATCH} pixels are compared, not "
@@ -136,7 +132,7 @@ class TextureDistance:
         Raises:
             BenchError: a piece too small for a patch, or pieces of different channels.
         """
-        reference, other = _canvas(reference), _canvas(other)
+        reference, other = canvas(reference, _NAME), canvas(other, _NAME)
         shapes = [size, reference.shape[:2], other.shape[:2]]
         self.size = (min(shape[0] for shape in shapes), min(shape[1] for shape in shapes))
         if not level_count(self.size) or reference.shape[2] != other.shape[2]:
@@ -163,7 +159,7 @@ class TextureDistance:
         Raises:
             BenchError: other channels than the pieces', or smaller than they were prepared for.
         """
-        picture = _canvas(picture)
+        picture = canvas(picture, _NAME)
         if picture.shape[2] != self.channels or min(np.subtract(picture.shape[:2], self.size)) < 0:
             raise BenchError(
                 f"texture_distance: a picture of shape {picture.shape} cannot be compared with "
