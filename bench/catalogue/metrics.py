@@ -213,15 +213,27 @@ _ENTRIES = (
     _quality("codebook_dead", "Dead codes", False, "Codes never used on the evaluation set"),
     # textures
     _quality(
+        "texture_distance",
+        "Texture distance",
+        False,
+        "Distance of patches to those of an unseen real piece, over that of two real pieces; 1 for real texture",
+    ),
+    _quality(
         "structure_error",
         "Structure error",
         False,
-        "Mean squared distance of output patches to the nearest exemplar patch",
+        "Mean squared distance of output patches to the nearest exemplar patch; blur and flat colour lower it too",
     ),
     _share(
         "copied_share",
         "Copied pixels",
         "Share of output pixels inside large patches copied verbatim from the exemplar",
+        False,
+    ),
+    _share(
+        "near_copied_share",
+        "Nearly copied pixels",
+        "Share of output pixels inside large patches of the exemplar, up to contrast, brightness and a little noise",
         False,
     ),
     _quality(

@@ -9,9 +9,20 @@ from numpy.typing import ArrayLike, NDArray
 
 from bench.base.errors import BenchError
 
-__all__ = ["features_2d", "image_pair", "range_of", "unit_rows"]
+__all__ = ["canvas", "features_2d", "image_pair", "range_of", "unit_rows"]
 
 Floats = NDArray[np.float64]
+
+
+def canvas(image: NDArray[Any], what: str) -> NDArray[Any]:
+    """A picture ``(H, W)`` or ``(H, W, C)`` as ``(H, W, C)``.
+
+    Raises:
+        BenchError: another number of dimensions.
+    """
+    if image.ndim not in (2, 3):
+        raise BenchError(f"{what}: a texture must be (H, W) or (H, W, C), got shape {image.shape}")
+    return image[..., None] if image.ndim == 2 else image
 
 
 def features_2d(features: ArrayLike, what: str) -> Floats:

@@ -3,7 +3,8 @@ Leung 1999).
 
 A synthesised texture should consist of neighbourhoods that occur in the exemplar (small structure error, as in the
 bidirectional similarity of Simakov et al. 2008, coherence term) without being one large copy of it (small copied
-share).
+share). The error says nothing of what the output lacks: blur and flat colour lower it below that of real texture, so it
+describes and does not rank (:mod:`bench.metrics.texture_distance` does).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from bench.base.errors import BenchError
+from bench.metrics.arrays import canvas
 from bench.metrics.hashing import hash_windows
 from bench.metrics.neighbours import nearest
 
@@ -24,15 +26,8 @@ __all__ = ["copied_share", "patch_errors", "structure_error"]
 Floats = NDArray[np.float64]
 
 
-def _canvas(image: NDArray[Any]) -> NDArray[Any]:
-    """``(H, W)`` or ``(H, W, C)`` to ``(H, W, C)``."""
-    if image.ndim not in (2, 3):
-        raise BenchError(f"structure_error: a texture must be (H, W) or (H, W, C), got shape {image.shape}")
-    return image[..., None] if image.ndim == 2 else image
-
-
 def _pair(output: NDArray[Any], exemplar: NDArray[Any], size: int) -> tuple[NDArray[Any], NDArray[Any]]:
-    output, exemplar = _canvas(output), _canvas(exemplar)
+    output, exemplar = canvas(output, "structure_error"), canvas(exemplar, "structure_error")
     if output.shape[2] != exemplar.shape[2]:
         raise BenchError(
             f"structure_error: a texture of {output.shape[2]} channels cannot be compared with one of "

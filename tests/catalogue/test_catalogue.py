@@ -40,7 +40,8 @@ def test_every_canonical_name_is_there_and_complete() -> None:
 def test_directions_that_are_easily_mistaken() -> None:
     lower = [
         "bits_per_byte", "perplexity", "verbatim_copy_rate", "fid", "kid",
-        "structure_error", "copied_share", "codebook_dead", "train_seconds", "parameters",
+        "structure_error", "copied_share", "texture_distance", "near_copied_share", "codebook_dead",
+        "train_seconds", "parameters",
     ]  # fmt: skip
     assert all(metric_info(name).higher_is_better is False for name in lower)
     assert (

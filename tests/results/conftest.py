@@ -125,6 +125,8 @@ def _by_example(w: Writer) -> None:
         variant = f"window={window}" if window else ""
         value = {"floor": 0.4, "ceiling": 0.02}.get(w.role, 0.2 - 0.008 * window)
         w.add("structure_error", value, 0.006, "structure_error/patch=9/v1", variant=variant)
+        distance = {"floor": 4.1, "ceiling": 1.05}.get(w.role, 1.2 - 0.004 * window)
+        w.add("texture_distance", distance, 0.03, "texture_distance/ref=unseen/v1", variant=variant)
         w.add(
             "copied_share",
             {"floor": 0.0, "ceiling": 0.0}.get(w.role, 0.04 * window),

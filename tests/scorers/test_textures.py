@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from scipy.ndimage import gaussian_filter
 
 from bench.base.errors import BenchError
 from bench.base.files import read_image_samples, write_image_samples, write_json, write_npz
@@ -18,7 +19,7 @@ from bench.catalogue.families import FAMILIES
 from bench.context import StageContext
 from bench.families.by_example.textures.dummy_texture import DummyTexture
 from bench.families.by_example.textures.sampling import Cut, cut, sample
-from bench.results.extras import Gallery, of_kind
+from bench.results.extras import Gallery, Note, of_kind
 from bench.scoring import Evaluation, evaluate
 
 SCORERS = FAMILIES["by_example"].task("Synthesizer").scorers
@@ -110,7 +111,15 @@ def test_sweep_gives_a_set_and_rows_for_each_window(tmp_path: Path) -> None:
     assert (sets[0].images[0] != sets[0].images[1]).any(), "each picture has its own seed"
     assert sets[0].info["seconds_per_item"] > 0
     metrics = {record.metric for record in result.records}
-    assert metrics == {"structure_error", "copied_share", "histogram_distance", "copied_run", "sample_flops_per_item"}
+    assert metrics == {
+        "texture_distance",
+        "near_copied_share",
+        "structure_error",
+        "copied_share",
+        "histogram_distance",
+        "copied_run",
+        "sample_flops_per_item",
+    }
     mean = (
         value(result, "structure_error", "one", "window=5") + value(result, "structure_error", "two", "window=5")
     ) / 2
@@ -182,6 +191,12 @@ def test_floor_generator_memoriser_and_ceiling_come_in_order(tmp_path: Path) -> 
     results = {name: run(stage(tmp_path / name, name, SAMPLE)) for name in systems}
     structure = {name: value(result, "structure_error") for name, result in results.items()}
     copied = {name: value(result, "copied_share") for name, result in results.items()}
+    distance = {name: value(result, "texture_distance") for name, result in results.items()}
+    nearly = {name: value(result, "near_copied_share") for name, result in results.items()}
+    assert distance["real_texture"] < distance["texture_synthesis"] < 0.5 * distance["dummy_texture"]
+    assert distance["real_texture"] == pytest.approx(1.0, abs=0.25)
+    assert nearly["memoriser_texture"] >= copied["memoriser_texture"]
+    assert nearly["dummy_texture"] == 0.0
     assert structure["texture_synthesis"] < 0.2 * structure["dummy_texture"]
     assert structure["real_texture"] < 0.2 * structure["dummy_texture"]
     assert copied["memoriser_texture"] > 0.5, "the planted memoriser is flagged (all but the seams of its tiles)"
@@ -201,6 +216,65 @@ def test_a_picture_of_the_exemplar_itself_has_no_error(tmp_path: Path) -> None:
     assert value(result, "structure_error") == value(result, "histogram_distance") == 0.0
     assert value(result, "copied_share") == 1.0
     assert next(r for r in result.records if r.metric == "copied_share").ci95 is None, "one picture has no spread"
+
+
+def scored(tmp_path: Path, name: str, change: Any, role: str = "generator") -> Evaluation:
+    """Pictures of the exemplar's size, each made by ``change`` of the exemplar."""
+    context = stage(tmp_path, "memoriser_texture", {**SAMPLE, "size": [24, 24], "pictures": 1})
+    context = dataclasses.replace(context, block={**context.block, "role": role})
+    sets = sample(context)
+    assert sets[0].images is not None
+    assert context.samples is not None
+    sets[0].images[:] = np.stack([change(cut(photograph(i), Cut(side=24), "here").exemplar) for i in range(2)])
+    write_image_samples(context.samples, sets)
+    return evaluate(context, SCORERS)
+
+
+def test_flat_colour_and_blur_lose_and_a_shifted_copy_is_found(tmp_path: Path) -> None:
+    made: dict[str, Any] = {
+        "copy": lambda one: one,
+        "shifted": lambda one: one + np.uint8(1),
+        "flat": lambda one: np.full_like(one, round(one.mean())),
+        "blurred": lambda one: gaussian_filter(one, 1, axes=(0, 1)),
+    }
+    results = {name: scored(tmp_path / name, name, change) for name, change in made.items()}
+    real = value(run(stage(tmp_path / "real", "real_texture", SAMPLE)), "texture_distance")
+    distance = {name: value(result, "texture_distance") for name, result in results.items()}
+    assert 0.8 < distance["copy"] <= 1.0, "one more real piece; below 1 where the unit is the least one"
+    assert min(distance["flat"], distance["blurred"]) > 3 * max(real, distance["copy"])
+    assert value(results["shifted"], "copied_share") == 0.0
+    assert value(results["shifted"], "near_copied_share") == 1.0
+    assert value(results["flat"], "near_copied_share") == 0.0
+
+
+def test_the_reference_is_the_piece_that_the_system_has_not_seen(tmp_path: Path) -> None:
+    """The exemplar itself is one more real piece for a generator, and no distance away for the ceiling."""
+    found = {
+        role: value(scored(tmp_path / role, role, lambda one: one, role), "texture_distance")
+        for role in ("generator", "ceiling")
+    }
+    assert 0.8 < found["generator"] <= 1.0
+    assert found["ceiling"] == 0.0
+
+
+def test_without_a_held_out_piece_there_is_no_distance_but_a_note(tmp_path: Path) -> None:
+    square = photograph()[:, :40]
+    settings = {**SAMPLE, "exemplars": {"one": {"side": 40}}, "size": [20, 22]}
+    result = run(stage(tmp_path, "dummy_texture", settings, {"one": square}))
+    metrics = {record.metric for record in result.records}
+    assert "texture_distance" not in metrics
+    assert "structure_error" in metrics
+    assert any(
+        "no texture distance, because nothing is held out beside one" in note.text
+        for note in of_kind(result.extras, Note)
+    )
+
+
+def test_the_protocol_of_the_distance_says_how_many_levels_fit(tmp_path: Path) -> None:
+    for size, levels in (([14, 22], 2), ([24, 30], 3)):
+        result = run(stage(tmp_path / str(levels), "dummy_texture", {**SAMPLE, "size": size}))
+        (protocol,) = {record.protocol for record in result.records if record.metric == "texture_distance"}
+        assert f"/ref=unseen/directions=64/levels={levels}/patch=3/size={size[0]}x{size[1]}/v1" in protocol
 
 
 def test_grey_and_colour_together(tmp_path: Path) -> None:
