@@ -38,7 +38,7 @@ def _centred(images: Windows) -> Windows:
     y = np.rint(weights.sum(2) @ np.arange(height) / total - (height - 1) / 2).astype(np.int64)
     x = np.rint(weights.sum(1) @ np.arange(width) / total - (width - 1) / 2).astype(np.int64)
     rows, columns = (np.arange(height) + y[:, None]) % height, (np.arange(width) + x[:, None]) % width
-    return images[np.arange(n)[:, None, None], rows[:, :, None], columns[:, None, :]]
+    return np.asarray(images[np.arange(n)[:, None, None], rows[:, :, None], columns[:, None, :]])
 
 
 def thumbnails(images: NDArray[Any], side: int = 7, *, chunk: int = 4096) -> Windows:

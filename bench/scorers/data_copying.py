@@ -41,7 +41,8 @@ class CopyOptions(Checked):
     """Keys under ``evaluate:``.
 
     Attributes:
-        copy_n: samples of every variant, and unseen images, that are looked up in the training set; 0 for none.
+        copy_n: samples of every variant that are looked up in the training set; 0 for none.
+        copy_unseen: unseen images that are looked up as well, at most.
         copy_cells: cells of a k-means of the training set inside which distances are compared; fewer where there are
             few unseen images.
         copy_candidates: training images whose pixels are compared at every shift: so many nearest in features, and as
@@ -50,7 +51,8 @@ class CopyOptions(Checked):
         copy_quantile: share of unseen images that are as near as a near copy.
     """
 
-    copy_n: Natural = 2000
+    copy_n: Natural = 1000
+    copy_unseen: Count = 2000
     copy_cells: Count = 10
     copy_candidates: Count = 10
     copy_shift: Natural = 2
@@ -72,12 +74,12 @@ class TrainingSet:
         self.network, self.name, self.train, self.options = network, name, train, options
         self.features, self.thumbnails = features_of(network, train), thumbnails(train)
         self.candidates = min(options.copy_candidates, len(train))
-        unseen = unseen[generator(seed, "unseen").permutation(len(unseen))[: options.copy_n]]
+        unseen = unseen[generator(seed, "unseen").permutation(len(unseen))[: options.copy_unseen]]
         wanted = max(1, min(options.copy_cells, len(unseen) // ITEMS_PER_CELL))
         draws = generator(seed, "cells")
         self.centres, _ = kmeans2(self.features.astype(np.float64), wanted, iter=20, minit="++", rng=draws)
         self.unseen = self.distances(unseen)
-        self.where = {"ref": f"train{len(train)}", "unseen": len(unseen), "cells": wanted}
+        self.where: dict[str, Any] = {"ref": f"train{len(train)}", "unseen": len(unseen), "cells": wanted}
 
     def distances(self, images: Images) -> _Distances:
         """How near images lie to the training set in both spaces."""
@@ -95,7 +97,11 @@ class TrainingSet:
         """The same from the distances."""
         n, scores, failed = len(found.cells), list[Score](), list[str]()
         for space, values in found.by_space.items():
-            where = {"n": n, "shift": self.options.copy_shift if space == "shifted-pixels" else None, **self.where}
+            where: dict[str, Any] = {
+                "n": n,
+                "shift": self.options.copy_shift if space == "shifted-pixels" else None,
+                **self.where,
+            }
             items = (values, self.unseen.by_space[space], found.cells, self.unseen.cells)
             ranks = copy_test(*items)
             if ranks is not None:
