@@ -21,7 +21,7 @@ from scipy.special import ndtr
 from scipy.stats import betabinom, rankdata
 
 from bench.base.errors import BenchError
-from bench.stats.intervals import finite_vector
+from bench.metrics.arrays import features_2d
 
 __all__ = ["CopyTest", "NearCopies", "RankSum", "copy_test", "near_copies", "rank_sum"]
 
@@ -54,15 +54,25 @@ class RankSum:
         return (self.u - self.mean) / self.deviation if self.deviation else 0.0
 
 
+def _values(values: ArrayLike) -> Floats:
+    """``(N,)`` float64, finite."""
+    return features_2d(np.asarray(values).reshape(-1, 1), "data copying")[:, 0]
+
+
 def rank_sum(first: ArrayLike, second: ArrayLike) -> RankSum:
     """The Mann-Whitney statistic of two samples, ``(N,)`` and ``(M,)``.
 
     >>> found = rank_sum([1.0, 2.0, 3.0], [2.0, 4.0, 5.0])
     >>> found.u, found.mean, round(found.z, 3)
     (1.5, 4.5, -1.328)
+
+    Raises:
+        BenchError: an empty sample, or values that are not finite.
     """
-    a, b = finite_vector(first, "rank_sum"), finite_vector(second, "rank_sum")
+    a, b = _values(first), _values(second)
     n, m = len(a), len(b)
+    if not n or not m:
+        raise BenchError(f"rank_sum: samples of {n} and {m} values cannot be compared")
     ranks = rankdata(np.concatenate([a, b]))
     _, ties = np.unique(ranks, return_counts=True)
     variance = (
@@ -82,7 +92,7 @@ def _cells(first: Ints, second: Ints) -> Iterator[tuple[NDArray[np.bool_], NDArr
 
 
 def _checked(samples: ArrayLike, heldout: ArrayLike, sample_cells: Ints, heldout_cells: Ints) -> tuple[Floats, Floats]:
-    a, b = finite_vector(samples, "distances of samples"), finite_vector(heldout, "distances of held-out items")
+    a, b = _values(samples), _values(heldout)
     if (len(a), len(b)) != (len(sample_cells), len(heldout_cells)):
         raise BenchError(
             f"data copying: {len(a)} and {len(b)} distances for {len(sample_cells)} and {len(heldout_cells)} cells"

@@ -80,6 +80,10 @@ def test_small_cells_and_cells_without_unseen_items() -> None:
     assert found is not None and found.n == 3 and found.expected == pytest.approx(1 / 6)
     with pytest.raises(BenchError, match="5 and 5 distances for 5 and 4 cells"):
         copy_test(few, few, np.zeros(5, int), np.zeros(4, int))
+    with pytest.raises(BenchError, match="5 and 0 values"):
+        rank_sum(few, [])
+    with pytest.raises(BenchError, match="not finite"):
+        rank_sum(few, [np.nan])
 
 
 def test_shifted_distances_equal_every_shift_tried_in_turn() -> None:
