@@ -169,7 +169,14 @@ _ENTRIES = (
             Task(
                 "ImageGenerator",
                 f"{_HERE}.images.sampling",
-                ("distribution", "class_agreement", "memorisation", "degradation_ladder", "image_figures"),
+                (
+                    "distribution",
+                    "class_agreement",
+                    "memorisation",
+                    "data_copying",
+                    "degradation_ladder",
+                    "image_figures",
+                ),
                 _PICTURES,
                 arms_as_variants=True,
             ),
@@ -189,6 +196,7 @@ _ENTRIES = (
                     "clip_score",
                     "scene_distribution",
                     "scene_memorisation",
+                    "scene_copying",
                     "negative_prompts",
                     "step_compute",
                     "scene_figures",

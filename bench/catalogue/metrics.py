@@ -164,10 +164,16 @@ _ENTRIES = (
         None,
         "Distance to training data over that of held-out data: about 1 for new samples, 0 for copies",
     ),
+    _quality(
+        "copying_z",
+        "Data copying z",
+        None,
+        "Distances to training data ranked among those of unseen data: standard normal if new, far below 0 if copied",
+    ),
     _share(
         "near_copy_share",
         "Near copies",
-        "Share of samples closer to the training set than 99 % of held-out data",
+        "Share of samples closer to the training set than 99 % of unseen data of the same kind: 1 % if new",
         False,
     ),
     _share("class_accuracy", "Class accuracy", "Share of samples that the classifier assigns to the requested class"),

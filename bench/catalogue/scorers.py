@@ -9,6 +9,7 @@ from __future__ import annotations
 BUILT_IN: dict[str, str] = {
     "distribution": "bench.scorers.distribution:distribution",
     "memorisation": "bench.scorers.memorisation:memorisation",
+    "data_copying": "bench.scorers.data_copying:data_copying",
     "class_agreement": "bench.scorers.class_agreement:class_agreement",
     "degradation_ladder": "bench.scorers.degradation_ladder:degradation_ladder",
     "feature_ladder": "bench.scorers.degradation_ladder:feature_ladder",
@@ -23,6 +24,7 @@ BUILT_IN: dict[str, str] = {
     "clip_score": "bench.scorers.clip_score:clip_score",
     "scene_distribution": "bench.scorers.scene_distances:scene_distribution",
     "scene_memorisation": "bench.scorers.scene_distances:scene_memorisation",
+    "scene_copying": "bench.scorers.scene_distances:scene_copying",
     "step_compute": "bench.scorers.step_compute:step_compute",
     "codec_figures": "bench.scorers.figures.codecs:codec_figures",
     "scene_figures": "bench.scorers.figures.scenes:scene_figures",

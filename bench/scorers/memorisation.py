@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from bench.base.seeds import generator
 from bench.base.settings import Checked, Natural
 from bench.contracts import Images
 from bench.data.datasets import ImageSplit
 from bench.families.images.sampling import ROWS
-from bench.metrics.memorisation import nearest_train_ratio
+from bench.metrics.memorisation import nearest_train
 from bench.metrics.protocols import protocol_id
 from bench.scorers.reference import image_splits, reference_seed
 from bench.scoring import Output, Score, Subject, scorer
-from bench.stats.intervals import bootstrap_mean_ci, wilson_interval
+from bench.stats.intervals import bootstrap_mean_ci
 
-__all__ = ["MemorisationOptions", "copies", "memorisation"]
+__all__ = ["MemorisationOptions", "distance_to_training", "memorisation"]
 
 
 @dataclass(frozen=True)
@@ -33,34 +32,28 @@ class MemorisationOptions(Checked):
 
 @scorer("ImageGenerator", options=MemorisationOptions)
 def memorisation(subject: Subject, options: MemorisationOptions) -> Iterator[Output]:
-    """Distance to the training data of every variant, and the share of near copies."""
+    """Distance to the training data of every variant."""
     splits = image_splits(subject)
     for samples in subject.samples:
         assert samples.images is not None
         # The gallery's images, all classes alike, come first and would tilt the mean distance: others are looked up.
         others = samples.images[10 * ROWS :] if len(samples.images) > 20 * ROWS else samples.images
         seed = reference_seed(subject)
-        yield from copies(others, splits["train"], splits["test"], options.neighbours, seed, samples.variant)
+        yield from distance_to_training(
+            others, splits["train"], splits["test"], options.neighbours, seed, samples.variant
+        )
 
 
-def copies(
+def distance_to_training(
     images: Images, train: ImageSplit, test: ImageSplit, neighbours: int, seed: int, variant: str
 ) -> Iterator[Score]:
-    """Distance to the training set over that of unseen test images, and the share of near copies.
-
-    ``near_copy_share`` is the share that lies nearer than 99 % of the test images do: one in a hundred for an honest
-    generator.
-    """
+    """Mean distance to the training set over that of unseen test images."""
     chosen, n = images[:neighbours], min(neighbours, len(images))
     if not n:
         return
     heldout = test.images[generator(seed, "heldout").permutation(len(test.images))[:neighbours]]
-    found = nearest_train_ratio(chosen, train.images, heldout)
-    baseline = float(found["heldout_distances"].mean())
-    low, high = bootstrap_mean_ci(found["distances"], seed)
-    where: dict[str, Any] = {"n": n, "heldout": len(heldout), "ref": f"train{len(train.images)}"}
-    ratio = protocol_id("nearest_train_ratio", "pixels", **where)
-    yield Score("nearest_train_ratio", float(found["value"]), ratio, (low / baseline, high / baseline), n, variant)
-    near = float(found["near_copy_share"])
-    share = protocol_id("near_copy_share", "pixels", quantile=0.01, **where)
-    yield Score("near_copy_share", near, share, wilson_interval(round(near * n), n), n, variant)
+    found = nearest_train(chosen, train.images, heldout)
+    baseline = float(found.heldout_distances.mean())
+    low, high = bootstrap_mean_ci(found.distances, seed)
+    protocol = protocol_id("nearest_train_ratio", "pixels", n=n, heldout=len(heldout), ref=f"train{len(train.images)}")
+    yield Score("nearest_train_ratio", found.value, protocol, (low / baseline, high / baseline), n, variant)

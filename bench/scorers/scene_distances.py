@@ -13,13 +13,14 @@ from bench.base.files import SampleSet
 from bench.base.settings import Natural
 from bench.contracts import Images, ModelNeed
 from bench.families.text_to_image.prompts import Suite
+from bench.scorers.data_copying import CopyOptions, copies
 from bench.scorers.distribution import distances
-from bench.scorers.memorisation import MemorisationOptions, copies
+from bench.scorers.memorisation import MemorisationOptions, distance_to_training
 from bench.scorers.prompt_fidelity import suites
 from bench.scorers.reference import DistanceOptions, Reference, image_splits, reference_seed
 from bench.scoring import Output, Subject, scorer
 
-__all__ = ["SceneMemorisationOptions", "scene_distribution", "scene_memorisation"]
+__all__ = ["SceneMemorisationOptions", "scene_copying", "scene_distribution", "scene_memorisation"]
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,18 @@ def scene_distribution(subject: Subject, options: DistanceOptions) -> Iterator[O
 
 @scorer("TextToImage", options=SceneMemorisationOptions)
 def scene_memorisation(subject: Subject, options: SceneMemorisationOptions) -> Iterator[Output]:
-    """Distance to the training data, and the share of near copies."""
+    """Distance to the training data."""
     splits, seed = image_splits(subject), reference_seed(subject)
     for samples, suite in suites(subject):
         images = _drawn_as_captions_come(samples, suite)
-        yield from copies(images, splits["train"], splits["test"], options.neighbours, seed, samples.variant)
+        yield from distance_to_training(
+            images, splits["train"], splits["test"], options.neighbours, seed, samples.variant
+        )
+
+
+@scorer("TextToImage", options=CopyOptions, needs={"detector": ModelNeed("Detector")})
+def scene_copying(subject: Subject, options: CopyOptions) -> Iterator[Output]:
+    """Tests for copies in the detector's features and in pixels; unseen scenes are those of the test captions too."""
+    splits = image_splits(subject)
+    sets = [(samples.variant, _drawn_as_captions_come(samples, suite)) for samples, suite in suites(subject)]
+    yield from copies(subject, "detector", splits["test"].images, sets, options)

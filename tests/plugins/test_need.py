@@ -153,7 +153,7 @@ def test_its_stages_run_after_those_of_what_it_needs(project: Any) -> None:
     ran = project.repro(TARGET)
     for stage in ("train", "sample", "evaluate"):
         assert ran.index("train-codecs@vqvae-digits") < ran.index(f"{stage}-images@shuffled-codes")
-    assert {row["metric"] for row in project.records("shuffled-codes")} == {"nearest_train_ratio", "near_copy_share"}
+    assert {row["metric"] for row in project.records("shuffled-codes")} == {"nearest_train_ratio"}
 
 
 def test_a_change_of_the_codec_makes_its_training_stale(project: Any) -> None:

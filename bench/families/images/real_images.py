@@ -1,5 +1,8 @@
-"""Real training pictures, drawn at random without jitter or repetition: the ceiling, and the real-versus-real floor of
-FID."""
+"""Real pictures that nobody trained on, drawn at random without jitter or repetition: the ceiling.
+
+They are half of the validation split: training pictures would be copies by definition, and the feature network knows
+them. The other half is what copying is measured against.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from bench.base.seeds import generator
 from bench.base.settings import Checked, Count
 from bench.contracts import Images, Ints, RunContext
 from bench.data.pools import PoolSystem
+from bench.data.unseen import unseen_halves
 
 __all__ = ["RealImages", "RealImagesConfig"]
 
@@ -23,7 +27,7 @@ class RealImagesConfig(Checked):
     """Settings.
 
     Attributes:
-        kept: training pictures at hand, drawn at random (data sets are often sorted by writer: never the first ones).
+        kept: pictures at hand, drawn at random (data sets are often sorted by writer: never the first ones).
     """
 
     kept: Count = 10_000
@@ -35,8 +39,8 @@ class RealImages(PoolSystem[RealImagesConfig]):
     Config: ClassVar[type[RealImagesConfig]] = RealImagesConfig
 
     def fit(self, data: Mapping[str, Any], run: RunContext) -> None:
-        """Keep ``kept`` random training pictures."""
-        split = data["train"]
+        """Keep ``kept`` random pictures of the ceiling's half of the validation split."""
+        split, _ = unseen_halves(data)
         count = min(self.config.kept, len(split.images))
         chosen = generator(run.seed, "kept").permutation(len(split.images))[:count]
         labels = split.labels[chosen] if split.labels is not None else np.full(count, -1, np.int64)
@@ -57,7 +61,9 @@ class RealImages(PoolSystem[RealImagesConfig]):
         for label in np.unique(labels):
             pool = np.flatnonzero(self.facts["labels"] == label)
             if not len(pool):
-                raise BenchError(f"no training picture of class {int(label)} is kept: raise `model.kept`")
+                raise BenchError(
+                    f"no picture of class {int(label)} is kept: raise `model.kept` or `split.validation` of the card"
+                )
             where = np.flatnonzero(labels == label)
             chosen[where] = generator(seed, "deck", int(label)).permutation(pool)[np.arange(len(where)) % len(pool)]
         return self.images[chosen]

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -9,6 +8,8 @@ import pytest
 
 from bench.base.errors import BenchError
 from bench.contracts import ImageGenerator, RunContext
+from bench.data.datasets import ImageSplit
+from bench.data.unseen import unseen_halves
 from bench.families.images.dummy_images import DummyImages, DummyImagesConfig
 from bench.families.images.memoriser_images import MemoriserImages, MemoriserImagesConfig
 from bench.families.images.real_images import RealImages, RealImagesConfig
@@ -25,7 +26,8 @@ def data(n: int = 80) -> dict[str, Any]:
     labels = np.arange(n) % 4
     images = rng.integers(0, 256, (n, 6, 6, 1)).astype(np.uint8)
     images[:, 0, 0, 0] = np.arange(n)  # a serial number
-    return {"train": SimpleNamespace(images=images, labels=labels.astype(np.int64))}
+    split = ImageSplit(images, labels.astype(np.int64))
+    return {"train": split, "validation": split.take(np.repeat(np.arange(n), 2))}
 
 
 @pytest.mark.parametrize(("cls", "config"), CASES)
@@ -47,7 +49,7 @@ def test_contract(cls: Any, config: Any, tmp_path: Path):
 def test_real_images_are_of_the_asked_class_and_never_dealt_twice():
     system = RealImages(RealImagesConfig(kept=80))
     train = data()["train"]
-    system.fit({"train": train}, RunContext(seed=0))
+    system.fit({"validation": data()["validation"]}, RunContext(seed=0))  # every other one of 160: each picture once
     labels = np.repeat([0, 1, 2, 3], 20)
     drawn = system.sample(80, 1, labels)
     serial = drawn[:, 0, 0, 0].astype(int)
@@ -69,3 +71,14 @@ def test_memoriser_repeats_near_copies_of_the_asked_class():
     assert np.array_equal(train.labels[distance.argmin(1)], labels)
     assert len(set(distance.argmin(1))) <= 20
     assert (distance.min(1) > 0).any()
+
+
+def test_real_images_are_half_of_the_validation_split_and_never_training_images():
+    splits = {"train": data()["train"], "validation": data()["train"].take(slice(None, None, -1))}
+    system = RealImages(RealImagesConfig())
+    system.fit(splits, RunContext(seed=0))
+    shown = set(system.sample(40, 1)[:, 0, 0, 0].tolist())
+    ceiling, baseline = unseen_halves(splits)
+    assert shown == set(ceiling.images[:, 0, 0, 0].tolist())
+    assert not shown & set(baseline.images[:, 0, 0, 0].tolist())
+    assert len(ceiling) + len(baseline) == len(splits["validation"])
