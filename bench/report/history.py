@@ -87,11 +87,11 @@ _BREAK, _SHARE = 1995, 0.3
 
 
 def _place(year: float, first: int, last: int) -> float:
-    broken = min(max(_BREAK, first + 1), last - 1)
+    broken = max(min(_BREAK, last - 1), first + 1)  # of a single year the whole width lies after it
     share = (
         _SHARE * (year - first) / (broken - first)
         if year <= broken
-        else _SHARE + (1 - _SHARE) * (year - broken) / (last - broken)
+        else _SHARE + (1 - _SHARE) * (year - broken) / max(last - broken, 1)
     )
     return _LEFT + share * (_RIGHT - _LEFT)
 

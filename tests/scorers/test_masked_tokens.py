@@ -71,7 +71,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 def context(folders: tuple[Path, Path], system: Any, judged: bool = True, **keys: Any) -> Planted:
-    defaults = {"windows": 6, "pseudo_windows": 2, "cloze": 3}
+    defaults = {"windows": 6, "pseudo_windows": 4, "cloze": 3}
     block = {"system": "masked_lm", "dataset": "prose", "role": "generator", "evaluate": {**defaults, **keys}}
     other = {"judged_on": folders[1]} if judged else {}
     return Planted(
@@ -127,7 +127,7 @@ def test_masked_accuracy_counts_what_is_right(
     found = rows(evaluate(context(folders, system, judged=False, pseudo_windows=0, cloze=0)), "masked_accuracy")[
         "context=both"
     ]
-    assert found.value == pytest.approx(2 / 3) and found.ci95 == pytest.approx((2 / 3, 2 / 3))
+    assert found.value == pytest.approx(2 / 3) and found.ci95 is None, "stretches that all agree"
 
 
 def test_a_causal_network_has_the_left_context_alone(folders: tuple[Path, Path]) -> None:
@@ -144,7 +144,11 @@ def test_label_experiment(folders: tuple[Path, Path], system: MaskedLM) -> None:
         found = [r for r in result.records if r.metric == metric]
         assert {(r.variant, r.protocol.split("/")[2]) for r in found} == wanted and len(found) == len(wanted)
         for record in found:
-            assert record.dataset == "news" and record.n == 30 and record.ci95[0] <= record.value <= record.ci95[1]
+            assert record.dataset == "news" and record.n == 30
+            if record.ci95 is None:
+                assert "majority" in record.variant, record
+            else:
+                assert record.ci95[0] <= record.value <= record.ci95[1]
             assert record.protocol.startswith(f"{metric}/news/labels=")
     values = {(r.metric, r.variant, r.protocol.split("/")[2]): r.value for r in result.records}
     for n in ("labels=4", "labels=40"):

@@ -189,7 +189,8 @@ def test_paired_items_see_a_difference_that_separate_intervals_do_not() -> None:
     good = people + 1.2 * rng.standard_normal(200)
     worse = good + 1.0 * rng.standard_normal(200)
     blocks = [[spearman_pseudo_values(x, people), np.ones(200)] for x in (good, worse)]
-    value, (low, high) = paired_ratio_difference(*blocks[0], *blocks[1])
+    found = paired_ratio_difference(*blocks[0], *blocks[1])
+    value, (low, high) = found.value, found.ci95
     assert value == pytest.approx(spearman(good, people) - spearman(worse, people), abs=0.005)
     assert 0 < low < high
     intervals = [spearman_interval(x, people, 0) for x in (good, worse)]
