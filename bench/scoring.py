@@ -20,12 +20,14 @@ from typing import Any, TypeVar
 from bench.base.errors import BenchError, did_you_mean
 from bench.base.files import SampleSet, read_image_samples, read_text_samples
 from bench.base.settings import build_config
+from bench.catalogue.metrics import CATALOGUE
 from bench.catalogue.plugins import with_plugins
 from bench.catalogue.scorers import BUILT_IN
 from bench.context import StageContext
 from bench.contracts import Need
 from bench.results.extras import Extra
 from bench.results.records import Record
+from bench.stats.intervals import wilson_interval
 
 __all__ = [
     "Evaluation",
@@ -285,9 +287,14 @@ def evaluate(context: StageContext, names: Iterable[str], samples: list[SampleSe
 def row_of(context: StageContext, score: Score) -> dict[str, Any]:
     """The JSON row of a score: who was measured is added here, direction and unit when it is read.
 
-    An interval without width says that nothing varied among the items, not that nothing is left to know: it is none.
+    An interval without width says that nothing varied among the items, not that nothing is left to know: a share has
+    Wilson's bound then, another metric no interval.
     """
-    ends = score.ci95 if score.ci95 and score.ci95[0] != score.ci95[1] else ()
+    ends = score.ci95 or ()
+    if ends and ends[0] == ends[1]:
+        info = CATALOGUE.get(score.metric)
+        bounded = info is not None and info.share and score.value in (0.0, 1.0) and score.n > 0
+        ends = wilson_interval(score.n * int(score.value or 0), score.n) if bounded else ()
     row = {
         "generator": context.name,
         "system": str(context.block["system"]),

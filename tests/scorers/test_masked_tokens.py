@@ -93,7 +93,7 @@ def test_hidden_words_and_pseudo_perplexity(folders: tuple[Path, Path], system: 
     assert set(accuracy) == set(pseudo) == {"context=both", "context=left"}
     for record in (*accuracy.values(), *pseudo.values()):
         assert record.dataset == "prose" and record.ci95[0] <= record.value <= record.ci95[1]
-    assert accuracy["context=both"].n == 6 * 3 and pseudo["context=both"].n == 2 * 18
+    assert accuracy["context=both"].n == 6 * 3 and pseudo["context=both"].n == 4 * 18
     assert (
         accuracy["context=both"].protocol
         == f"masked_accuracy/test/wordpiece-{len(system.wordpiece)}/share=0.15/tokens=18/v1"
