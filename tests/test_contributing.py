@@ -124,6 +124,6 @@ def test_a_family_in_five_steps(copy: Any) -> None:
     assert all(found["median-3"][sigma] > found["noisy"][sigma] for sigma in ("sigma=25.0", "sigma=50.0"))
     leaderboard = json.loads((copy.root / "build/report/leaderboard.json").read_text())["rows"]
     assert {row["generator"] for row in leaderboard if row["family"] == "denoising"} == {"median-3", "noisy"}
-    assert "### Denoising · textures" in (copy.root / "build/report/leaderboard.md").read_text()
+    assert "### Settings of median-3: Denoising · textures" in (copy.root / "build/report/leaderboard.md").read_text()
     said = copy.run("python -m bench sample median-3 2>&1", check=False)
     assert "'median-3' is of contract Denoiser" in said and "dvc repro sample-denoising@median-3" in said

@@ -55,7 +55,7 @@ def build(sources: Sources, reports: Path) -> Products:
     verdicts = [judge(claim, [row.record for row in rows], items) for claim in claims]
     context = build_context(sources, rows, verdicts, schema, literature, methods)
     intro = (
-        "All rows: leaderboard.json and leaderboard.csv. Value (95 % interval); 2= is a tie; a letter names "
+        "All rows: leaderboard.json and leaderboard.csv. Value (95 % interval); 1–3 is a tie of three; a letter names "
         "the protocol.\n"
     )
     return Products(

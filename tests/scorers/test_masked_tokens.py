@@ -98,7 +98,7 @@ def test_hidden_words_and_pseudo_perplexity(folders: tuple[Path, Path], system: 
         accuracy["context=both"].protocol
         == f"masked_accuracy/test/wordpiece-{len(system.wordpiece)}/share=0.15/tokens=18/v1"
     )
-    stretches = windows(system, PROSE[:600], 2)
+    stretches = windows(system, PROSE[:600], 4)
     nats = np.concatenate([system.hidden_one_by_one(row[1:-1]) for row in stretches])
     assert pseudo["context=both"].value == pytest.approx(math.exp(-nats.mean()))
     assert of_kind(result.extras, Table)[0].columns == ("sentence", "hidden", "first guesses")
