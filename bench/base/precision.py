@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Literal
 
 from bench.base.hardware import cpu_flags
@@ -15,6 +16,7 @@ Precision = Literal["auto", "fp32", "bf16"]
 """What a block may ask for; ``auto`` is bf16 where the processor or GPU has instructions for it, fp32 elsewhere."""
 
 
+@cache  # asked at every training step; the flags are read from a file
 def resolve_precision(precision: Precision | str, device: str = "cpu") -> str:
     """``fp32`` or ``bf16`` on this machine.
 

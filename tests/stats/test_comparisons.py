@@ -78,7 +78,7 @@ def test_a_column_of_equals_on_the_same_items_is_split_with_a_chance_of_at_most_
             wide = 1.96 * items.std() / math.sqrt(40)
             column.append(Estimate(items.mean(), (items.mean() - wide, items.mean() + wide), items=(items, [1.0] * 40)))
         split += any(place != (1, 5) for place in rank_ranges(column, False))
-    assert split / 150 <= 0.08
+    assert split / 150 <= 0.08  # a share that is truly 0.05 exceeds it about once in twenty runs of 150
 
 
 def test_a_column_of_equals_with_separate_intervals_is_split_as_often_as_its_docstring_says() -> None:
