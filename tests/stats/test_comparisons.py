@@ -109,6 +109,11 @@ def test_a_long_chain_of_small_steps_does_not_share_one_place() -> None:
     assert places[0] == (1, 3) and places[3] == (2, 6) and places[7] == (6, 8)
 
 
+def test_a_wide_interval_does_not_tie_two_that_are_told_apart() -> None:
+    wide, low, high = Estimate(-5.0, (-6.0, -4.0)), Estimate(-6.0, (-6.1, -5.9)), Estimate(-5.0, (-5.1, -4.9))
+    assert rank_ranges([wide, low, high], True) == [(1, 3), (2, 3), (1, 2)]
+
+
 def test_what_is_unknown_has_no_place_and_a_count_needs_no_interval() -> None:
     unknown = [Estimate(1.0), Estimate(2.0), Estimate(3.0)]
     assert rank_ranges(unknown, False) == [None, None, None]
